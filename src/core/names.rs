@@ -1,0 +1,117 @@
+//! Names that Pressluft derives for an environment: system user, paths, preview host.
+//!
+//! They are functions of the ids alone, so that every part of the program, on every run,
+//! arrives at the same ones, and no two environments share one.
+
+use std::net::IpAddr;
+
+/// The longest user name that Linux tools accept.
+const LONGEST_USER: usize = 32;
+
+/// Names of one environment on its node.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct EnvironmentNames {
+    /// Linux user, database, database user, Redis user and FPM pool, all the same word.
+    pub system: String,
+    /// `/var/www/sites/<site>/<environment>`.
+    pub root: String,
+    /// `/var/lib/pressluft/sites/<site>/<environment>`, root's own, for logs and mail.
+    pub state: String,
+    /// The first label of the preview host: `acme`, `staging--acme`.
+    pub label: String,
+    /// The full preview host name, or none while the node's address is unknown.
+    pub preview_host: Option<String>,
+}
+
+/// The names of the environment `environment` of `site`.
+///
+/// `address` is the node's public address, `preview_domain` the fleet's wildcard domain.
+#[must_use]
+pub fn environment_names(
+    site: &str,
+    environment: &str,
+    address: Option<IpAddr>,
+    preview_domain: Option<&str>,
+) -> EnvironmentNames {
+    let label = preview_label(site, environment);
+    let preview_host = match (preview_domain, address) {
+        (Some(domain), _) => Some(format!("{label}.{domain}")),
+        (None, Some(address)) => Some(format!("{label}.{}.sslip.io", dashed(address))),
+        (None, None) => None,
+    };
+    EnvironmentNames {
+        system: system_name(site, environment),
+        root: format!("/var/www/sites/{site}/{environment}"),
+        state: format!("/var/lib/pressluft/sites/{site}/{environment}"),
+        label,
+        preview_host,
+    }
+}
+
+/// `wp_<site>_<environment>`, or, where that is too long for a user name, its head and a
+/// digest of the whole. Slugs hold no `_`, so two environments never meet in the long form.
+fn system_name(site: &str, environment: &str) -> String {
+    let full = format!("wp_{site}_{environment}");
+    if full.len() <= LONGEST_USER {
+        return full;
+    }
+    let digest = blake3::hash(full.as_bytes()).to_hex();
+    format!("{}_{}", &full[..LONGEST_USER - 11], &digest[..10])
+}
+
+/// Slugs hold no `--`, so the label of an environment is never that of another site. DNS
+/// labels end at 63 characters; longer ones keep their head and gain a digest.
+fn preview_label(site: &str, environment: &str) -> String {
+    let full = if environment == "production" {
+        site.to_owned()
+    } else {
+        format!("{environment}--{site}")
+    };
+    if full.len() <= 63 {
+        return full;
+    }
+    let digest = blake3::hash(full.as_bytes()).to_hex();
+    format!("{}--{}", full[..51].trim_end_matches('-'), &digest[..10])
+}
+
+fn dashed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string().replace('.', "-"),
+        IpAddr::V6(v6) => v6.to_string().replace(':', "-"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_environment_gets_its_names() {
+        let address = "203.0.113.10".parse().ok();
+        let names = environment_names("acme", "staging", address, None);
+        assert_eq!(names.system, "wp_acme_staging");
+        assert_eq!(names.root, "/var/www/sites/acme/staging");
+        assert_eq!(names.preview_host.as_deref(), Some("staging--acme.203-0-113-10.sslip.io"));
+        let names = environment_names("acme", "production", address, Some("wp.example.com"));
+        assert_eq!(names.preview_host.as_deref(), Some("acme.wp.example.com"));
+    }
+
+    fn slug() -> impl Strategy<Value = String> {
+        "[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,9}){0,3}"
+    }
+
+    proptest! {
+        #[test]
+        fn names_never_collide_and_fit(a in (slug(), slug()), b in (slug(), slug())) {
+            prop_assume!(a != b);
+            let (left, right) = (
+                environment_names(&a.0, &a.1, None, None),
+                environment_names(&b.0, &b.1, None, None),
+            );
+            prop_assert_ne!(&left.system, &right.system);
+            prop_assert_ne!(&left.label, &right.label);
+            prop_assert!(left.system.len() <= LONGEST_USER && left.label.len() <= 63);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The canonical form of a resource's fields: what is compared, recorded and hashed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The fields of one resource after defaults were merged, keys sorted, empty ones left out.
+///
+/// Two documents that mean the same have the same spec, whatever their comments, key order
+/// or spelling of durations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Spec(pub Map<String, Value>);
+
+/// A digest of a [`Spec`], 32 bytes, shown as hex.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode)]
+pub struct SpecHash(pub [u8; 32]);
+
+impl SpecHash {
+    /// The digest of bytes that are already canonical JSON.
+    #[must_use]
+    pub fn of_canonical(json: &[u8]) -> Self {
+        Self(*blake3::hash(json).as_bytes())
+    }
+
+    /// 64 lower-case hexadecimal characters.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+}
+
+impl std::fmt::Debug for SpecHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SpecHash({})", &self.to_hex()[..12])
+    }
+}
+
+impl Spec {
+    /// The digest of this spec's canonical JSON.
+    #[must_use]
+    pub fn hash(&self) -> SpecHash {
+        SpecHash::of_canonical(self.canonical().as_bytes())
+    }
+
+    /// JSON without white space; the keys come sorted out of [`Map`].
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        Value::Object(self.0.clone()).to_string()
+    }
+
+    /// The value at a dotted path such as `php.memory`, or none.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        let mut parts = path.split('.');
+        let first = self.0.get(parts.next()?)?;
+        parts.try_fold(first, |value, part| value.get(part))
+    }
+
+    /// The string at a dotted path, or none.
+    #[must_use]
+    pub fn str(&self, path: &str) -> Option<&str> {
+        self.get(path)?.as_str()
+    }
+}
