@@ -9,3 +9,4 @@ pub mod id;
 pub mod job;
 pub mod names;
 pub mod spec;
+pub mod tree;
