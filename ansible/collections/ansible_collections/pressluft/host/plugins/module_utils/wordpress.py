@@ -9,6 +9,9 @@ from ansible_collections.pressluft.host.plugins.module_utils import mariadb
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, as_user, run
 
 PREFIX = "wp_"
+# This table stands in a database from before its first change until it is whole. It is no part of WordPress, so no
+# dump of another environment brings it along, and it goes where the database goes.
+INCOMPLETE = "pressluft_incomplete"
 
 
 class Site:
@@ -39,24 +42,41 @@ class Site:
         except ValueError:
             raise Failed("WordPress did not answer as it should")
 
-    def tables(self):
-        """The names of the tables in the database."""
+    def begin(self):
+        """Empties a database that holds no whole installation, and marks it until `end`."""
         rows = mariadb.query(
-            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s;" % mariadb.literal(self.system)
+            "CREATE TABLE IF NOT EXISTS %s (since TIMESTAMP NOT NULL);\n"
+            "SELECT TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s;"
+            % (INCOMPLETE, mariadb.literal(self.system)),
+            database=self.system,
         )
-        return {row[0] for row in rows}
+        drops = [
+            "DROP %s `%s`;\n" % ("VIEW" if kind == "VIEW" else "TABLE", name.replace("`", "``"))
+            for name, kind in rows
+            if name != INCOMPLETE
+        ]
+        if drops:
+            mariadb.query("SET foreign_key_checks = 0;\n" + "".join(drops), database=self.system)
+
+    def end(self):
+        """From here on the database counts."""
+        mariadb.query("DROP TABLE IF EXISTS %s;" % INCOMPLETE, database=self.system)
 
     def options(self, names):
-        """What the options table holds, as stored; None without an installation."""
+        """What the options table holds, as stored; None without a whole installation."""
         listed = ", ".join(mariadb.text(name) for name in ["siteurl"] + sorted(names))
         try:
             rows = mariadb.query(
-                "SELECT option_name, option_value FROM %soptions WHERE option_name IN (%s);" % (PREFIX, listed),
+                "SELECT 'table', TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = '%s';\n"
+                "SELECT option_name, option_value FROM %soptions WHERE option_name IN (%s);"
+                % (mariadb.literal(self.system), INCOMPLETE, PREFIX, listed),
                 database=self.system,
             )
         except Failed as error:
             if "ERROR 1146" in str(error) or "ERROR 1049" in str(error):
                 return None
             raise
+        if ("table", INCOMPLETE) in rows:
+            return None
         found = dict(rows)
         return found if found.get("siteurl") else None

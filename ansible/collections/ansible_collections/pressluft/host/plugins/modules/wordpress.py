@@ -121,6 +121,7 @@ echo "\\x1e", json_encode( true );
 
 
 def install(site, url, values):
+    site.begin()
     arguments = [
         "core",
         "install",
@@ -132,6 +133,9 @@ def install(site, url, values):
         "--prompt=admin_password",
     ]
     site.wp(arguments, stdin=values["password"] + "\n")
+    # Without a web server to ask, WordPress starts with addresses like `/?p=1`.
+    site.evaluate(SAVE_OPTIONS, {"permalink_structure": "/%postname%/"})
+    site.end()
 
 
 class Memory:
