@@ -3,9 +3,11 @@
 //! Values flow one way: documents → desired → changes → plan → jobs → invocations, and back
 //! as events → outcomes. Time, ids and keys enter as arguments.
 
+pub mod audit;
 pub mod diagnostic;
 pub mod facts;
 pub mod id;
 pub mod job;
 pub mod names;
+pub mod recorded;
 pub mod spec;
