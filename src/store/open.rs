@@ -99,12 +99,14 @@ fn connect(path: &Path, mode: OpenFlags) -> Result<Connection> {
     let mut connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_handler(Some(wait_with_jitter))?;
     connection.set_prepared_statement_cache_capacity(128);
-    connection.execute_batch(
-        "PRAGMA trusted_schema = OFF;
+    connection
+        .execute_batch(
+            "PRAGMA trusted_schema = OFF;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -16000;
          PRAGMA journal_size_limit = 67108864;",
-    )?;
+        )
+        .map_err(|error| not_a_database(error, path))?;
     Ok(connection)
 }
 
@@ -120,20 +122,23 @@ fn wait_with_jitter(tries: i32) -> bool {
 }
 
 fn check_owner(connection: &Connection, path: &Path) -> Result<()> {
-    let not_ours = |error: rusqlite::Error| match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.to_owned()),
-        Some(_) | None => error.into(),
-    };
     let id: i32 = connection
         .query_row("PRAGMA application_id", [], |row| row.get(0))
-        .map_err(not_ours)?;
+        .map_err(|error| not_a_database(error, path))?;
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(not_ours)?;
+        .map_err(|error| not_a_database(error, path))?;
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         Ok(())
     } else {
         Err(StoreError::Foreign(path.to_owned()))
+    }
+}
+
+fn not_a_database(error: rusqlite::Error, path: &Path) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.to_owned()),
+        Some(_) | None => error.into(),
     }
 }
 
@@ -204,7 +209,7 @@ mod tests {
         raw.pragma_update(None, "user_version", SCHEMA + 1)
             .expect("raised");
         for result in [Store::open(&path), Store::open_read_only(&path)] {
-            let error = result.err().expect("refused");
+            let error = result.expect_err("refused");
             assert!(matches!(error, StoreError::Newer { .. }), "{error}");
         }
     }

@@ -250,12 +250,22 @@ fn a_stale_plan_is_refused_when_queued_and_cancelled_when_its_turn_comes() {
         .set_recorded(&change("1M"), &[], "adopted", "ops", at(0))
         .expect("recorded");
     let stale = job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]);
-    let late = store.enqueue(&plan(&[(env.clone(), 7)]), &[stale.clone()], "ops", at(1));
+    let late = store.enqueue(
+        &plan(&[(env.clone(), 7)]),
+        std::slice::from_ref(&stale),
+        "ops",
+        at(1),
+    );
     assert!(matches!(late, Err(StoreError::StalePlan(ids)) if ids == [env.clone()]));
     assert_eq!(store.job(stale.id).expect("read"), None);
 
     store
-        .enqueue(&plan(&[(env, 1)]), &[stale.clone()], "ops", at(2))
+        .enqueue(
+            &plan(&[(env, 1)]),
+            std::slice::from_ref(&stale),
+            "ops",
+            at(2),
+        )
         .expect("enqueued");
     store
         .set_recorded(&change("2M"), &[], "edited by hand", "ops", at(3))
