@@ -1,5 +1,89 @@
-//! The command line.
+//! The command line: one file per command, arguments in, exit code out.
+
+pub mod error;
+pub mod exit;
+
+mod completions;
+mod context;
+mod man;
+mod output;
+
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use context::{Context, GlobalArgs};
+use error::CliError;
+use exit::Exit;
+
+/// Keeps servers and the WordPress sites on them the way a git repository says
+#[derive(Parser, Debug)]
+#[command(
+    name = "pressluft",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Write completions for a shell to standard output
+    Completions(completions::Args),
+    /// Write man pages into a directory
+    Man(man::Args),
+}
+
+/// Runs the program on the arguments of this process.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match run(&cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            error.report();
+            error.exit.into()
+        }
+    }
+}
+
+/// Help and version are no errors; everything else that clap says is a usage error.
+fn usage(error: &clap::Error) -> ExitCode {
+    let exit = if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    };
+    match error.print() {
+        Ok(()) => exit.into(),
+        Err(_) => Exit::Error.into(),
+    }
+}
+
+fn run(cli: &Cli) -> Result<Exit, CliError> {
+    let context = Context::new(&cli.global)?;
+    log_to_stderr(cli.global.verbose);
+    match &cli.command {
+        Command::Completions(args) => completions::run(args, &context),
+        Command::Man(args) => man::run(args, &context),
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .init();
 }
