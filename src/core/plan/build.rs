@@ -102,7 +102,9 @@ impl Work<'_> {
         match id {
             ResourceId::Fleet => {
                 let patch = SpecPatch::between(&Spec::default(), &wanted.spec, |_| true);
-                self.record_only(id, wanted, patch, &Spec::default());
+                let changes = patch.changes(&Spec::default());
+                let changes = changes.into_iter().map(secret::masked).collect();
+                self.record_only(id, wanted, Delta { patch, changes });
             }
             ResourceId::Node(name) => self.new_node(id, name, wanted),
             ResourceId::Site(name) => self.new_site(id, name, wanted),
@@ -201,7 +203,7 @@ impl Work<'_> {
             self.not_supported(id, job_type, fields);
         }
         let patch = SpecPatch::between(&Spec::default(), &wanted.spec, carries);
-        self.effect(id, wanted, patch)
+        self.effect(id, wanted, patch, carries)
     }
 
     fn not_supported(&mut self, id: &ResourceId, job_type: JobType, fields: BTreeSet<String>) {
@@ -216,25 +218,36 @@ impl Work<'_> {
         self.block(id, "not-supported", message);
     }
 
-    fn effect(&self, id: &ResourceId, wanted: &Wanted, patch: SpecPatch) -> Effect {
+    fn effect(
+        &self,
+        id: &ResourceId,
+        wanted: &Wanted,
+        patch: SpecPatch,
+        carries: impl Fn(&[String]) -> bool,
+    ) -> Effect {
+        let mut fingerprints = secret::fingerprints(&wanted.spec, &self.input.fingerprints);
+        fingerprints.retain(|path, _| {
+            let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+            carries(&path)
+        });
         Effect {
             resource: id.clone(),
-            fingerprints: secret::fingerprints(&wanted.spec, &self.input.fingerprints),
             patch,
             source: wanted.source.clone(),
+            fingerprints,
         }
     }
 
     fn existing(&mut self, id: &ResourceId, wanted: &Wanted, recorded: &Recorded) {
         let mut by_aspect = self.deltas(id, wanted, recorded);
         if let Some(delta) = by_aspect.remove(&Aspect::Record) {
-            self.record_only(id, wanted, delta.patch, &recorded.spec);
+            self.record_only(id, wanted, delta);
         }
         for (aspect, delta) in by_aspect {
             match aspect {
                 Aspect::Record => {}
                 Aspect::Fixed(_) if *id == ResourceId::Fleet && !self.input.has_environments => {
-                    self.record_only(id, wanted, delta.patch, &recorded.spec);
+                    self.record_only(id, wanted, delta);
                 }
                 Aspect::Fixed(why) => {
                     let message = format!("{}: {why}", fields_of(&delta.changes));
@@ -311,7 +324,8 @@ impl Work<'_> {
             return;
         }
         let reason = format!("{} changed", fields_of(&delta.changes));
-        let effect = self.effect(id, wanted, delta.patch);
+        let carries = |path: &[String]| aspect_of(id.kind(), path) == Aspect::Job(job_type);
+        let effect = self.effect(id, wanted, delta.patch, carries);
         if let Some(index) = self.index.get(&(resource.clone(), job_type)) {
             let draft = &mut self.drafts[*index];
             draft.changes.extend(delta.changes);
@@ -341,19 +355,12 @@ impl Work<'_> {
         self.index.contains_key(&(resource.clone(), job_type))
     }
 
-    fn record_only(&mut self, id: &ResourceId, wanted: &Wanted, patch: SpecPatch, before: &Spec) {
-        if patch.is_empty() {
-            return;
-        }
-        let changes = patch
-            .changes(before)
-            .into_iter()
-            .map(secret::masked)
-            .collect();
-        let effect = self.effect(id, wanted, patch);
+    fn record_only(&mut self, id: &ResourceId, wanted: &Wanted, delta: Delta) {
+        let carries = |path: &[String]| !matches!(aspect_of(id.kind(), path), Aspect::Job(_));
+        let effect = self.effect(id, wanted, delta.patch, carries);
         self.plan.records.push(RecordOnly {
             resource: id.clone(),
-            changes,
+            changes: delta.changes,
             effect,
         });
     }
