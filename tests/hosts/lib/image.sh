@@ -25,6 +25,8 @@ make_layer() { # base|pkgs
     unlock image
     return 0
   fi
+  # A new base under an old upper layer would be a mixture of two package databases.
+  [[ $layer != base ]] || rm -rf --one-file-system "$(layer_dir pkgs)"
   rm -rf --one-file-system "$CACHE"/.build.* # left by a killed build: its mounts went with its namespace
   work=$(mktemp -d "$CACHE/.build.XXXXXX")
   mapfile -t packages < <(layer_packages "$layer")
@@ -57,7 +59,7 @@ prune_layers() { # removes layers that no list of this checkout asks for and no 
   lock image
   for dir in "$CACHE"/base-* "$CACHE"/pkgs-*; do
     [[ -d $dir && $dir != "$(layer_dir base)" && $dir != "$(layer_dir pkgs)" ]] || continue
-    grep -qF "$dir" /proc/self/mountinfo && continue
+    grep -qF "$dir" /proc/self/mountinfo "$STATE_ROOT"/*/hosts/*/lower 2>/dev/null && continue
     echo "fleet: removing $dir"
     rm -rf --one-file-system "$dir"
   done

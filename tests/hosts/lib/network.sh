@@ -63,7 +63,7 @@ network_down() {
   nft delete table ip "$NFT_TABLE" 2>/dev/null || true
   ip link del "$BRIDGE" 2>/dev/null || true
   # The last fleet to go puts forwarding back as the first one found it.
-  if [[ -e $FORWARD_BEFORE ]] && ! nft list tables ip | grep -q '^table ip pl_'; then
+  if [[ -e $FORWARD_BEFORE ]] && [[ $(nft list tables ip) != *"table ip pl_"* ]]; then
     cat "$FORWARD_BEFORE" >"$FORWARD"
     rm -f "$FORWARD_BEFORE"
   fi
@@ -73,7 +73,7 @@ network_down() {
 link_up() { # I
   local unit mtu
   unit=$(host_unit "$1")
-  ip netns list | awk '{ print $1 }' | grep -qxF "$unit" && return 0
+  [[ ! -e /run/netns/$unit ]] || return 0
   mtu=$(<"/sys/class/net/$BRIDGE/mtu")
   ip netns add "$unit"
   ip link add "$unit" mtu "$mtu" type veth peer name eth0 mtu "$mtu" netns "$unit"

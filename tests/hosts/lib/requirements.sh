@@ -1,8 +1,13 @@
 # shellcheck shell=bash
 # Finds out whether this machine can run hosts, and says in one go everything that it lacks.
 
-PACKAGES=(debootstrap systemd-container iproute2 nftables openssh-client apt-utils)
-COMMANDS=(debootstrap systemd-nspawn ip nft ssh ssh-keygen flock unshare findmnt apt-get)
+# What the hosts need beyond a minimal Debian: command and the package that has it.
+declare -A PACKAGE_OF=(
+  [debootstrap]=debootstrap [systemd-nspawn]=systemd-container [ip]=iproute2 [nft]=nftables
+  [ssh]=openssh-client [ssh-keygen]=openssh-client
+)
+# Only `wordpress-source` needs these; npm may come from elsewhere than Debian.
+declare -A SOURCE_PACKAGE_OF=([npm]=npm [zip]=zip)
 
 missing=()
 lacks() { missing+=("$1"$'\n'"    cure: $2"); }
@@ -27,6 +32,9 @@ can_nat() {
   unshare --net nft 'table ip probe { chain post { type nat hook postrouting priority 100; masquerade; }; }' 2>/dev/null
 }
 
+# A drop in any table is final: one of ours could not allow it again.
+drops_forwarded() { [[ $(nft list chains 2>/dev/null) =~ hook\ forward[^$'\n']*policy\ drop ]]; }
+
 cgroup_root() { findmnt -n -t cgroup2 -o TARGET | head -n 1; }
 
 can_cgroup() {
@@ -37,14 +45,18 @@ can_cgroup() {
   mkdir "$probe" 2>/dev/null && rmdir "$probe"
 }
 
-# Prints `URI` of this machine's own mirror for the given pocket: "", "-updates" or "-security".
+# Prints the URI of this machine's own mirror for a pocket: "" or "-security".
 mirror_uri() {
-  local codename
+  local system codename uri
   # shellcheck source=/dev/null
-  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  read -r system codename < <(. /etc/os-release && echo "${ID:-none} ${VERSION_CODENAME:-none}")
+  [[ $system == debian ]] || return 0
   # shellcheck disable=SC2016 # apt expands these
-  apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-    awk -v want="$codename$1" '$2 == want && $3 == "main" { print $1; exit }'
+  uri=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
+    awk -v want="$codename$1" '$2 == want && $3 == "main" { print $1; exit }')
+  # Cloud images name a file with the mirrors in it, which debootstrap does not understand.
+  [[ $uri != mirror+file:* ]] || uri=$(grep -m 1 -oE '^[^#[:space:]]+' "/${uri#mirror+file:*/}")
+  echo "$uri"
 }
 
 find_missing() {
@@ -54,7 +66,7 @@ find_missing() {
     lacks "not root" "run this as root; hosts need mounts, namespaces and cgroups"
     return 0 # every other probe would fail for this one reason
   fi
-  for name in "${COMMANDS[@]}"; do command -v "$name" >/dev/null || absent+=("$name"); done
+  for name in "${!PACKAGE_OF[@]}"; do command -v "$name" >/dev/null || absent+=("$name"); done
   ((${#absent[@]} == 0)) || lacks "commands missing: ${absent[*]}" "tests/hosts/fleet need"
   unshare --mount --pid --fork --net --ipc --uts true 2>/dev/null ||
     lacks "no namespaces" "run on a machine or virtual machine of your own, or in a privileged container"
@@ -67,6 +79,9 @@ find_missing() {
   if [[ $FLEET_NAT == 1 ]] && command -v nft >/dev/null; then
     can_nat || lacks "nftables cannot masquerade" "load the kernel module nft_masq, or set FLEET_NAT=0"
     [[ -w /proc/sys/net/ipv4/ip_forward ]] || lacks "ip_forward is read-only" "make /proc/sys writable, or set FLEET_NAT=0"
+  fi
+  if [[ $FLEET_NAT == 1 ]] && drops_forwarded; then
+    lacks "another firewall drops forwarded packets" "allow them there for 10.98.0.0/16, or set FLEET_NAT=0"
   fi
   [[ -n $(mirror_uri "") ]] || lacks "no Debian mirror in this machine's apt sources" "run on Debian 12 or later"
 }
@@ -94,11 +109,11 @@ check() {
 }
 
 need() {
-  local package wanted=()
+  local name
+  local -a wanted=()
   ((EUID == 0)) || die "not root: installing packages needs it" 3
-  for package in "${PACKAGES[@]}"; do
-    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || wanted+=("$package")
-  done
+  for name in "${!PACKAGE_OF[@]}"; do command -v "$name" >/dev/null || wanted+=("${PACKAGE_OF[$name]}"); done
+  for name in "${!SOURCE_PACKAGE_OF[@]}"; do command -v "$name" >/dev/null || wanted+=("${SOURCE_PACKAGE_OF[$name]}"); done
   ((${#wanted[@]} > 0)) || return 0
   echo "fleet: installing ${wanted[*]}"
   apt-get update -qq

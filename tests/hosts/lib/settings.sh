@@ -53,6 +53,11 @@ lock() { # NAME
 unlock() { # NAME
   local fd=${LOCK_FDS[$1]}
   exec {fd}>&-
+  unset "LOCK_FDS[$1]"
+}
+unlock_all() {
+  local name
+  for name in "${!LOCK_FDS[@]}"; do unlock "$name"; done
 }
 
 elapsed_since() { # EPOCHREALTIME
