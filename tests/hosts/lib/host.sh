@@ -65,9 +65,10 @@ power_on() { # I: boots without waiting; a disk that exists is kept
 }
 
 wait_for_ssh() { # I
-  local dir unit address
+  local dir unit address deadline
   dir=$(host_dir "$1") unit=$(host_unit "$1") address=$(host_ip "$1")
-  for _ in {1..600}; do
+  deadline=$((SECONDS + 30))
+  while ((SECONDS < deadline)); do
     if ! running "$unit"; then
       echo "fleet: host $1 ended while booting: $(tail -n 5 "$dir/log")" >&2
       return 1

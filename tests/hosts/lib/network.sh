@@ -10,6 +10,14 @@ subnet() { # the first three numbers of the fleet's /24
 gateway() { echo "$(subnet).1"; }
 host_ip() { echo "$(subnet).$((10 + $1))"; }
 
+# An address keeps its MAC for ever: with a new one after `reset`, peers would go on sending to the
+# old one until their ARP entry expires, and a host would be deaf for up to a minute.
+mac_of() { # LAST_NUMBER
+  local a b
+  IFS=. read -r _ a b < <(subnet)
+  printf '02:50:4c:%02x:%02x:%02x' "$a" "$b" "$1"
+}
+
 # Fleets share the machine, so each takes a /24 that no other fleet and no route of the machine has.
 choose_subnet() {
   local octet first candidate
@@ -36,7 +44,7 @@ network_up() {
   choose_subnet
   net=$(subnet)
   if ! ip link show "$BRIDGE" >/dev/null 2>&1; then
-    ip link add "$BRIDGE" type bridge
+    ip link add "$BRIDGE" address "$(mac_of 1)" type bridge
     outside=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p')
     # Hosts take the MTU of the way out, or large packets would depend on path MTU discovery.
     [[ -z $outside ]] || ip link set "$BRIDGE" mtu "$(<"/sys/class/net/$outside/mtu")"
@@ -76,7 +84,8 @@ link_up() { # I
   [[ ! -e /run/netns/$unit ]] || return 0
   mtu=$(<"/sys/class/net/$BRIDGE/mtu")
   ip netns add "$unit"
-  ip link add "$unit" mtu "$mtu" type veth peer name eth0 mtu "$mtu" netns "$unit"
+  ip link add "$unit" mtu "$mtu" type veth \
+    peer name eth0 mtu "$mtu" address "$(mac_of $((10 + $1)))" netns "$unit"
   ip link set "$unit" master "$BRIDGE" up
   ip -n "$unit" link set lo up
   ip -n "$unit" addr add "$(host_ip "$1")/24" dev eth0
