@@ -31,9 +31,9 @@ make_layer() { # base|pkgs
   work=$(mktemp -d "$CACHE/.build.XXXXXX")
   mapfile -t packages < <(layer_packages "$layer")
   echo "fleet: making layer $layer, once (log: $CACHE/$layer.log)" >&2
-  # Mounts and processes of a build live in namespaces of their own, so that nothing outlives it.
+  # Mounts and processes of a build live in namespaces of their own and die with this process.
   if ! SUITE=$SUITE MIRROR=$(mirror_uri "") SECURITY=$(mirror_uri -security) BASE=$(layer_dir base) \
-    unshare --mount --propagation private --pid --fork --kill-child \
+    setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child \
     "$BUILD" "$layer" "$work" "${packages[@]}" >"$CACHE/$layer.log" 2>&1 </dev/null; then
     tail -n 15 "$CACHE/$layer.log" >&2
     rm -rf --one-file-system "$work"

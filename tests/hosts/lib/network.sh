@@ -7,8 +7,13 @@ FORWARD_BEFORE=$STATE_ROOT/ip_forward.before
 subnet() { # the first three numbers of the fleet's /24
   cat "$STATE/subnet" 2>/dev/null || die "fleet \`$FLEET_NAME\` is not up"
 }
-gateway() { echo "$(subnet).1"; }
-host_ip() { echo "$(subnet).$((10 + $1))"; }
+address() { # LAST_NUMBER
+  local net
+  net=$(subnet) || exit # or a fleet that is not up would have the address `.11`
+  echo "$net.$1"
+}
+gateway() { address 1; }
+host_ip() { address $((10 + $1)); }
 
 # An address keeps its MAC for ever: with a new one after `reset`, peers would go on sending to the
 # old one until their ARP entry expires, and a host would be deaf for up to a minute.
@@ -45,7 +50,7 @@ network_up() {
   net=$(subnet)
   if ! ip link show "$BRIDGE" >/dev/null 2>&1; then
     ip link add "$BRIDGE" address "$(mac_of 1)" type bridge
-    outside=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p')
+    outside=$(ip -4 route show default | awk 'NR == 1 { for (n = 1; n < NF; n++) if ($n == "dev") print $(n + 1) }')
     # Hosts take the MTU of the way out, or large packets would depend on path MTU discovery.
     [[ -z $outside ]] || ip link set "$BRIDGE" mtu "$(<"/sys/class/net/$outside/mtu")"
     ip addr add "$net.1/24" dev "$BRIDGE"

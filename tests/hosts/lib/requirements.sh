@@ -35,7 +35,7 @@ can_nat() {
 # A drop in any table is final: one of ours could not allow it again.
 drops_forwarded() { [[ $(nft list chains 2>/dev/null) =~ hook\ forward[^$'\n']*policy\ drop ]]; }
 
-cgroup_root() { findmnt -n -t cgroup2 -o TARGET | head -n 1; }
+cgroup_root() { findmnt -n --first-only -t cgroup2 -o TARGET || true; }
 
 can_cgroup() {
   local root probe
@@ -53,7 +53,7 @@ mirror_uri() {
   [[ $system == debian ]] || return 0
   # shellcheck disable=SC2016 # apt expands these
   uri=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-    awk -v want="$codename$1" '$2 == want && $3 == "main" { print $1; exit }')
+    awk -v want="$codename$1" '$2 == want && $3 == "main" && !n++ { print $1 }')
   # Cloud images name a file with the mirrors in it, which debootstrap does not understand.
   [[ $uri != mirror+file:* ]] || uri=$(grep -m 1 -oE '^[^#[:space:]]+' "/${uri#mirror+file:*/}")
   echo "$uri"
@@ -68,8 +68,10 @@ find_missing() {
   fi
   for name in "${!PACKAGE_OF[@]}"; do command -v "$name" >/dev/null || absent+=("$name"); done
   ((${#absent[@]} == 0)) || lacks "commands missing: ${absent[*]}" "tests/hosts/fleet need"
-  unshare --mount --pid --fork --net --ipc --uts true 2>/dev/null ||
+  if ! unshare --mount --pid --fork --net --ipc --uts true 2>/dev/null; then
     lacks "no namespaces" "run on a machine or virtual machine of your own, or in a privileged container"
+    return 0 # the other probes use them
+  fi
   can_overlay "$CACHE" || lacks "no overlayfs on \`$CACHE\`" "set PRESSLUFT_HOSTS_CACHE to a directory on ext4, xfs or btrfs"
   can_overlay "$STATE_ROOT" || lacks "no overlayfs on \`$STATE_ROOT\`" "set PRESSLUFT_HOSTS_STATE to a directory on ext4, xfs or btrfs"
   can_cgroup || lacks "no writable cgroup2 hierarchy" "mount cgroup2 read-write"
@@ -83,7 +85,8 @@ find_missing() {
   if [[ $FLEET_NAT == 1 ]] && drops_forwarded; then
     lacks "another firewall drops forwarded packets" "allow them there for 10.98.0.0/16, or set FLEET_NAT=0"
   fi
-  [[ -n $(mirror_uri "") ]] || lacks "no Debian mirror in this machine's apt sources" "run on Debian 12 or later"
+  # Asking apt takes a second, and only a layer that is not there yet needs the answer.
+  [[ -d $(layer_dir "$FLEET_LAYER") || -n $(mirror_uri "") ]] || lacks "no Debian mirror in this machine's apt sources" "run on Debian 12 or later"
 }
 
 report_missing() {
