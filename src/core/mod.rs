@@ -5,10 +5,12 @@
 
 pub mod aspect;
 pub mod change;
+pub mod audit;
 pub mod diagnostic;
 pub mod facts;
 pub mod id;
 pub mod job;
 pub mod names;
 pub mod plan;
+pub mod recorded;
 pub mod spec;
