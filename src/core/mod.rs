@@ -4,8 +4,10 @@
 //! as events → outcomes. Time, ids and keys enter as arguments.
 
 pub mod diagnostic;
+pub mod event;
 pub mod facts;
 pub mod id;
 pub mod job;
 pub mod names;
+pub mod outcome;
 pub mod spec;
