@@ -4,7 +4,10 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-#[expect(clippy::disallowed_methods, reason = "Cargo hands its paths to build scripts this way")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Cargo hands its paths to build scripts this way"
+)]
 fn main() -> Result<(), Box<dyn Error>> {
     let source = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").ok_or("no manifest")?);
     let target = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("no output directory")?);

@@ -8,7 +8,10 @@ use std::process::Command;
 ///
 /// A UTF-8 locale is always set: Ansible refuses to start without one.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the home of child processes")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the home of child processes"
+)]
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LC_ALL", "C.UTF-8");
@@ -43,7 +46,10 @@ pub fn installer(program: impl AsRef<OsStr>) -> Command {
 /// A command with the environment of this process as it is, for a process whose environment
 /// was already chosen by [`command`].
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the home of child processes")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the home of child processes"
+)]
 pub fn inherited(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
 }

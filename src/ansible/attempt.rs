@@ -42,7 +42,10 @@ impl Attempt {
         }
         let file = |name: &str, content: &[u8]| private::write_file(&path.join(name), content);
         file("ansible.cfg", b"[defaults]\n")?;
-        file("inventory.json", inventory(invocation).to_string().as_bytes())?;
+        file(
+            "inventory.json",
+            inventory(invocation).to_string().as_bytes(),
+        )?;
         let mut vars = invocation.vars.clone();
         if let Some(tree) = &invocation.tree {
             let tree_path = path.join("tree.json");
@@ -52,7 +55,12 @@ impl Attempt {
                 paths.insert("tree".to_owned(), json!(tree_path.display().to_string()));
             }
         }
-        file("vars.json", json!({ "pressluft": marked(&vars)? }).to_string().as_bytes())?;
+        file(
+            "vars.json",
+            json!({ "pressluft": marked(&vars)? })
+                .to_string()
+                .as_bytes(),
+        )?;
         let has_secrets = !invocation.secrets.is_empty();
         if has_secrets {
             let secrets = json!({ "pressluft_secrets": marked(&invocation.secrets)? });
@@ -67,7 +75,11 @@ impl Attempt {
             }
             None => None,
         };
-        Ok(Self { has_secrets, key, dir })
+        Ok(Self {
+            has_secrets,
+            key,
+            dir,
+        })
     }
 
     /// The directory.
@@ -83,7 +95,10 @@ impl Attempt {
     /// Writes the only host key to accept.
     pub(super) fn pin(&self, key: &HostKey, invocation: &Invocation) -> io::Result<()> {
         let host = &invocation.host;
-        private::write_file(&self.known_hosts(), key.line(&host.address, host.port).as_bytes())
+        private::write_file(
+            &self.known_hosts(),
+            key.line(&host.address, host.port).as_bytes(),
+        )
     }
 
     /// The arguments of `ansible-playbook`: files of this directory only, no value of a
@@ -102,7 +117,10 @@ impl Attempt {
             words.push("--diff".to_owned());
         }
         if invocation.verbosity > 0 {
-            words.push(format!("-{}", "v".repeat(usize::from(invocation.verbosity.min(4)))));
+            words.push(format!(
+                "-{}",
+                "v".repeat(usize::from(invocation.verbosity.min(4)))
+            ));
         }
         words.extend(["--".to_owned(), playbook.display().to_string()]);
         words

@@ -51,17 +51,28 @@ pub(super) fn environment(
     attempt: &Path,
     ssh_arguments: &str,
 ) -> Vec<(&'static str, OsString)> {
-    let mut environment: Vec<(&'static str, OsString)> =
-        FIXED.iter().map(|(name, value)| (*name, OsString::from(value))).collect();
+    let mut environment: Vec<(&'static str, OsString)> = FIXED
+        .iter()
+        .map(|(name, value)| (*name, OsString::from(value)))
+        .collect();
     environment.extend([
-        ("ANSIBLE_CONFIG", attempt.join("ansible.cfg").into_os_string()),
+        (
+            "ANSIBLE_CONFIG",
+            attempt.join("ansible.cfg").into_os_string(),
+        ),
         ("ANSIBLE_HOME", attempt.join("home").into_os_string()),
         ("ANSIBLE_LOCAL_TEMP", attempt.join("tmp").into_os_string()),
-        ("ANSIBLE_COLLECTIONS_PATH", content.join("collections").into_os_string()),
+        (
+            "ANSIBLE_COLLECTIONS_PATH",
+            content.join("collections").into_os_string(),
+        ),
         ("ANSIBLE_ROLES_PATH", content.join("roles").into_os_string()),
         ("ANSIBLE_SSH_ARGS", ssh_arguments.into()),
         // A socket per attempt for what our own arguments do not reach.
-        ("ANSIBLE_SSH_CONTROL_PATH_DIR", attempt.join("home/cp").into_os_string()),
+        (
+            "ANSIBLE_SSH_CONTROL_PATH_DIR",
+            attempt.join("home/cp").into_os_string(),
+        ),
     ]);
     environment
 }

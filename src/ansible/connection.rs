@@ -49,9 +49,13 @@ impl Identity {
     pub(super) fn new(host: &Host, key: &[u8], host_key: &HostKey) -> Self {
         let mut hasher = blake3::Hasher::new();
         let (port, host_key) = (host.port.to_string(), host_key.to_string());
-        for part in
-            [host.address.as_bytes(), port.as_bytes(), host.user.as_bytes(), key, host_key.as_bytes()]
-        {
+        for part in [
+            host.address.as_bytes(),
+            port.as_bytes(),
+            host.user.as_bytes(),
+            key,
+            host_key.as_bytes(),
+        ] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
@@ -119,8 +123,13 @@ impl Connections {
             .map(|(identity, _)| identity.clone())
             .collect();
         // Closed after the lock is free: that waits for the processes to end.
-        let closed: Vec<_> = stale.iter().filter_map(|identity| open.remove(identity)).collect();
-        let found = open.get(identity).map(|connection| Lease::new(Arc::clone(connection)));
+        let closed: Vec<_> = stale
+            .iter()
+            .filter_map(|identity| open.remove(identity))
+            .collect();
+        let found = open
+            .get(identity)
+            .map(|connection| Lease::new(Arc::clone(connection)));
         drop(open);
         drop(closed);
         found
@@ -148,11 +157,17 @@ impl Connections {
             known_hosts: known_hosts.to_owned(),
             socket: socket.clone(),
         };
-        let words: Vec<OsString> =
-            ssh::master(host, &files, pinned).into_iter().map(OsString::from).collect();
+        let words: Vec<OsString> = ssh::master(host, &files, pinned)
+            .into_iter()
+            .map(OsString::from)
+            .collect();
         let mut command = spawner.command(&words, Duration::from_secs(2));
         // A file and not a pipe: nobody reads along while the connection is in use.
-        let sink = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&messages)?;
+        let sink = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&messages)?;
         command.stdout(Stdio::null()).stderr(sink);
         let process = spawner.spawn(command)?;
         Ok(Lease::new(Arc::new(Connection {
@@ -192,7 +207,11 @@ impl Connection {
         let bytes = fs::read(&self.messages).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let text = tail(text.trim(), 4096);
-        if text.is_empty() { otherwise.to_owned() } else { text.to_owned() }
+        if text.is_empty() {
+            otherwise.to_owned()
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Whether it has ended, or nobody has used it for a while.

@@ -15,7 +15,10 @@ static CONTENT: Dir<'static> = include_dir!("$OUT_DIR/ansible");
 /// The pinned requirements of the virtual environment.
 #[must_use]
 pub fn requirements() -> &'static str {
-    CONTENT.get_file("requirements.txt").and_then(File::contents_utf8).unwrap_or_default()
+    CONTENT
+        .get_file("requirements.txt")
+        .and_then(File::contents_utf8)
+        .unwrap_or_default()
 }
 
 /// The names of the playbooks in the binary, sorted.
@@ -67,7 +70,9 @@ pub fn unpack(state_dir: &Path) -> io::Result<PathBuf> {
         return Ok(target);
     }
     private::make_dir(&parent)?;
-    let temporary = tempfile::Builder::new().prefix(".unpacking-").tempdir_in(&parent)?;
+    let temporary = tempfile::Builder::new()
+        .prefix(".unpacking-")
+        .tempdir_in(&parent)?;
     let mut files = Vec::new();
     collect(&CONTENT, &mut files);
     for file in files {
@@ -77,7 +82,12 @@ pub fn unpack(state_dir: &Path) -> io::Result<PathBuf> {
         }
         // Read-only: what runs is what the binary holds. Python's caches go beside them.
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o444).open(&path)?.write_all(file.contents())?;
+        options
+            .write(true)
+            .create_new(true)
+            .mode(0o444)
+            .open(&path)?
+            .write_all(file.contents())?;
     }
     // After a power failure a complete directory must not hold empty files.
     nix::unistd::syncfs(fs::File::open(temporary.path())?)?;
@@ -101,9 +111,13 @@ mod tests {
     fn many_at_once_unpack_one_complete_directory() {
         let state = tempfile::tempdir().expect("a directory");
         let paths: Vec<PathBuf> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| unpack(state.path()).expect("unpacked"))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| unpack(state.path()).expect("unpacked")))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("no panic"))
+                .collect()
         });
         assert!(paths.iter().all(|path| *path == paths[0]));
         let names: Vec<_> = fs::read_dir(state.path().join("ansible"))
@@ -126,7 +140,11 @@ mod tests {
             path.contains("tests/") || path.contains("__pycache__") || path.contains("-dev.txt")
         };
         for file in files {
-            assert!(!unwanted(&file.path().to_string_lossy()), "{}", file.path().display());
+            assert!(
+                !unwanted(&file.path().to_string_lossy()),
+                "{}",
+                file.path().display()
+            );
         }
     }
 }

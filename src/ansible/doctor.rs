@@ -31,7 +31,13 @@ impl Check {
     /// A check that passed.
     #[must_use]
     pub fn passed(name: &'static str, found: impl Into<String>, needed: impl Into<String>) -> Self {
-        Self { name, ok: true, found: found.into(), needed: needed.into(), mend: None }
+        Self {
+            name,
+            ok: true,
+            found: found.into(),
+            needed: needed.into(),
+            mend: None,
+        }
     }
 
     /// A check that failed, and how to mend it.
@@ -61,10 +67,20 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         python(),
         environment(settings),
         playbooks(&settings.state_dir),
-        program("ssh", &["-V"], "an OpenSSH client 8.5 or newer", ssh_is_new_enough),
+        program(
+            "ssh",
+            &["-V"],
+            "an OpenSSH client 8.5 or newer",
+            ssh_is_new_enough,
+        ),
         program("ssh-keygen", &["-?"], "the OpenSSH key generator", |_| true),
         own_key(&settings.state_dir),
-        program("git", &["--version"], "git, for fleet repos over ssh", |_| true),
+        program(
+            "git",
+            &["--version"],
+            "git, for fleet repos over ssh",
+            |_| true,
+        ),
         locale(),
     ]
 }
@@ -84,20 +100,41 @@ fn state_dir(path: &Path) -> Check {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) => {
-            let mend = format!("`pressluft doctor --fix`, or `install -d -m 0700 {}`", path.display());
+            let mend = format!(
+                "`pressluft doctor --fix`, or `install -d -m 0700 {}`",
+                path.display()
+            );
             return Check::failed(NAME, format!("{}: {error}", path.display()), needed, mend);
         }
     };
     let mode = metadata.permissions().mode() & 0o7777;
-    let found = format!("{}, mode {mode:04o}, owner {}", path.display(), metadata.uid());
+    let found = format!(
+        "{}, mode {mode:04o}, owner {}",
+        path.display(),
+        metadata.uid()
+    );
     let user = nix::unistd::geteuid().as_raw();
     if metadata.uid() != user {
-        let mend = format!("run as user {}, or `chown {user} {}`", metadata.uid(), path.display());
+        let mend = format!(
+            "run as user {}, or `chown {user} {}`",
+            metadata.uid(),
+            path.display()
+        );
         Check::failed(NAME, found, needed, mend)
     } else if mode & 0o077 != 0 {
-        Check::failed(NAME, found, needed, format!("`chmod 0700 {}`", path.display()))
+        Check::failed(
+            NAME,
+            found,
+            needed,
+            format!("`chmod 0700 {}`", path.display()),
+        )
     } else if !metadata.is_dir() {
-        Check::failed(NAME, found, needed, "set `PRESSLUFT_STATE_DIR` to a directory")
+        Check::failed(
+            NAME,
+            found,
+            needed,
+            "set `PRESSLUFT_STATE_DIR` to a directory",
+        )
     } else {
         Check::passed(NAME, found, needed)
     }
@@ -107,7 +144,10 @@ fn disk_space(path: &Path) -> Check {
     const NAME: &str = "disk space";
     let needed = format!("{} MiB free", NEEDED_SPACE >> 20);
     // Before the first run the directory is not there, but its parent says the same.
-    let existing = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let existing = path
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
     match nix::sys::statvfs::statvfs(existing) {
         Ok(space) => {
             let free = space.blocks_available() * space.fragment_size();
@@ -129,7 +169,11 @@ fn python() -> Check {
     let install = "`apt-get install python3 python3-venv`";
     match venv::system_python() {
         Ok(python) => {
-            let venv = if python.has_venv { "with venv" } else { "without venv" };
+            let venv = if python.has_venv {
+                "with venv"
+            } else {
+                "without venv"
+            };
             let found = format!("{} {venv}", python.version);
             if python.is_new_enough() && python.has_venv {
                 Check::passed(NAME, found, needed)
@@ -152,7 +196,11 @@ fn environment(settings: &Settings) -> Check {
     };
     match Venv::find(&settings.state_dir, settings.venv.as_deref()) {
         Ok(venv) => {
-            let found = format!("ansible-core {} in {}", venv.ansible_version, venv.path().display());
+            let found = format!(
+                "ansible-core {} in {}",
+                venv.ansible_version,
+                venv.path().display()
+            );
             if venv.is_pinned() {
                 Check::passed(NAME, found, needed)
             } else {
@@ -167,12 +215,17 @@ fn playbooks(state_dir: &Path) -> Check {
     const NAME: &str = "playbooks";
     let needed = "those of this version, unpacked";
     match content::unpack(state_dir) {
-        Ok(path) => {
-            Check::passed(NAME, format!("{} in {}", content::playbooks().len(), path.display()), needed)
-        }
-        Err(error) => {
-            Check::failed(NAME, error.to_string(), needed, "make the state directory writable")
-        }
+        Ok(path) => Check::passed(
+            NAME,
+            format!("{} in {}", content::playbooks().len(), path.display()),
+            needed,
+        ),
+        Err(error) => Check::failed(
+            NAME,
+            error.to_string(),
+            needed,
+            "make the state directory writable",
+        ),
     }
 }
 
@@ -186,7 +239,12 @@ fn own_key(state_dir: &Path) -> Check {
             if let Some(source) = std::error::Error::source(&error) {
                 found = format!("{found}: {source}");
             }
-            Check::failed(NAME, found, needed, "`pressluft ssh-key` once it can be written")
+            Check::failed(
+                NAME,
+                found,
+                needed,
+                "`pressluft ssh-key` once it can be written",
+            )
         }
     }
 }
@@ -197,16 +255,27 @@ fn program(
     needed: &str,
     accept: impl Fn(&str) -> bool,
 ) -> Check {
-    let package = if name == "git" { "git" } else { "openssh-client" };
+    let package = if name == "git" {
+        "git"
+    } else {
+        "openssh-client"
+    };
     let mend = format!("`apt-get install {package}`");
-    let output = process::command(name).args(arguments).stdin(Stdio::null()).output();
+    let output = process::command(name)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
     match output {
         Ok(output) => {
             let said = [output.stdout, output.stderr].concat();
             let said = String::from_utf8_lossy(&said);
             let first = said.lines().next().unwrap_or_default().trim().to_owned();
             // `ssh-keygen` has no way to tell its version; it comes with `ssh`.
-            let found = if name == "ssh-keygen" { "present".to_owned() } else { first };
+            let found = if name == "ssh-keygen" {
+                "present".to_owned()
+            } else {
+                first
+            };
             if accept(&found) {
                 Check::passed(name, found, needed)
             } else {
@@ -220,17 +289,25 @@ fn program(
 /// `OpenSSH_9.2p1 Debian-2, …`; 8.5 is the first to take an algorithm list with `-o`
 /// `HostKeyAlgorithms` at `accept-new` as it is meant here.
 fn ssh_is_new_enough(said: &str) -> bool {
-    let Some(rest) = said.strip_prefix("OpenSSH_") else { return false };
+    let Some(rest) = said.strip_prefix("OpenSSH_") else {
+        return false;
+    };
     let mut numbers = rest
         .split(|character: char| !character.is_ascii_digit())
         .map_while(|part| part.parse::<u32>().ok());
-    numbers.next().zip(numbers.next()).is_some_and(|version| version >= (8, 5))
+    numbers
+        .next()
+        .zip(numbers.next())
+        .is_some_and(|version| version >= (8, 5))
 }
 
 fn locale() -> Check {
     const NAME: &str = "locale";
     let needed = "the locale C.UTF-8";
-    let output = process::command("locale").arg("charmap").stdin(Stdio::null()).output();
+    let output = process::command("locale")
+        .arg("charmap")
+        .stdin(Stdio::null())
+        .output();
     let found = match output {
         Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
         Err(error) => error.to_string(),
@@ -248,7 +325,9 @@ mod tests {
 
     #[test]
     fn versions_of_ssh_are_told_apart() {
-        assert!(ssh_is_new_enough("OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19"));
+        assert!(ssh_is_new_enough(
+            "OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19"
+        ));
         assert!(ssh_is_new_enough("OpenSSH_10.0p2"));
         assert!(!ssh_is_new_enough("OpenSSH_8.4p1"));
         assert!(!ssh_is_new_enough("Dropbear v2022.83"));

@@ -52,7 +52,10 @@ impl Engine {
     /// [`EngineError`] when the virtual environment is missing (`pressluft doctor --fix`
     /// makes it) or the state directory cannot be written.
     pub fn locate(settings: Settings) -> Result<Self, EngineError> {
-        let state_error = |source| EngineError::State { path: settings.state_dir.clone(), source };
+        let state_error = |source| EngineError::State {
+            path: settings.state_dir.clone(),
+            source,
+        };
         private::make_dir(&settings.state_dir).map_err(state_error)?;
         // Ansible and ssh run in other directories.
         let state_dir = fs::canonicalize(&settings.state_dir).map_err(state_error)?;
@@ -67,7 +70,10 @@ impl Engine {
         Ok(Self {
             connections: Connections::new(&state_dir.join("ssh")).map_err(state_error)?,
             spawner: Spawner::start(settings.supervisor.clone()).map_err(state_error)?,
-            settings: Settings { state_dir, ..settings },
+            settings: Settings {
+                state_dir,
+                ..settings
+            },
             content,
             venv,
         })
@@ -94,7 +100,13 @@ impl Engine {
             log: None,
             duration: Duration::ZERO,
         };
-        let mut call = Call { invocation, redact, on_event, cancel, outcome: &mut outcome };
+        let mut call = Call {
+            invocation,
+            redact,
+            on_event,
+            cancel,
+            outcome: &mut outcome,
+        };
         let result = self.attempt(&mut call);
         outcome.failure = result.err();
         outcome.duration = begin.elapsed();
@@ -116,10 +128,9 @@ impl Engine {
             None => ssh::private_key(&self.settings.state_dir).map_err(|error| own_key(&error))?,
         };
         let contact = self.contact(call, &attempt, &key)?;
-        let mut command = self.spawner.command(
-            &self.words(call.invocation, &attempt),
-            self.settings.grace,
-        );
+        let mut command = self
+            .spawner
+            .command(&self.words(call.invocation, &attempt), self.settings.grace);
         let files = ssh::Files {
             key,
             known_hosts: attempt.known_hosts(),
@@ -127,12 +138,21 @@ impl Engine {
         };
         let arguments = ssh::ansible_arguments(&files, &contact.host_key);
         command
-            .envs(config::environment(&self.content, attempt.path(), &arguments))
+            .envs(config::environment(
+                &self.content,
+                attempt.path(),
+                &arguments,
+            ))
             .current_dir(attempt.path());
 
         let mut observed = Observed::default();
         let opening = contact.is_opening.then_some(&contact.lease.0);
-        let run = Run { command, deadline, grace: self.settings.grace, opening };
+        let run = Run {
+            command,
+            deadline,
+            grace: self.settings.grace,
+            opening,
+        };
         let followed = follow(&self.spawner, run, call.cancel, &mut |event| {
             let event = event.cleaned(call.redact);
             observed.observe(&event);
@@ -143,7 +163,11 @@ impl Engine {
             Failure::new(ErrorCode::AnsibleUnexpectedError, &message)
         })?;
 
-        let Followed { end, output, refused } = followed;
+        let Followed {
+            end,
+            output,
+            refused,
+        } = followed;
         let output = visible(&(call.redact)(&output));
         call.outcome.stats = observed.stats();
         call.outcome.end = Some(end);
@@ -180,17 +204,28 @@ impl Engine {
             attempt.pin(&host_key, invocation).map_err(io_failure)?;
             let identity = Identity::new(host, &key_bytes, &host_key);
             if let Some(lease) = self.connections.find(&identity) {
-                return Ok(Contact { host_key, lease, is_opening: false });
+                return Ok(Contact {
+                    host_key,
+                    lease,
+                    is_opening: false,
+                });
             }
             let lease = open(Some(&host_key))?;
             self.connections.keep(identity, &lease);
-            return Ok(Contact { host_key, lease, is_opening: true });
+            return Ok(Contact {
+                host_key,
+                lease,
+                is_opening: true,
+            });
         }
         // First contact: Ansible starts only once the key is known and pinned.
         let lease = open(None)?;
         lease.0.wait(call.cancel).map_err(|said| {
             if call.cancel.is_cancelled() {
-                Failure::new(ErrorCode::JobInterrupted, "the job was stopped while connecting")
+                Failure::new(
+                    ErrorCode::JobInterrupted,
+                    "the job was stopped while connecting",
+                )
             } else {
                 refusal(&(call.redact)(&said))
             }
@@ -199,8 +234,13 @@ impl Engine {
         let host_key = HostKey::learned(&text)
             .ok_or_else(|| io_failure(io::Error::other("ssh recorded no host key")))?;
         call.outcome.enrolled_host_key = Some(host_key.to_string());
-        self.connections.keep(Identity::new(host, &key_bytes, &host_key), &lease);
-        Ok(Contact { host_key, lease, is_opening: false })
+        self.connections
+            .keep(Identity::new(host, &key_bytes, &host_key), &lease);
+        Ok(Contact {
+            host_key,
+            lease,
+            is_opening: false,
+        })
     }
 
     fn words(&self, invocation: &Invocation, attempt: &Attempt) -> Vec<OsString> {
@@ -209,7 +249,12 @@ impl Engine {
             Playbook::File(path) => path.clone(),
         };
         let mut words = vec![self.venv.playbook().into_os_string()];
-        words.extend(attempt.arguments(invocation, &playbook).into_iter().map(OsString::from));
+        words.extend(
+            attempt
+                .arguments(invocation, &playbook)
+                .into_iter()
+                .map(OsString::from),
+        );
         words
     }
 

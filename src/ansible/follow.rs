@@ -64,9 +64,16 @@ pub(super) fn follow(
 ) -> io::Result<Followed> {
     let (events, events_end) = io::pipe()?;
     let (output, output_end) = io::pipe()?;
-    run.command.stdout(output_end.try_clone()?).stderr(output_end);
-    let mapping = FdMapping { parent_fd: events_end.into(), child_fd: EVENTS_FD };
-    run.command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
+    run.command
+        .stdout(output_end.try_clone()?)
+        .stderr(output_end);
+    let mapping = FdMapping {
+        parent_fd: events_end.into(),
+        child_fd: EVENTS_FD,
+    };
+    run.command
+        .fd_mappings(vec![mapping])
+        .map_err(io::Error::other)?;
     let mut process = spawner.spawn(run.command)?;
 
     let (sender, messages) = mpsc::sync_channel(WAITING_EVENTS);
@@ -86,7 +93,12 @@ pub(super) fn follow(
         drop(sender);
     }
 
-    let mut state = State { stopped: None, refused: None, give_up: None, task_seen: false };
+    let mut state = State {
+        stopped: None,
+        refused: None,
+        give_up: None,
+        task_seen: false,
+    };
     let mut open_streams = 2;
     while open_streams > 0 {
         match messages.recv_timeout(TICK) {
@@ -114,8 +126,15 @@ pub(super) fn follow(
         (None, Some(Err(signal))) => End::Signalled(signal),
         (None, None) => End::Signalled(9),
     };
-    let output = transcript.lock().unwrap_or_else(PoisonError::into_inner).text();
-    Ok(Followed { end, output, refused: state.refused })
+    let output = transcript
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .text();
+    Ok(Followed {
+        end,
+        output,
+        refused: state.refused,
+    })
 }
 
 struct State {
@@ -175,7 +194,11 @@ fn read_events(pipe: PipeReader, sender: SyncSender<Message>) {
     });
 }
 
-fn read_output(mut pipe: PipeReader, transcript: Arc<Mutex<Transcript>>, sender: SyncSender<Message>) {
+fn read_output(
+    mut pipe: PipeReader,
+    transcript: Arc<Mutex<Transcript>>,
+    sender: SyncSender<Message>,
+) {
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         loop {

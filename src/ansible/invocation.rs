@@ -114,7 +114,9 @@ impl Invocation {
             !text.is_empty()
                 && text.len() <= 255
                 && !text.starts_with(['-', '.'])
-                && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
         };
         let host = &self.host;
         if !word(&self.job, "-_") {

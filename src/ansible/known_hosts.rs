@@ -34,13 +34,18 @@ impl HostKey {
         let blob = BASE64.decode(encoded.as_bytes()).ok()?;
         let length = u32::from_be_bytes(blob.get(..4)?.try_into().ok()?) as usize;
         // The type stands in the blob too; a key under a wrong label would never match.
-        (blob.get(4..4 + length)? == kind.as_bytes())
-            .then(|| Self { kind, text: encoded.to_owned() })
+        (blob.get(4..4 + length)? == kind.as_bytes()).then(|| Self {
+            kind,
+            text: encoded.to_owned(),
+        })
     }
 
     /// The value of `HostKeyAlgorithms` that lets only this type of key through.
     pub(super) fn algorithms(&self) -> &'static str {
-        KINDS.iter().find(|(name, _)| *name == self.kind).map_or("", |(_, algorithms)| algorithms)
+        KINDS
+            .iter()
+            .find(|(name, _)| *name == self.kind)
+            .map_or("", |(_, algorithms)| algorithms)
     }
 
     /// The line that pins this key to a host.
@@ -50,7 +55,9 @@ impl HostKey {
 
     /// The key that `ssh` wrote at first contact.
     pub(super) fn learned(known_hosts: &str) -> Option<Self> {
-        known_hosts.lines().find_map(|line| Self::parse(line.split_once(' ')?.1))
+        known_hosts
+            .lines()
+            .find_map(|line| Self::parse(line.split_once(' ')?.1))
     }
 }
 
@@ -66,7 +73,11 @@ pub(super) fn acceptable_algorithms() -> String {
 }
 
 fn host_pattern(address: &str, port: u16) -> String {
-    if port == 22 { address.to_owned() } else { format!("[{address}]:{port}") }
+    if port == 22 {
+        address.to_owned()
+    } else {
+        format!("[{address}]:{port}")
+    }
 }
 
 #[cfg(test)]
@@ -79,8 +90,14 @@ mod tests {
     #[test]
     fn a_key_is_pinned_to_host_and_port() {
         let key = HostKey::parse(&format!("{KEY} root@web-1")).expect("a key");
-        assert_eq!(key.line("203.0.113.10", 22), format!("203.0.113.10 {KEY}\n"));
-        assert_eq!(key.line("2001:db8::1", 2222), format!("[2001:db8::1]:2222 {KEY}\n"));
+        assert_eq!(
+            key.line("203.0.113.10", 22),
+            format!("203.0.113.10 {KEY}\n")
+        );
+        assert_eq!(
+            key.line("2001:db8::1", 2222),
+            format!("[2001:db8::1]:2222 {KEY}\n")
+        );
         assert_eq!(key.algorithms(), "ssh-ed25519");
         let file = format!("# comment\n[203.0.113.10]:2222 {KEY}\n");
         assert_eq!(HostKey::learned(&file), Some(key));

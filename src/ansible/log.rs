@@ -33,7 +33,11 @@ impl Transcript {
         if self.dropped == 0 {
             return text(&[self.head.as_slice(), self.tail.as_slice()].concat());
         }
-        let head_end = self.head.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let head_end = self
+            .head
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         let tail_start = self
             .tail
             .iter()
@@ -70,7 +74,10 @@ mod tests {
         assert!(text.len() <= 3 * HALF + 64);
         assert!(text.starts_with("line 0\n") && text.ends_with("line 599999\n"));
         assert!(text.contains(" bytes left out]\n"));
-        assert!(text.lines().all(|line| line.starts_with("line ") || line.starts_with('[')));
+        assert!(
+            text.lines()
+                .all(|line| line.starts_with("line ") || line.starts_with('['))
+        );
     }
 
     #[test]

@@ -25,7 +25,11 @@ pub(super) fn make_dir(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Also when the file exists: nothing that somebody else put there is written to.
 pub(super) fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(content)
 }
 
@@ -99,7 +103,9 @@ fn sweep_one(path: &Path, unlocked_age: Duration) -> io::Result<bool> {
         Some(Err(TryLockError::WouldBlock)) => return Ok(false),
         Some(Err(TryLockError::Error(error))) => return Err(error),
         None => {
-            let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(false) };
+            let Ok(metadata) = fs::symlink_metadata(path) else {
+                return Ok(false);
+            };
             // A clock that went backwards makes the directory young, which is the safe side.
             if metadata.modified()?.elapsed().unwrap_or_default() < unlocked_age {
                 return Ok(false);

@@ -33,19 +33,24 @@ impl Spawner {
     /// When the system has no room for another thread.
     pub(super) fn start(supervisor: PathBuf) -> io::Result<Self> {
         let (requests, received) = mpsc::channel::<Request>();
-        thread::Builder::new().name("spawner".to_owned()).spawn(move || {
-            for Request { mut command, reply } in received {
-                let child = command.spawn();
-                // Its ends of the pipes close before the caller looks at the other ends.
-                drop(command);
-                if let Err(mpsc::SendError(Ok(mut unwanted))) = reply.send(child)
-                    && let Err(error) = unwanted.kill()
-                {
-                    tracing::error!(%error, "cannot end a process that nobody waits for");
+        thread::Builder::new()
+            .name("spawner".to_owned())
+            .spawn(move || {
+                for Request { mut command, reply } in received {
+                    let child = command.spawn();
+                    // Its ends of the pipes close before the caller looks at the other ends.
+                    drop(command);
+                    if let Err(mpsc::SendError(Ok(mut unwanted))) = reply.send(child)
+                        && let Err(error) = unwanted.kill()
+                    {
+                        tracing::error!(%error, "cannot end a process that nobody waits for");
+                    }
                 }
-            }
-        })?;
-        Ok(Self { supervisor, requests })
+            })?;
+        Ok(Self {
+            supervisor,
+            requests,
+        })
     }
 
     /// A command line below the supervisor, ready for more settings. Its standard input is
@@ -70,9 +75,14 @@ impl Spawner {
     pub(super) fn spawn(&self, command: Command) -> io::Result<Supervised> {
         let (reply, answer) = mpsc::channel();
         let gone = || io::Error::other("the spawning thread has ended");
-        self.requests.send(Request { command, reply }).map_err(|_| gone())?;
+        self.requests
+            .send(Request { command, reply })
+            .map_err(|_| gone())?;
         let mut child = answer.recv().map_err(|_| gone())??;
-        Ok(Supervised { control: child.stdin.take(), child })
+        Ok(Supervised {
+            control: child.stdin.take(),
+            child,
+        })
     }
 }
 

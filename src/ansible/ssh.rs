@@ -42,7 +42,10 @@ pub(super) fn private_key(state_dir: &Path) -> Result<PathBuf, SshKeyError> {
     if key.exists() {
         return Ok(key);
     }
-    let work = tempfile::Builder::new().prefix(".key-").tempdir_in(&dir).map_err(file(&dir))?;
+    let work = tempfile::Builder::new()
+        .prefix(".key-")
+        .tempdir_in(&dir)
+        .map_err(file(&dir))?;
     let made = work.path().join("key");
     let output = process::command("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "pressluft", "-f"])
@@ -85,9 +88,14 @@ pub(super) struct Files {
 /// `known_hosts` and the connection goes on.
 pub(super) fn options(files: &Files, pinned: Option<&HostKey>) -> Vec<String> {
     let mut words = vec!["-F".to_owned(), "none".to_owned()];
-    let strict = if pinned.is_some() { "yes" } else { "accept-new" };
-    let algorithms = pinned
-        .map_or_else(known_hosts::acceptable_algorithms, |key| key.algorithms().to_owned());
+    let strict = if pinned.is_some() {
+        "yes"
+    } else {
+        "accept-new"
+    };
+    let algorithms = pinned.map_or_else(known_hosts::acceptable_algorithms, |key| {
+        key.algorithms().to_owned()
+    });
     let settings = [
         ("StrictHostKeyChecking", strict),
         ("UserKnownHostsFile", &quoted(&files.known_hosts)),
@@ -149,9 +157,13 @@ mod tests {
     fn the_own_key_is_made_once_even_by_many() {
         let state = tempfile::tempdir().expect("a directory");
         let keys: Vec<String> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| public_key(state.path()).expect("a key"))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| public_key(state.path()).expect("a key")))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("no panic"))
+                .collect()
         });
         assert!(keys[0].starts_with("ssh-ed25519 ") && keys.iter().all(|key| *key == keys[0]));
     }

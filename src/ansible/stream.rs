@@ -49,11 +49,7 @@ pub(super) fn read_lines(
     }
 }
 
-fn finish(
-    line: &mut Vec<u8>,
-    excess: &mut usize,
-    take: &mut impl FnMut(Line<'_>) -> bool,
-) -> bool {
+fn finish(line: &mut Vec<u8>, excess: &mut usize, take: &mut impl FnMut(Line<'_>) -> bool) -> bool {
     let goes_on = if *excess > 0 {
         take(Line::TooLong(line.len() + *excess))
     } else if line.is_empty() {
@@ -87,8 +83,11 @@ mod tests {
     fn a_too_long_line_is_counted_and_the_next_one_read() {
         let mut source = vec![b'x'; LONGEST_LINE + 70_000];
         source.extend_from_slice(b"\n\nnext\nlast");
-        let expected =
-            [Err(LONGEST_LINE + 70_000), Ok("next".to_owned()), Ok("last".to_owned())];
+        let expected = [
+            Err(LONGEST_LINE + 70_000),
+            Ok("next".to_owned()),
+            Ok("last".to_owned()),
+        ];
         assert_eq!(lines(&source), expected);
     }
 

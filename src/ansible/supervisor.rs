@@ -71,7 +71,9 @@ pub fn supervise(command: &[OsString], parent: i32, grace: Duration) -> io::Resu
     let mut code = None;
     let mut stop: Option<Stop> = None;
     loop {
-        let wait = stop.as_ref().map_or(Duration::from_secs(3600), Stop::until_next);
+        let wait = stop
+            .as_ref()
+            .map_or(Duration::from_secs(3600), Stop::until_next);
         match messages.recv_timeout(wait) {
             Ok(Message::Ended(pid, status)) if pid == main => {
                 code = Some(status);
@@ -180,7 +182,11 @@ impl Stop {
             send(Pid::from_raw(-main.as_raw()), Signal::SIGTERM);
         }
         // Mostly nothing is left when the command ends by itself, and that is seen at once.
-        let notice = if main_lives { FIRST_NOTICE.min(grace) } else { ORPHAN_GRACE / 20 };
+        let notice = if main_lives {
+            FIRST_NOTICE.min(grace)
+        } else {
+            ORPHAN_GRACE / 20
+        };
         Self {
             main,
             notice_at: Some(now + notice),
@@ -191,7 +197,10 @@ impl Stop {
 
     fn until_next(&self) -> Duration {
         let now = Instant::now();
-        let next = self.notice_at.unwrap_or(self.kill_at).saturating_duration_since(now);
+        let next = self
+            .notice_at
+            .unwrap_or(self.kill_at)
+            .saturating_duration_since(now);
         // Between kills it looks again often: what is killed may have forked just before.
         next.max(Duration::from_millis(20))
     }

@@ -66,7 +66,11 @@ impl Venv {
             .filter(|path| is_current(path))
             .collect();
         paths.sort();
-        paths.iter().rev().find_map(|path| Self::at(path)).ok_or_else(missing)
+        paths
+            .iter()
+            .rev()
+            .find_map(|path| Self::at(path))
+            .ok_or_else(missing)
     }
 
     fn at(path: &Path) -> Option<Self> {
@@ -83,7 +87,10 @@ impl Venv {
                 let name = name.to_str()?.strip_prefix("ansible_core-")?;
                 Some(name.strip_suffix(".dist-info")?.to_owned())
             })?;
-        Some(Self { path, ansible_version })
+        Some(Self {
+            path,
+            ansible_version,
+        })
     }
 
     /// The directory of the environment.
@@ -125,11 +132,17 @@ impl Venv {
         }
         let python = system_python()?;
         if !python.is_new_enough() {
-            return Err(VenvError::OldPython { found: python.version });
+            return Err(VenvError::OldPython {
+                found: python.version,
+            });
         }
         // The scripts in it hold its path, so it is made in its place; until the marker is
         // written nobody takes it for complete.
-        let path = parent.join(format!("{}-{}", &requirements_digest()[..12], python.version));
+        let path = parent.join(format!(
+            "{}-{}",
+            &requirements_digest()[..12],
+            python.version
+        ));
         if path.exists() {
             fs::remove_dir_all(&path).map_err(io_error(&path))?;
         }
@@ -138,7 +151,11 @@ impl Venv {
             run(command)
         };
         step(
-            &format!("making a Python {} environment in {}", python.version, path.display()),
+            &format!(
+                "making a Python {} environment in {}",
+                python.version,
+                path.display()
+            ),
             process::command("python3").args(["-m", "venv"]).arg(&path),
         )?;
         let requirements = path.join("requirements.txt");
@@ -149,7 +166,11 @@ impl Venv {
             "installing ansible-core",
             process::installer(&inner_python)
                 .args(["-m", "pip", "install", "--quiet", "--no-input"])
-                .args(["--disable-pip-version-check", "--no-compile", "--requirement"])
+                .args([
+                    "--disable-pip-version-check",
+                    "--no-compile",
+                    "--requirement",
+                ])
                 .arg(&requirements),
         )?;
         // Without compiled files every start of Ansible takes three times as long.
@@ -165,8 +186,10 @@ impl Venv {
             interpreter: fs::canonicalize(&inner_python).map_err(io_error(&inner_python))?,
         };
         let marker_path = path.join(MARKER);
-        let text = serde_json::to_vec(&marker)
-            .map_err(|error| VenvError::Io { path: marker_path.clone(), source: error.into() })?;
+        let text = serde_json::to_vec(&marker).map_err(|error| VenvError::Io {
+            path: marker_path.clone(),
+            source: error.into(),
+        })?;
         private::write_file(&marker_path, &text).map_err(io_error(&marker_path))?;
         Self::at(&path).ok_or(VenvError::NoAnsible(path))
     }
@@ -186,8 +209,14 @@ impl Python {
     /// Whether a pinned ansible-core runs on it.
     #[must_use]
     pub fn is_new_enough(&self) -> bool {
-        let mut parts = self.version.split('.').map_while(|part| part.parse::<u32>().ok());
-        parts.next().zip(parts.next()).is_some_and(|version| version >= OLDEST_PYTHON)
+        let mut parts = self
+            .version
+            .split('.')
+            .map_while(|part| part.parse::<u32>().ok());
+        parts
+            .next()
+            .zip(parts.next())
+            .is_some_and(|version| version >= OLDEST_PYTHON)
     }
 }
 
@@ -215,12 +244,18 @@ pub fn pinned_versions() -> impl Iterator<Item = &'static str> {
 }
 
 fn requirements_digest() -> String {
-    blake3::hash(content::requirements().as_bytes()).to_hex().to_string()
+    blake3::hash(content::requirements().as_bytes())
+        .to_hex()
+        .to_string()
 }
 
 fn is_current(path: &Path) -> bool {
-    let Ok(text) = fs::read(path.join(MARKER)) else { return false };
-    let Ok(marker) = serde_json::from_slice::<Marker>(&text) else { return false };
+    let Ok(text) = fs::read(path.join(MARKER)) else {
+        return false;
+    };
+    let Ok(marker) = serde_json::from_slice::<Marker>(&text) else {
+        return false;
+    };
     marker.requirements == requirements_digest()
         && fs::canonicalize(path.join("bin/python")).is_ok_and(|path| path == marker.interpreter)
 }
@@ -244,5 +279,8 @@ fn run(command: &mut Command) -> Result<String, VenvError> {
     }
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    Err(error(command, crate::core::outcome::tail(said.trim(), 2048).to_owned()))
+    Err(error(
+        command,
+        crate::core::outcome::tail(said.trim(), 2048).to_owned(),
+    ))
 }

@@ -1,88 +1,76 @@
-//! `pressluft doctor`.
+//! `pressluft doctor`
 
-use std::io::{self, Write};
+use std::path::PathBuf;
 
 use crate::ansible::Settings;
 use crate::ansible::doctor::{self, Check};
-use crate::ansible::venv::{Venv, VenvError};
+use crate::ansible::venv::Venv;
 
-/// Check that this machine has all that a job needs
-///
+use super::context::Context;
+use super::error::{CliError, chain};
+use super::exit::Exit;
+use super::output::{self, Format};
+
 /// Each check says what was found, what is needed and how to mend it. The exit code is 1
 /// when one fails.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Mend what can be mended: make the state directory and the Python environment
     #[arg(long)]
     fix: bool,
+    /// A Python environment with ansible-core to use in place of Pressluft's own
+    #[arg(long, env = "PRESSLUFT_ANSIBLE_VENV", value_name = "DIR")]
+    ansible_venv: Option<PathBuf>,
     /// How to print the result
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
 }
 
-/// The form of the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Output {
-    Table,
-    Json,
-}
-
-/// The checks could not be made or printed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Venv(#[from] VenvError),
-    #[error("cannot make the state directory `{}`", .path.display())]
-    StateDir { path: std::path::PathBuf, source: io::Error },
-    #[error("cannot print the checks")]
-    Output(#[from] io::Error),
-}
-
-/// Checks, after mending if asked to, and says whether all is well. `more` are the checks of
-/// what running Ansible does not need; they come after mending.
-///
-/// # Errors
-/// [`Error`] when mending failed or nothing can be printed.
-pub(crate) fn run(
-    args: &Args,
-    settings: &Settings,
-    more: impl FnOnce() -> Vec<Check>,
-    out: &mut dyn Write,
-    progress: &mut dyn Write,
-) -> Result<bool, Error> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let mut settings = Settings::new(&context.state_dir);
+    settings.log_dir.clone_from(&context.log_dir);
+    settings.venv.clone_from(&args.ansible_venv);
     if args.fix {
-        doctor::make_state_dir(&settings.state_dir)
-            .map_err(|source| Error::StateDir { path: settings.state_dir.clone(), source })?;
+        doctor::make_state_dir(&settings.state_dir)?;
         if settings.venv.is_none() {
-            Venv::make(&settings.state_dir, progress)?;
+            Venv::make(&settings.state_dir, &mut anstream::stderr()).map_err(|error| {
+                CliError::new(chain(&error))
+                    .hint("`pressluft doctor` without `--fix` says what is missing")
+            })?;
         }
     }
-    let mut checks = doctor::checks(settings);
-    checks.extend(more());
-    match args.output {
-        Output::Table => table(&checks, out)?,
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut *out, &checks).map_err(io::Error::from)?;
-            writeln!(out)?;
-        }
-    }
-    Ok(checks.iter().all(|check| check.ok))
+    let checks = doctor::checks(&settings);
+    output::show(args.output, &checks, |checks| table(checks))?;
+    let all_passed = checks.iter().all(|check| check.ok);
+    Ok(if all_passed { Exit::Done } else { Exit::Error })
 }
 
-fn table(checks: &[Check], out: &mut dyn Write) -> io::Result<()> {
-    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
+fn table(checks: &[Check]) -> String {
+    let green = anstyle::AnsiColor::Green.on_default();
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    let width = checks
+        .iter()
+        .map(|check| check.name.len())
+        .max()
+        .unwrap_or_default();
+    let mut text = String::new();
     for check in checks {
-        let word = if check.ok { "ok  " } else { "FAIL" };
-        writeln!(out, "{word}  {:width$}  {}", check.name, check.found)?;
+        let word = if check.ok {
+            format!("{green}ok{green:#}  ")
+        } else {
+            format!("{red}FAIL{red:#}")
+        };
+        let found = output::printable(&check.found);
+        text.push_str(&format!("{word}  {:width$}  {found}\n", check.name));
         if let Some(mend) = &check.mend {
-            writeln!(out, "      {:width$}  needed: {}", "", check.needed)?;
-            writeln!(out, "      {:width$}  mend:   {mend}", "")?;
+            text.push_str(&format!("      {:width$}  needed: {}\n", "", check.needed));
+            text.push_str(&format!("      {:width$}  mend:   {mend}\n", ""));
         }
     }
     let failed = checks.iter().filter(|check| !check.ok).count();
-    match failed {
-        0 => writeln!(out, "all {} checks passed", checks.len()),
-        1 => writeln!(out, "1 of {} checks failed", checks.len()),
-        _ => writeln!(out, "{failed} of {} checks failed", checks.len()),
-    }
+    text.push_str(&match failed {
+        0 => format!("all {} checks passed\n", checks.len()),
+        _ => format!("{failed} of {} checks failed\n", checks.len()),
+    });
+    text
 }

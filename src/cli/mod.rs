@@ -1,57 +1,105 @@
-//! The command line.
+//! The command line: one file per command, arguments in, exit code out.
 
+pub mod error;
+pub mod exit;
+
+mod completions;
+mod context;
 mod doctor;
+mod man;
+mod output;
 mod ssh_key;
 mod supervise;
 
-use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-use crate::ansible::Settings;
+use context::{Context, GlobalArgs};
+use error::CliError;
+use exit::Exit;
 
-#[derive(Parser)]
-#[command(version)]
+/// Keeps servers and the WordPress sites on them the way a git repository says
+#[derive(Parser, Debug)]
+#[command(
+    name = "pressluft",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 struct Cli {
-    #[arg(long, env = "PRESSLUFT_STATE_DIR", default_value = "/var/lib/pressluft", global = true)]
-    state_dir: PathBuf,
-    #[arg(long, env = "PRESSLUFT_ANSIBLE_VENV", hide = true, global = true)]
-    ansible_venv: Option<PathBuf>,
+    #[command(flatten)]
+    global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(clap::Subcommand)]
+#[derive(Subcommand, Debug)]
 enum Command {
+    /// Write completions for a shell to standard output
+    Completions(completions::Args),
+    /// Check that this machine has all that a job needs
     Doctor(doctor::Args),
+    /// Write man pages into a directory
+    Man(man::Args),
+    /// Print the public half of the control plane's own SSH key
     SshKey(ssh_key::Args),
+    #[command(hide = true)]
     Supervise(supervise::Args),
 }
 
-/// Runs the program.
-#[must_use]
+/// Runs the program on the arguments of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let mut settings = Settings::new(&cli.state_dir);
-    settings.venv = cli.ansible_venv;
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr());
-    let result = match &cli.command {
-        Command::Supervise(args) => return supervise::run(args),
-        Command::SshKey(args) => {
-            ssh_key::run(args, &cli.state_dir, &mut out).map(|()| true).map_err(|e| e.to_string())
-        }
-        Command::Doctor(args) => {
-            doctor::run(args, &settings, Vec::new, &mut out, &mut err).map_err(|e| e.to_string())
-        }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
     };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    // A child of a running Pressluft: it needs no settings and no time to read them.
+    if let Command::Supervise(args) = &cli.command {
+        return supervise::run(args);
+    }
+    match run(&cli) {
+        Ok(exit) => exit.into(),
         Err(error) => {
-            drop(writeln!(err, "{error}"));
-            ExitCode::FAILURE
+            error.report();
+            error.exit.into()
         }
     }
+}
+
+/// Help and version are no errors; everything else that clap says is a usage error.
+fn usage(error: &clap::Error) -> ExitCode {
+    let exit = if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    };
+    match error.print() {
+        Ok(()) => exit.into(),
+        Err(_) => Exit::Error.into(),
+    }
+}
+
+fn run(cli: &Cli) -> Result<Exit, CliError> {
+    let context = Context::new(&cli.global)?;
+    log_to_stderr(cli.global.verbose);
+    match &cli.command {
+        Command::Completions(args) => completions::run(args, &context),
+        Command::Doctor(args) => doctor::run(args, &context),
+        Command::Man(args) => man::run(args, &context),
+        Command::SshKey(args) => ssh_key::run(args, &context),
+        Command::Supervise(_) => Ok(Exit::Done),
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .init();
 }

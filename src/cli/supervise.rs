@@ -30,7 +30,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let result = if args.as_child {
         Err(supervisor::become_command(&args.command, args.parent))
     } else {
-        supervisor::supervise(&args.command, args.parent, Duration::from_millis(args.grace_ms))
+        supervisor::supervise(
+            &args.command,
+            args.parent,
+            Duration::from_millis(args.grace_ms),
+        )
     };
     let code = match result {
         Ok(code) => code,

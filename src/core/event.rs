@@ -156,12 +156,20 @@ impl TaskResult {
             text.iter_mut().for_each(clean);
         }
         for diff in &mut self.diff {
-            let TaskDiff { before_header, after_header, before, after, prepared } = diff;
+            let TaskDiff {
+                before_header,
+                after_header,
+                before,
+                after,
+                prepared,
+            } = diff;
             for text in [before_header, after_header, before, after, prepared] {
                 text.iter_mut().for_each(clean);
             }
         }
-        self.result.iter_mut().for_each(|value| clean_value(value, clean));
+        self.result
+            .iter_mut()
+            .for_each(|value| clean_value(value, clean));
     }
 }
 
@@ -211,18 +219,27 @@ mod tests {
     #[test]
     fn the_lines_of_a_play_are_read() {
         let line = br#"{"event":"task","task":"apply","uuid":"1","action":"pressluft.host.tree","host":"web-1","status":"changed","seconds":0.21,"result":{"items":[]},"diff":[{"before":"a\n","after":"b\n"}]}"#;
-        let Event::Task(task) = Event::parse(line) else { panic!("no task") };
+        let Event::Task(task) = Event::parse(line) else {
+            panic!("no task")
+        };
         assert_eq!((task.status, task.seconds), (TaskStatus::Changed, 0.21));
         assert_eq!(task.diff[0].after.as_deref(), Some("b\n"));
         let line = br#"{"event":"stats","hosts":{"web-1":{"ok":3,"changed":1,"failures":0,"skipped":0,"ignored":0,"rescued":0,"unreachable":0}}}"#;
-        let Event::Stats { hosts } = Event::parse(line) else { panic!("no stats") };
+        let Event::Stats { hosts } = Event::parse(line) else {
+            panic!("no stats")
+        };
         assert_eq!(hosts["web-1"].ok, 3);
     }
 
     #[test]
     fn what_is_no_event_is_counted_and_nothing_else() {
-        for line in [&b"{\"event\":\"explode\"}"[..], b"", b"\xff\xfe", b"[]", b"{\"event\":\"task\"}"]
-        {
+        for line in [
+            &b"{\"event\":\"explode\"}"[..],
+            b"",
+            b"\xff\xfe",
+            b"[]",
+            b"{\"event\":\"task\"}",
+        ] {
             assert_eq!(Event::parse(line), Event::Unreadable { bytes: line.len() });
         }
     }
@@ -231,9 +248,14 @@ mod tests {
     fn secrets_and_control_characters_do_not_pass() {
         let line = br#"{"event":"task","task":"t","action":"a","host":"h","status":"failed","msg":"pw hunter2 \u001b[2J\r","result":{"hunter2":["x hunter2"]},"diff":[{"after":"hunter2\n\u202e"}]}"#;
         let cleaned = Event::parse(line).cleaned(&|text| text.replace("hunter2", "(sensitive)"));
-        let Event::Task(task) = &cleaned else { panic!("no task") };
+        let Event::Task(task) = &cleaned else {
+            panic!("no task")
+        };
         assert_eq!(task.msg.as_deref(), Some("pw (sensitive) \\u{1b}[2J\\u{d}"));
-        assert_eq!(task.diff[0].after.as_deref(), Some("(sensitive)\n\\u{202e}"));
+        assert_eq!(
+            task.diff[0].after.as_deref(),
+            Some("(sensitive)\n\\u{202e}")
+        );
         let text = serde_json::to_string(&cleaned).expect("an event is JSON");
         assert!(!text.contains("hunter2"), "{text}");
     }

@@ -158,7 +158,10 @@ pub fn classify(observed: &Observed, end: End, output: &str) -> Result<(), Failu
         (Some(_), End::Exited(0) | End::TimedOut | End::Cancelled) => return Ok(()),
         (Some(_), End::Exited(_) | End::Signalled(_)) | (None, _) => {}
     }
-    let during = observed.current.as_ref().map(|task| format!(" during `{task}`"));
+    let during = observed
+        .current
+        .as_ref()
+        .map(|task| format!(" during `{task}`"));
     let during = during.as_deref().unwrap_or_default();
     match end {
         End::TimedOut => {
@@ -195,7 +198,10 @@ fn task_failure(failed: &TaskResult) -> Failure {
 /// The message of a task with what it adds on its error stream or, without one, its output.
 fn said(task: &TaskResult) -> String {
     let mut said = task.msg.clone().unwrap_or_default();
-    for text in [task.stderr.as_ref(), task.stdout.as_ref()].into_iter().flatten() {
+    for text in [task.stderr.as_ref(), task.stdout.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         let text = text.trim();
         if !text.is_empty() && !said.contains(text) {
             said = format!("{}\n{text}", said.trim_end());
@@ -213,8 +219,10 @@ fn said(task: &TaskResult) -> String {
 }
 
 fn failed_code(failed: &TaskResult, said: &str) -> ErrorCode {
-    if matches!(failed.action.as_str(), "ansible.builtin.fail" | "ansible.builtin.assert" | "fail" | "assert")
-        && let Some((word, _)) = said.split_once(": ")
+    if matches!(
+        failed.action.as_str(),
+        "ansible.builtin.fail" | "ansible.builtin.assert" | "fail" | "assert"
+    ) && let Some((word, _)) = said.split_once(": ")
         && let Ok(code) = word.parse()
     {
         // Only these two actions run on the control plane; a node cannot choose its code.
@@ -224,9 +232,13 @@ fn failed_code(failed: &TaskResult, said: &str) -> ErrorCode {
         return ErrorCode::HealthCheckFailed;
     }
     let python_missing = said.contains("interpreter") && said.contains("not found")
-        || ["python3: not found", "python3: No such file", "python3: command not found"]
-            .iter()
-            .any(|text| said.contains(text));
+        || [
+            "python3: not found",
+            "python3: No such file",
+            "python3: command not found",
+        ]
+        .iter()
+        .any(|text| said.contains(text));
     if failed.rc == Some(127) && python_missing {
         return ErrorCode::NodePythonMissing;
     }
@@ -249,7 +261,11 @@ pub fn ssh_code(said: &str) -> ErrorCode {
         "no matching host key type",
     ]) {
         ErrorCode::SshHostKeyMismatch
-    } else if any(&["Permission denied", "Too many authentication failures", "Load key"]) {
+    } else if any(&[
+        "Permission denied",
+        "Too many authentication failures",
+        "Load key",
+    ]) {
         ErrorCode::SshAuthFailed
     } else {
         ErrorCode::AnsibleHostUnreachable
@@ -258,26 +274,30 @@ pub fn ssh_code(said: &str) -> ErrorCode {
 
 fn exit_failure(observed: &Observed, end: End, during: &str, output: &str) -> Failure {
     let (code, what) = match end {
-        End::Exited(0) if observed.stats.is_some() => {
-            (ErrorCode::AnsiblePlayError, "no host took part in the play".to_owned())
-        }
+        End::Exited(0) if observed.stats.is_some() => (
+            ErrorCode::AnsiblePlayError,
+            "no host took part in the play".to_owned(),
+        ),
         End::Exited(0) => (
             ErrorCode::AnsibleUnexpectedError,
             format!("ansible ended without its final statistics{during}"),
         ),
-        End::Exited(4) if observed.stats.is_none() => {
-            (ErrorCode::AnsibleSyntaxError, "ansible cannot read the playbook".to_owned())
-        }
-        End::Exited(code @ (1 | 2)) if observed.started => {
-            (ErrorCode::AnsiblePlayError, format!("the play ended with exit code {code}{during}"))
-        }
+        End::Exited(4) if observed.stats.is_none() => (
+            ErrorCode::AnsibleSyntaxError,
+            "ansible cannot read the playbook".to_owned(),
+        ),
+        End::Exited(code @ (1 | 2)) if observed.started => (
+            ErrorCode::AnsiblePlayError,
+            format!("the play ended with exit code {code}{during}"),
+        ),
         End::Exited(code @ (1 | 2 | 5 | 127 | 250)) => (
             ErrorCode::AnsibleUnexpectedError,
             format!("ansible ended with exit code {code}{during}"),
         ),
-        End::Exited(99) => {
-            (ErrorCode::JobInterrupted, format!("ansible was interrupted{during}"))
-        }
+        End::Exited(99) => (
+            ErrorCode::JobInterrupted,
+            format!("ansible was interrupted{during}"),
+        ),
         End::Exited(code @ 129..=192) => (
             ErrorCode::JobInterrupted,
             format!("ansible was ended by signal {}{during}", code - 128),
@@ -294,11 +314,15 @@ fn exit_failure(observed: &Observed, end: End, during: &str, output: &str) -> Fa
     };
     let room = LONGEST_MESSAGE.saturating_sub(what.len() + 2 * 1024);
     let warnings = observed.warnings.join("\n");
-    let message = [what.as_str(), tail(&warnings, 1024), tail(output.trim(), room)]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("\n");
+    let message = [
+        what.as_str(),
+        tail(&warnings, 1024),
+        tail(output.trim(), room),
+    ]
+    .into_iter()
+    .filter(|part| !part.is_empty())
+    .collect::<Vec<_>>()
+    .join("\n");
     Failure::new(code, &message)
 }
 
@@ -361,12 +385,8 @@ pub fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::SshAuthFailed => {
             "put the public key (`pressluft ssh-key`, or that of `ssh.key`) into `authorized_keys` of `ssh.user` on the node"
         }
-        ErrorCode::NodePythonMissing => {
-            "install Python on the node: `apt-get install -y python3`"
-        }
-        ErrorCode::NodeUnsupported => {
-            "use Debian 12 or Ubuntu 24.04 with systemd on the node"
-        }
+        ErrorCode::NodePythonMissing => "install Python on the node: `apt-get install -y python3`",
+        ErrorCode::NodeUnsupported => "use Debian 12 or Ubuntu 24.04 with systemd on the node",
         ErrorCode::HealthCheckFailed => {
             "`pressluft jobs show ID` lists each finding; mend the site, then run its health check again"
         }
@@ -379,12 +399,8 @@ pub fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::RenderFailed => {
             "check the fleet repo's own `templates/`; `pressluft plan --show-files` shows the place"
         }
-        ErrorCode::JobInterrupted => {
-            "apply again; every playbook picks up where it was left"
-        }
-        ErrorCode::DependencyFailed => {
-            "mend the failed job that this one needs, then apply again"
-        }
+        ErrorCode::JobInterrupted => "apply again; every playbook picks up where it was left",
+        ErrorCode::DependencyFailed => "mend the failed job that this one needs, then apply again",
     }
 }
 
@@ -392,7 +408,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
 #[must_use]
 pub fn tail(text: &str, limit: usize) -> &str {
     let start = text.len().saturating_sub(limit);
-    let start = (start..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let start = (start..=text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(text.len());
     &text[start..]
 }
 

@@ -2,8 +2,15 @@ use super::*;
 use std::collections::BTreeMap;
 
 fn stats(failures: u64, unreachable: u64) -> Event {
-    let stats = HostStats { ok: 1, failures, unreachable, ..HostStats::default() };
-    Event::Stats { hosts: BTreeMap::from([("web-1".to_owned(), stats)]) }
+    let stats = HostStats {
+        ok: 1,
+        failures,
+        unreachable,
+        ..HostStats::default()
+    };
+    Event::Stats {
+        hosts: BTreeMap::from([("web-1".to_owned(), stats)]),
+    }
 }
 
 fn task(action: &str, status: TaskStatus, rc: Option<i64>, msg: &str) -> Event {
@@ -23,7 +30,10 @@ fn task(action: &str, status: TaskStatus, rc: Option<i64>, msg: &str) -> Event {
 }
 
 fn play() -> Event {
-    Event::PlayStart { play: "p".to_owned(), check: false }
+    Event::PlayStart {
+        play: "p".to_owned(),
+        check: false,
+    }
 }
 
 fn outcome(events: &[Event], end: End, output: &str) -> Result<(), ErrorCode> {
@@ -42,15 +52,41 @@ fn success_needs_the_final_statistics() {
     let rescued = task("command", S::Failed, Some(1), "boom");
     let table = [
         (vec![play(), stats(0, 0)], End::Exited(0), Ok(())),
-        (vec![play(), rescued.clone(), stats(0, 0)], End::Exited(0), Ok(())),
+        (
+            vec![play(), rescued.clone(), stats(0, 0)],
+            End::Exited(0),
+            Ok(()),
+        ),
         (vec![play(), stats(0, 0)], End::TimedOut, Ok(())),
-        (vec![play(), stats(0, 0)], End::Exited(1), Err(C::AnsiblePlayError)),
-        (vec![play(), rescued.clone(), stats(0, 0)], End::Exited(9), Err(C::AnsibleUnknownExit)),
+        (
+            vec![play(), stats(0, 0)],
+            End::Exited(1),
+            Err(C::AnsiblePlayError),
+        ),
+        (
+            vec![play(), rescued.clone(), stats(0, 0)],
+            End::Exited(9),
+            Err(C::AnsibleUnknownExit),
+        ),
         (vec![play()], End::Exited(0), Err(C::AnsibleUnexpectedError)),
         (vec![], End::Exited(0), Err(C::AnsibleUnexpectedError)),
-        (vec![Event::Stats { hosts: BTreeMap::new() }], End::Exited(0), Err(C::AnsiblePlayError)),
-        (vec![play(), rescued.clone(), stats(1, 0)], End::Exited(2), Err(C::AnsibleHostFailed)),
-        (vec![play(), rescued.clone()], End::Exited(0), Err(C::AnsibleHostFailed)),
+        (
+            vec![Event::Stats {
+                hosts: BTreeMap::new(),
+            }],
+            End::Exited(0),
+            Err(C::AnsiblePlayError),
+        ),
+        (
+            vec![play(), rescued.clone(), stats(1, 0)],
+            End::Exited(2),
+            Err(C::AnsibleHostFailed),
+        ),
+        (
+            vec![play(), rescued.clone()],
+            End::Exited(0),
+            Err(C::AnsibleHostFailed),
+        ),
         (vec![play(), rescued], End::TimedOut, Err(C::JobTimeout)),
         (vec![play()], End::Cancelled, Err(C::JobInterrupted)),
     ];
@@ -75,7 +111,11 @@ fn the_exit_code_decides_only_without_events() {
         (vec![], 137, C::JobInterrupted),
     ];
     for (events, code, expected) in table {
-        assert_eq!(outcome(&events, End::Exited(code), "x"), Err(expected), "{code}");
+        assert_eq!(
+            outcome(&events, End::Exited(code), "x"),
+            Err(expected),
+            "{code}"
+        );
     }
     assert_eq!(outcome(&[], End::Signalled(9), ""), Err(C::JobInterrupted));
 }
@@ -85,11 +125,41 @@ fn a_failed_task_names_its_cause() {
     use ErrorCode as C;
     use TaskStatus as S;
     let table = [
-        ("ping", S::Unreachable, None, "Host key verification failed.", C::SshHostKeyMismatch),
-        ("ping", S::Unreachable, None, "no matching host key type found", C::SshHostKeyMismatch),
-        ("ping", S::Unreachable, None, "root@h: Permission denied (publickey).", C::SshAuthFailed),
-        ("ping", S::Unreachable, None, "Connection refused", C::AnsibleHostUnreachable),
-        ("ping", S::Unreachable, None, "Connection timed out", C::AnsibleHostUnreachable),
+        (
+            "ping",
+            S::Unreachable,
+            None,
+            "Host key verification failed.",
+            C::SshHostKeyMismatch,
+        ),
+        (
+            "ping",
+            S::Unreachable,
+            None,
+            "no matching host key type found",
+            C::SshHostKeyMismatch,
+        ),
+        (
+            "ping",
+            S::Unreachable,
+            None,
+            "root@h: Permission denied (publickey).",
+            C::SshAuthFailed,
+        ),
+        (
+            "ping",
+            S::Unreachable,
+            None,
+            "Connection refused",
+            C::AnsibleHostUnreachable,
+        ),
+        (
+            "ping",
+            S::Unreachable,
+            None,
+            "Connection timed out",
+            C::AnsibleHostUnreachable,
+        ),
         (
             "ping",
             S::Failed,
@@ -97,8 +167,20 @@ fn a_failed_task_names_its_cause() {
             "The module interpreter '/usr/bin/python3' was not found.",
             C::NodePythonMissing,
         ),
-        ("command", S::Failed, Some(127), "foo: not found", C::AnsibleHostFailed),
-        ("pressluft.host.health", S::Failed, None, "2 findings", C::HealthCheckFailed),
+        (
+            "command",
+            S::Failed,
+            Some(127),
+            "foo: not found",
+            C::AnsibleHostFailed,
+        ),
+        (
+            "pressluft.host.health",
+            S::Failed,
+            None,
+            "2 findings",
+            C::HealthCheckFailed,
+        ),
         (
             "ansible.builtin.assert",
             S::Failed,
@@ -113,7 +195,13 @@ fn a_failed_task_names_its_cause() {
             "SSH_AUTH_FAILED: says the node",
             C::AnsibleHostFailed,
         ),
-        ("command", S::Failed, None, "Timed out after 5 seconds.", C::AnsibleTimeout),
+        (
+            "command",
+            S::Failed,
+            None,
+            "Timed out after 5 seconds.",
+            C::AnsibleTimeout,
+        ),
     ];
     for (action, status, rc, msg, expected) in table {
         let events = [play(), task(action, status, rc, msg), stats(1, 0)];
