@@ -5,8 +5,11 @@ pub mod exit;
 
 mod completions;
 mod context;
+mod doctor;
 mod man;
 mod output;
+mod ssh_key;
+mod supervise;
 
 use std::process::ExitCode;
 
@@ -35,8 +38,14 @@ struct Cli {
 enum Command {
     /// Write completions for a shell to standard output
     Completions(completions::Args),
+    /// Check that this machine has all that a job needs
+    Doctor(doctor::Args),
     /// Write man pages into a directory
     Man(man::Args),
+    /// Print the public half of the control plane's own SSH key
+    SshKey(ssh_key::Args),
+    #[command(hide = true)]
+    Supervise(supervise::Args),
 }
 
 /// Runs the program on the arguments of this process.
@@ -45,6 +54,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    // A child of a running Pressluft: it needs no settings and no time to read them.
+    if let Command::Supervise(args) = &cli.command {
+        return supervise::run(args);
+    }
     match run(&cli) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -72,7 +85,10 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
     log_to_stderr(cli.global.verbose);
     match &cli.command {
         Command::Completions(args) => completions::run(args, &context),
+        Command::Doctor(args) => doctor::run(args, &context),
         Command::Man(args) => man::run(args, &context),
+        Command::SshKey(args) => ssh_key::run(args, &context),
+        Command::Supervise(_) => Ok(Exit::Done),
     }
 }
 
