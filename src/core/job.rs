@@ -95,6 +95,18 @@ impl JobType {
         )
     }
 
+    /// Whether a successful job of this type leaves `resource` existing.
+    #[must_use]
+    pub fn makes(self, resource: &super::id::ResourceId) -> bool {
+        use super::id::ResourceKind;
+        match resource.kind() {
+            ResourceKind::Fleet => false,
+            ResourceKind::Node => self == Self::NodeProvision,
+            ResourceKind::Site => self == Self::SiteCreate,
+            ResourceKind::Env => self == Self::EnvCreate,
+        }
+    }
+
     /// `env-configure.yml` for `env_configure`.
     #[must_use]
     pub fn playbook(self) -> String {
@@ -205,7 +217,10 @@ mod tests {
         use JobEvent::{Cancel, Claim, Fail, LoseLease, Recover, Retry, Succeed};
         for from in JobStatus::ALL.iter().filter(|status| status.is_terminal()) {
             for event in [Claim, Succeed, Fail, Retry, Cancel, LoseLease, Recover] {
-                assert_eq!(next_status(*from, event), Err(IllegalMove { from: *from, event }));
+                assert_eq!(
+                    next_status(*from, event),
+                    Err(IllegalMove { from: *from, event })
+                );
             }
         }
     }
