@@ -1,33 +1,21 @@
 //! The tasks of an attempt as they happened, bounded whatever a node prints.
 
-use std::fmt;
-use std::str::FromStr;
-
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::convert::{get, moment, parsed, signed, unsigned};
+use super::convert::{corrupt, get, moment, signed, unsigned};
 use super::error::Result;
-use crate::core::job::{UnknownWord, words};
+use crate::core::event::TaskStatus;
 use crate::core::recorded::JobId;
 
 /// The most bytes of one diff or message that are kept.
 const LONGEST_TEXT: usize = 64 * 1024;
 /// The most events of one attempt that are kept.
 const MOST_EVENTS: u64 = 20_000;
-
-words! {
-    /// What became of a task.
-    TaskStatus, "task status" {
-        Ok = "ok",
-        Changed = "changed",
-        Skipped = "skipped",
-        Failed = "failed",
-        Unreachable = "unreachable",
-    }
-}
 
 /// One task that ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +77,7 @@ impl Store {
                 seq: unsigned(row, "seq")?,
                 at: moment(row, "at")?,
                 task: get(row, "task")?,
-                status: parsed(row, "status")?,
+                status: status(row.get_ref("status")?.as_str().map_err(corrupt)?)?,
                 seconds: get(row, "seconds")?,
                 diff: get(row, "diff")?,
                 message: get(row, "message")?,
@@ -97,6 +85,11 @@ impl Store {
         })?;
         rows.collect()
     }
+}
+
+fn status(word: &str) -> Result<TaskStatus> {
+    let word: StrDeserializer<'_, Error> = word.into_deserializer();
+    TaskStatus::deserialize(word).map_err(corrupt)
 }
 
 fn insert(tx: &Connection, job: JobId, token: u64, events: &[NewTaskEvent]) -> Result<()> {

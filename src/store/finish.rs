@@ -8,14 +8,12 @@ use super::Store;
 use super::audit::{NewEntry, append};
 use super::convert::{parsed, parsed_option};
 use super::error::{Result, StoreError};
-use super::job::{AttemptOutcome, Job, require};
+use super::job::{AttemptEnd, Job, require};
 use super::resource::{Author, StateChange, apply, set_status, summary};
 use crate::core::audit::AuditAction;
 use crate::core::job::{ErrorCode, JobEvent, JobStatus, next_status};
+use crate::core::outcome::{LONGEST_MESSAGE, tail};
 use crate::core::recorded::{JobId, ResourceStatus};
-
-/// The longest `error_message` in bytes; of a longer one the end is kept.
-const LONGEST_MESSAGE: usize = 10 * 1024;
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,27 +125,23 @@ pub(super) fn settle(
     tx: &Connection,
     job: &Job,
     outcome: &Outcome,
-    interrupted: Option<AttemptOutcome>,
+    interrupted: Option<AttemptEnd>,
     actor: &str,
     now: Timestamp,
 ) -> Result<JobStatus> {
     let (event, ended, error) = match outcome {
-        Outcome::Succeeded => (JobEvent::Succeed, AttemptOutcome::Succeeded, None),
-        Outcome::Failed { code, message } => (
-            JobEvent::Fail,
-            AttemptOutcome::Failed,
-            Some((*code, message)),
-        ),
-        Outcome::Retry { code, message, .. } => (
-            JobEvent::Retry,
-            AttemptOutcome::Retried,
-            Some((*code, message)),
-        ),
+        Outcome::Succeeded => (JobEvent::Succeed, AttemptEnd::Succeeded, None),
+        Outcome::Failed { code, message } => {
+            (JobEvent::Fail, AttemptEnd::Failed, Some((*code, message)))
+        }
+        Outcome::Retry { code, message, .. } => {
+            (JobEvent::Retry, AttemptEnd::Retried, Some((*code, message)))
+        }
         Outcome::Cancelled { message } => {
             let code = ErrorCode::CancelledByUser;
             (
                 JobEvent::Cancel,
-                AttemptOutcome::Cancelled,
+                AttemptEnd::Cancelled,
                 Some((code, message)),
             )
         }
@@ -158,7 +152,7 @@ pub(super) fn settle(
     };
     let status = next_status(job.status, event)?;
     let code = error.map(|(code, _)| code.as_str());
-    let message = error.map(|(_, message)| tail(message));
+    let message = error.map(|(_, message)| tail(message, LONGEST_MESSAGE));
     let at = now.as_microsecond();
     let closed = tx
         .prepare_cached(
@@ -362,26 +356,4 @@ pub(super) fn cancel_dependents(
         }
     }
     Ok(cancelled)
-}
-
-/// The last [`LONGEST_MESSAGE`] bytes of a text, cut between characters.
-fn tail(text: &str) -> &str {
-    let mut start = text.len().saturating_sub(LONGEST_MESSAGE);
-    while !text.is_char_boundary(start) {
-        start += 1;
-    }
-    &text[start..]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_message_keeps_its_end_and_its_characters() {
-        let text = "ü".repeat(LONGEST_MESSAGE);
-        let kept = tail(&text);
-        assert!(kept.len() <= LONGEST_MESSAGE && kept.chars().all(|c| c == 'ü'));
-        assert_eq!(tail("short"), "short");
-    }
 }

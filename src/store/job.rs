@@ -16,7 +16,7 @@ use crate::core::recorded::{JobId, PlanId};
 
 words! {
     /// How an attempt ended.
-    AttemptOutcome, "attempt outcome" {
+    AttemptEnd, "attempt end" {
         Succeeded = "succeeded",
         Failed = "failed",
         /// It failed and the job went back into the queue.
@@ -67,7 +67,7 @@ pub struct Attempt {
     pub started_at: Timestamp,
     pub finished_at: Option<Timestamp>,
     /// None while it runs.
-    pub outcome: Option<AttemptOutcome>,
+    pub outcome: Option<AttemptEnd>,
     pub error_code: Option<ErrorCode>,
     pub error_message: Option<String>,
     /// How many events were not kept because there were too many.

@@ -7,7 +7,7 @@ use super::Store;
 use super::convert::{get, moment, signed, unsigned};
 use super::error::{Result, StoreError};
 use super::finish::{Outcome, audit_end, follow_up, settle};
-use super::job::{AttemptOutcome, Job, read, require};
+use super::job::{AttemptEnd, Job, read, require};
 use super::lease::lose;
 use crate::core::job::{ErrorCode, JobStatus};
 use crate::core::recorded::JobId;
@@ -89,7 +89,7 @@ impl Store {
             } else {
                 Outcome::Failed { code, message }
             };
-            let interrupted = Some(AttemptOutcome::Interrupted);
+            let interrupted = Some(AttemptEnd::Interrupted);
             let status = settle(tx, &job, &outcome, interrupted, actor, now)?;
             audit_end(tx, &job, &outcome, &[], actor, now)?;
             follow_up(tx, &job, status, actor, now)?;

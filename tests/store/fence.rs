@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use pressluft::core::job::{JobStatus, JobType};
-use pressluft::store::{AttemptOutcome, Process, Scope, Store, StoreError};
+use pressluft::store::{AttemptEnd, Process, Scope, Store, StoreError};
 
 use crate::fixture::{Fixture, at, job, record, succeed};
 
@@ -79,10 +79,7 @@ fn a_worker_that_lost_its_lease_writes_nothing() {
         .collect();
     assert_eq!(
         outcomes,
-        [
-            Some(AttemptOutcome::Interrupted),
-            Some(AttemptOutcome::Succeeded)
-        ]
+        [Some(AttemptEnd::Interrupted), Some(AttemptEnd::Succeeded)]
     );
     fixture.assert_sound();
 }

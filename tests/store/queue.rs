@@ -1,8 +1,9 @@
 //! From a plan to its last job: lanes, order, dependencies, superseding, stale plans.
 
+use pressluft::core::event::TaskStatus;
 use pressluft::core::job::{ErrorCode, JobStatus, JobType};
 use pressluft::core::recorded::ResourceStatus;
-use pressluft::store::{Finish, JobFilter, NewTaskEvent, Outcome, Scope, StoreError, TaskStatus};
+use pressluft::store::{Finish, JobFilter, NewTaskEvent, Outcome, Scope, StoreError};
 
 use crate::fixture::{Fixture, at, id, job, plan, record, succeed};
 
