@@ -1,0 +1,163 @@
+"""Placing changes, taking them back, and clearing what they left behind.
+
+Every step can be repeated: an undo whose change never happened does nothing,
+so that the journal of a run that died may be undone by the next one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from ansible_collections.pressluft.host.plugins.module_utils.tree.walk import MissingDirectory
+
+
+class Placer:
+    def __init__(self, directories):
+        self.directories = directories
+        self.touched = {}
+
+    def place(self, change):
+        item = change.item
+        parent, name = self._touch(item.path)
+        if item.kind == "directory":
+            self._directory(parent, name, change)
+            return
+        if item.kind == "absent":
+            self._remove(parent, name, change)
+            return
+        temporary = change.temporary.encode("utf-8")
+        if item.kind == "link":
+            os.symlink(item.target, temporary, dir_fd=parent.fd)
+            os.chown(temporary, item.uid, item.gid, dir_fd=parent.fd, follow_symlinks=False)
+        else:
+            write_file(temporary, item, parent.fd)
+        if change.backup:
+            backup = change.backup.encode("utf-8")
+            os.link(name, backup, src_dir_fd=parent.fd, dst_dir_fd=parent.fd, follow_symlinks=False)
+        os.rename(temporary, name, src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+
+    def _directory(self, parent, name, change):
+        item = change.item
+        if change.state == "created":
+            os.mkdir(name, 0o700, dir_fd=parent.fd)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, dir_fd=parent.fd)
+        try:
+            # chown clears set-id bits, so the mode comes last.
+            os.fchown(fd, item.uid, item.gid)
+            os.fchmod(fd, item.mode)
+        finally:
+            os.close(fd)
+
+    def _remove(self, parent, name, change):
+        backup = change.backup.encode("utf-8")
+        os.rename(name, backup, src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+        if change.found.kind == "directory" and not change.item.recursive:
+            # Entries that went away before are hidden next to it, inside of it: only those may be left.
+            self._refuse_unexpected(parent, backup, change)
+
+    def _refuse_unexpected(self, parent, backup, change):
+        fd = os.open(backup, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent.fd)
+        try:
+            names = os.listdir(fd)
+        finally:
+            os.close(fd)
+        if any(not name.endswith(".pressluft-old") for name in names):
+            raise OSError("directory `%s` is not empty" % change.item.path)
+
+    def undo(self, step):
+        """Brings back what one journal entry describes; a step that never happened is passed over."""
+        try:
+            parent, name = self._touch(step["path"])
+        except MissingDirectory:
+            return
+        how = step["undo"]
+        try:
+            if how == "restore":
+                self._restore(parent, name, step["backup"].encode("utf-8"))
+            elif how == "unlink":
+                os.unlink(name, dir_fd=parent.fd)
+            elif how == "rmdir":
+                os.rmdir(name, dir_fd=parent.fd)
+            elif how == "attributes":
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                fd = os.open(name, flags, dir_fd=parent.fd)
+                try:
+                    os.fchown(fd, step["uid"], step["gid"])
+                    os.fchmod(fd, step["mode"])
+                finally:
+                    os.close(fd)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            # A service may keep its own files in a new directory by now: those stay.
+            if how != "rmdir" or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+    def _restore(self, parent, name, backup):
+        os.stat(backup, dir_fd=parent.fd, follow_symlinks=False)
+        os.rename(backup, name, src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+        try:
+            # A rename between two names of one file does nothing at all.
+            os.unlink(backup, dir_fd=parent.fd)
+        except FileNotFoundError:
+            return
+
+    def clear(self, path):
+        """Removes a temporary name or a backup, whatever it is, with all that is below it."""
+        try:
+            parent, name = self._touch(path)
+            status = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
+        except (MissingDirectory, FileNotFoundError):
+            return
+        if not stat.S_ISDIR(status.st_mode):
+            os.unlink(name, dir_fd=parent.fd)
+            return
+        remove_tree(name, parent.fd)
+
+    def sync(self):
+        """Makes the renames of this run survive a power cut."""
+        touched, self.touched = self.touched, {}
+        for directory in touched.values():
+            try:
+                os.fsync(directory.fd)
+            except OSError as error:
+                # File systems that keep nothing on a disk may refuse.
+                if error.errno != errno.EINVAL:
+                    raise
+
+    def _touch(self, path):
+        parent, name = self.directories.parent_of(path)
+        self.touched[id(parent)] = parent
+        return parent, name
+
+
+def write_file(name, item, parent_fd):
+    """A new file with its final content, owner and mode; it is nobody else's before that."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, 0o600, dir_fd=parent_fd)
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(item.content)
+        stream.flush()
+        os.fchown(fd, item.uid, item.gid)
+        os.fchmod(fd, item.mode)
+        os.fsync(fd)
+
+
+def remove_tree(name, parent_fd):
+    """Everything below a directory, relative to open descriptors and without following links."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, dir_fd=parent_fd)
+    try:
+        with os.scandir(fd) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for child, is_directory in found:
+            if is_directory:
+                remove_tree(child, fd)
+            else:
+                os.unlink(child, dir_fd=fd)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=parent_fd)
