@@ -4,8 +4,8 @@
 //! as events → outcomes. Time, ids and keys enter as arguments.
 
 pub mod aspect;
-pub mod change;
 pub mod audit;
+pub mod change;
 pub mod diagnostic;
 pub mod event;
 pub mod facts;
