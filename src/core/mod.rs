@@ -8,6 +8,7 @@ pub mod audit;
 pub mod change;
 pub mod diagnostic;
 pub mod event;
+pub mod document;
 pub mod facts;
 pub mod id;
 pub mod job;
