@@ -6,6 +6,7 @@
 pub mod aspect;
 pub mod audit;
 pub mod change;
+pub mod desired;
 pub mod diagnostic;
 pub mod event;
 pub mod document;
@@ -17,3 +18,5 @@ pub mod outcome;
 pub mod plan;
 pub mod recorded;
 pub mod spec;
+pub mod tree;
+pub mod unified;
