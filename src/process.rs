@@ -8,7 +8,10 @@ use std::process::Command;
 ///
 /// A UTF-8 locale is always set: Ansible refuses to start without one.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the home of child processes")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the home of child processes"
+)]
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LC_ALL", "C.UTF-8");

@@ -198,7 +198,10 @@ mod tests {
         use JobEvent::{Cancel, Claim, Fail, LoseLease, Recover, Retry, Succeed};
         for from in JobStatus::ALL.iter().filter(|status| status.is_terminal()) {
             for event in [Claim, Succeed, Fail, Retry, Cancel, LoseLease, Recover] {
-                assert_eq!(next_status(*from, event), Err(IllegalMove { from: *from, event }));
+                assert_eq!(
+                    next_status(*from, event),
+                    Err(IllegalMove { from: *from, event })
+                );
             }
         }
     }
