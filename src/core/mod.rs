@@ -4,6 +4,7 @@
 //! as events → outcomes. Time, ids and keys enter as arguments.
 
 pub mod diagnostic;
+pub mod document;
 pub mod facts;
 pub mod id;
 pub mod job;
