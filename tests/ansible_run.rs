@@ -7,6 +7,8 @@
 mod death;
 #[path = "ansible_run/failures.rs"]
 mod failures;
+#[path = "ansible_run/overhead.rs"]
+mod overhead;
 #[path = "ansible_run/success.rs"]
 mod success;
 #[path = "ansible_run/support.rs"]
