@@ -81,13 +81,14 @@ impl Engine {
 
     /// Runs one playbook and returns when nothing of it is left on this machine.
     ///
-    /// Events reach `on_event` as they happen, redacted by `redact` and fit to be printed. A
+    /// `on_start` is told the process that everything of the play is below of. Events reach `on_event` as they happen, redacted by `redact` and fit to be printed. A
     /// slow `on_event` slows the play down rather than filling memory. A failure to run
     /// anything at all is an outcome too.
     pub fn run(
         &self,
         invocation: &Invocation,
         redact: &dyn Fn(&str) -> String,
+        on_start: &mut dyn FnMut(u32),
         on_event: &mut dyn FnMut(Event),
         cancel: &Cancel,
     ) -> AttemptOutcome {
@@ -103,6 +104,7 @@ impl Engine {
         let mut call = Call {
             invocation,
             redact,
+            on_start,
             on_event,
             cancel,
             outcome: &mut outcome,
@@ -153,7 +155,7 @@ impl Engine {
             grace: self.settings.grace,
             opening,
         };
-        let followed = follow(&self.spawner, run, call.cancel, &mut |event| {
+        let followed = follow(&self.spawner, run, call.cancel, call.on_start, &mut |event| {
             let event = event.cleaned(call.redact);
             observed.observe(&event);
             (call.on_event)(event);
@@ -288,6 +290,7 @@ impl Engine {
 struct Call<'a> {
     invocation: &'a Invocation,
     redact: &'a dyn Fn(&str) -> String,
+    on_start: &'a mut dyn FnMut(u32),
     on_event: &'a mut dyn FnMut(Event),
     cancel: &'a Cancel,
     outcome: &'a mut AttemptOutcome,

@@ -60,6 +60,7 @@ pub(super) fn follow(
     spawner: &Spawner,
     mut run: Run<'_>,
     cancel: &Cancel,
+    on_start: &mut dyn FnMut(u32),
     on_event: &mut dyn FnMut(Event),
 ) -> io::Result<Followed> {
     let (events, events_end) = io::pipe()?;
@@ -75,6 +76,7 @@ pub(super) fn follow(
         .fd_mappings(vec![mapping])
         .map_err(io::Error::other)?;
     let mut process = spawner.spawn(run.command)?;
+    on_start(process.child.id());
 
     let (sender, messages) = mpsc::sync_channel(WAITING_EVENTS);
     let transcript = Arc::new(Mutex::new(Transcript::default()));

@@ -42,6 +42,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 /// A word that stands for nothing in this version; in a database it means corruption or a
 /// newer program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -198,6 +200,11 @@ words! {
         RenderFailed = "RENDER_FAILED",
         JobInterrupted = "JOB_INTERRUPTED",
         DependencyFailed = "DEPENDENCY_FAILED",
+        /// The recorded state moved between the plan and the job's turn.
+        PlanStale = "PLAN_STALE",
+        /// A newer plan has a job for the same resource.
+        Superseded = "SUPERSEDED",
+        CancelledByUser = "CANCELLED_BY_USER",
     }
 }
 

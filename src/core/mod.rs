@@ -4,13 +4,16 @@
 //! as events → outcomes. Time, ids and keys enter as arguments.
 
 pub mod aspect;
+pub mod audit;
 pub mod change;
 pub mod diagnostic;
 pub mod event;
+pub mod document;
 pub mod facts;
 pub mod id;
 pub mod job;
 pub mod names;
 pub mod outcome;
 pub mod plan;
+pub mod recorded;
 pub mod spec;

@@ -347,7 +347,10 @@ pub fn is_retryable(code: ErrorCode) -> bool {
         | ErrorCode::NodeUnsupported
         | ErrorCode::SecretUnavailable
         | ErrorCode::RenderFailed
-        | ErrorCode::DependencyFailed => false,
+        | ErrorCode::DependencyFailed
+        | ErrorCode::PlanStale
+        | ErrorCode::Superseded
+        | ErrorCode::CancelledByUser => false,
     }
 }
 
@@ -401,6 +404,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
         }
         ErrorCode::JobInterrupted => "apply again; every playbook picks up where it was left",
         ErrorCode::DependencyFailed => "mend the failed job that this one needs, then apply again",
+        ErrorCode::PlanStale => "plan again: the record moved after this job was planned",
+        ErrorCode::Superseded => "nothing to do: a newer plan has taken the place of this job",
+        ErrorCode::CancelledByUser => "apply again when the change is wanted after all",
     }
 }
 

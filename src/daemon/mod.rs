@@ -1,1 +1,1 @@
-//! placeholder
+//! Passes over the fleet.

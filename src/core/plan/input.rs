@@ -2,19 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::core::id::ResourceId;
+use crate::core::recorded::Source;
 use crate::core::spec::Spec;
-
-/// Where a document stands in the fleet repo.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// Relative to the fleet root.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-}
 
 /// A resource as a document wants it, defaults merged.
 #[derive(Clone, Debug, PartialEq)]

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use super::change::{Change, SpecPatch};
 use super::id::ResourceId;
 use super::job::JobType;
+use super::recorded::Source;
 pub use build::build;
-pub use input::{Choice, PlanInput, Recorded, Source, Wanted};
+pub use input::{Choice, PlanInput, Recorded, Wanted};
 
 /// What a job does to its resource, for the marks and counts of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -176,8 +176,11 @@ class Application:
                 left.insert(0, step)
         if not failures:
             self._clear(journal, placer)
-        placer.sync()
         journal.undo = left
+        try:
+            placer.sync()
+        except OSError as error:
+            failures.append("the disk: %s" % error.strerror)
         return failures
 
     def _clear(self, journal, placer):

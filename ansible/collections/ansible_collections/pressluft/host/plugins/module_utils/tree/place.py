@@ -119,9 +119,14 @@ class Placer:
 
     def sync(self):
         """Makes the renames of this run survive a power cut."""
-        for directory in self.touched.values():
-            os.fsync(directory.fd)
-        self.touched = {}
+        touched, self.touched = self.touched, {}
+        for directory in touched.values():
+            try:
+                os.fsync(directory.fd)
+            except OSError as error:
+                # File systems that keep nothing on a disk may refuse.
+                if error.errno != errno.EINVAL:
+                    raise
 
     def _touch(self, path):
         parent, name = self.directories.parent_of(path)

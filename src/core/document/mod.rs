@@ -1,0 +1,45 @@
+//! Documents: what operators write.
+//!
+//! Each kind has a *document* (as written), *defaults* (what the fleet lays under it) and an
+//! effective form in which every field has its value. Reading reports every problem with its
+//! place; rules that need more than one document are in `core::desired`.
+
+pub mod choice;
+pub mod environment;
+pub mod fleet;
+pub(crate) mod layer;
+pub mod node;
+pub mod scalar;
+pub mod site;
+
+pub use environment::{Environment, EnvironmentDefaults, EnvironmentDocument};
+pub use fleet::{Fleet, FleetDefaults, FleetDocument};
+pub use layer::{Layer, Missing};
+pub use node::{Node, NodeDefaults, NodeDocument};
+pub use site::{Site, SiteDefaults, SiteDocument};
+
+use serde::{Deserialize, Serialize};
+
+use scalar::ResourceRef;
+
+/// One document as written.
+// Almost all documents of a fleet are of the largest variant, so boxing would only add
+// allocations.
+#[expect(clippy::large_enum_variant, reason = "most documents are environments")]
+#[derive(Clone, Debug, PartialEq, bitcode::Encode, bitcode::Decode)]
+pub enum Document {
+    Fleet(FleetDocument),
+    Node(NodeDocument),
+    Site(SiteDocument),
+    Environment(EnvironmentDocument),
+}
+
+/// Says that the resource was called differently before, so that it is renamed instead of
+/// destroyed and made anew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema, bitcode::Encode,
+         bitcode::Decode)]
+#[serde(deny_unknown_fields)]
+pub struct Moved {
+    /// The id that the resource had.
+    pub from: ResourceRef,
+}
