@@ -78,7 +78,7 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         program(
             "git",
             &["--version"],
-            "git, for fleet repos over ssh",
+            "git, to commit to the fleet repo",
             |_| true,
         ),
         locale(),

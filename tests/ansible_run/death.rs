@@ -12,13 +12,13 @@ use pressluft::core::job::ErrorCode;
 use pressluft::core::outcome::End;
 
 /// A task on the node that lasts, after one that has ended.
-const LONG: &str = "- ansible.builtin.ping:\n- name: Wait\n  ansible.builtin.command: sleep 30";
+const LONG: &str = "- ansible.builtin.ping:\n- name: Wait\n  ansible.builtin.command: sleep 60";
 
 /// A task on this machine whose process ignores SIGTERM and hides in a session of its own.
 const STUBBORN: &str = "- ansible.builtin.ping:\n\
     - name: Stubborn\n  delegate_to: localhost\n  connection: local\n\
     \x20 vars: {ansible_python_interpreter: '{{ ansible_playbook_python }}', ansible_become: false}\n\
-    \x20 ansible.builtin.shell: setsid sh -c 'trap \"\" TERM HUP INT; while true; do sleep 1; done # STATE'";
+    \x20 ansible.builtin.shell: setsid sh -c 'trap \"\" TERM HUP INT; while true; do sleep 1; test STATE; done'";
 
 fn left_of(state: &Path) -> Vec<String> {
     processes_with(&state.display().to_string())
@@ -29,7 +29,7 @@ fn a_job_that_outlasts_its_deadline_is_stopped_and_its_events_kept() {
     let node = crate::node_or_skip!(node(1));
     let bench = Bench::new();
     let mut invocation = bench.invocation(&node, LONG);
-    invocation.timeout = Duration::from_secs(4);
+    invocation.timeout = Duration::from_secs(10);
     let shown = bench.run(&invocation);
     assert_eq!(
         (shown.code(), shown.outcome.end),
@@ -39,7 +39,7 @@ fn a_job_that_outlasts_its_deadline_is_stopped_and_its_events_kept() {
     let message = shown.outcome.failure.expect("a failure").message;
     assert!(message.contains("`Wait`"), "{message}");
     assert!(
-        shown.outcome.duration < Duration::from_secs(10),
+        shown.outcome.duration < Duration::from_secs(16),
         "{:?}",
         shown.outcome.duration
     );

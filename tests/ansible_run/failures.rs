@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Bench, Node, node, node_without_python};
+use crate::support::{Bench, Node, node, node_without_python, processes_with, within};
 use pressluft::ansible::Invocation;
+use pressluft::core::event::Event;
 use pressluft::core::job::ErrorCode;
 
 fn other_key() -> (String, String) {
@@ -105,6 +106,56 @@ fn an_address_that_nobody_has_is_unreachable() {
         "{:?}",
         begin.elapsed()
     );
+}
+
+#[test]
+fn a_host_key_of_another_type_is_a_mismatch() {
+    let node = crate::node_or_skip!(node(1));
+    let make = "rm -f /tmp/k /tmp/k.pub; ssh-keygen -q -t ecdsa -N '' -f /tmp/k; cat /tmp/k.pub";
+    let other = node.shell(make);
+    expect(
+        |i| i.host.host_key = Some(other),
+        PING,
+        &node,
+        ErrorCode::SshHostKeyMismatch,
+    );
+}
+
+#[test]
+fn a_link_that_breaks_in_the_middle_is_unreachable() {
+    let node = crate::node_or_skip!(node(3));
+    let bench = Bench::new();
+    let tasks = "- ansible.builtin.ping:\n- name: Wait\n  ansible.builtin.command: sleep 100";
+    let mut invocation = bench.invocation(&node, tasks);
+    invocation.timeout = Duration::from_secs(90);
+    let shown = bench.run_with(&invocation, &Default::default(), &mut |event| {
+        if matches!(event, Event::TaskStart { task, .. } if task == "Wait") {
+            // The task must be on the node before the link goes.
+            let runs = || !processes_with("sleep 100").is_empty();
+            assert!(within(Duration::from_secs(20), runs), "the task never ran");
+            node.link(false);
+        }
+    });
+    node.link(true);
+    assert_eq!(
+        shown.code(),
+        Some(ErrorCode::AnsibleHostUnreachable),
+        "{:?}",
+        shown.outcome
+    );
+    assert!(
+        shown.outcome.duration < Duration::from_secs(60),
+        "{:?}",
+        shown.outcome.duration
+    );
+    invocation.attempt = 2;
+    let play = std::fs::read_to_string(bench.state.path().join("play.yml")).expect("a play");
+    std::fs::write(
+        bench.state.path().join("play.yml"),
+        play.replace("sleep 100", "sleep 0"),
+    )
+    .expect("written");
+    assert_eq!(bench.run(&invocation).code(), None, "it does not recover");
 }
 
 #[test]

@@ -42,10 +42,7 @@ fn fleet(arguments: &[&str], python: bool) -> Option<String> {
 
 /// The node with this number, booted if it is not there.
 pub(crate) fn node(number: u8) -> Option<Node> {
-    let text = number.to_string();
-    if fleet(&["ip", &text], true).is_none_or(|address| address.is_empty()) {
-        fleet(&["add", &text], true)?;
-    }
+    fleet(&["add", &number.to_string()], true)?;
     describe(number)
 }
 
@@ -67,6 +64,18 @@ fn describe(number: u8) -> Option<Node> {
 }
 
 impl Node {
+    /// Takes the node's link down or up.
+    pub(crate) fn link(&self, up: bool) {
+        fleet(
+            &[
+                "net",
+                &self.number.to_string(),
+                if up { "up" } else { "down" },
+            ],
+            true,
+        );
+    }
+
     /// What a shell command on the node prints.
     pub(crate) fn shell(&self, command: &str) -> String {
         fleet(&["ssh", &self.number.to_string(), command], true).unwrap_or_default()
