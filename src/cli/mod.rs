@@ -3,11 +3,13 @@
 pub mod error;
 pub mod exit;
 
+mod audit;
 mod completions;
 mod context;
 mod doctor;
 mod man;
 mod output;
+mod secret;
 mod ssh_key;
 mod supervise;
 
@@ -36,12 +38,16 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Read the audit record and check that nobody changed it
+    Audit(audit::Args),
     /// Write completions for a shell to standard output
     Completions(completions::Args),
     /// Check that this machine has all that a job needs
     Doctor(doctor::Args),
     /// Write man pages into a directory
     Man(man::Args),
+    /// Store, reveal and list secrets
+    Secret(secret::Args),
     /// Print the public half of the control plane's own SSH key
     SshKey(ssh_key::Args),
     #[command(hide = true)]
@@ -84,9 +90,11 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
     let context = Context::new(&cli.global)?;
     log_to_stderr(cli.global.verbose);
     match &cli.command {
+        Command::Audit(args) => audit::run(args, &context),
         Command::Completions(args) => completions::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Man(args) => man::run(args, &context),
+        Command::Secret(args) => secret::run(args, &context),
         Command::SshKey(args) => ssh_key::run(args, &context),
         Command::Supervise(_) => Ok(Exit::Done),
     }
