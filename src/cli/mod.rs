@@ -4,6 +4,7 @@ pub mod error;
 pub mod exit;
 
 mod apply;
+mod audit;
 mod completions;
 mod context;
 mod describe;
@@ -18,6 +19,7 @@ mod output;
 mod plan;
 mod plan_view;
 mod progress_view;
+mod secret;
 mod ssh_key;
 mod supervise;
 
@@ -56,12 +58,16 @@ enum Command {
     Describe(describe::Args),
     /// Look at jobs
     Jobs(jobs::Args),
+    /// Read the audit record and check that nobody changed it
+    Audit(audit::Args),
     /// Write completions for a shell to standard output
     Completions(completions::Args),
     /// Check that this machine has all that a job needs
     Doctor(doctor::Args),
     /// Write man pages into a directory
     Man(man::Args),
+    /// Store, reveal and list secrets
+    Secret(secret::Args),
     /// Print the public half of the control plane's own SSH key
     SshKey(ssh_key::Args),
     #[command(hide = true)]
@@ -109,9 +115,11 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Get(args) => get::run(args, &context),
         Command::Describe(args) => describe::run(args, &context),
         Command::Jobs(args) => jobs::run(args, &context),
+        Command::Audit(args) => audit::run(args, &context),
         Command::Completions(args) => completions::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Man(args) => man::run(args, &context),
+        Command::Secret(args) => secret::run(args, &context),
         Command::SshKey(args) => ssh_key::run(args, &context),
         Command::Supervise(_) => Ok(Exit::Done),
     }
