@@ -11,6 +11,8 @@ from ansible_collections.pressluft.host.plugins.module_utils.tree.document impor
 from ansible_collections.pressluft.host.plugins.module_utils.tree.walk import MissingDirectory
 
 CHUNK = 1 << 20
+# Endings of the names of what is new, what was replaced, and directories that were removed.
+NEW, OLD, GONE = "new", "old", "gone"
 
 
 @dataclass
@@ -120,9 +122,9 @@ def _compare(directories, item, found):
             return None
         change = Change(item, found, "changed", what)
         if item.kind != "directory":
-            change.backup = side_name(item.path, "old")
+            change.backup = side_name(item.path, OLD)
     if item.kind != "directory":
-        change.temporary = side_name(item.path, "new")
+        change.temporary = side_name(item.path, NEW)
     return change
 
 
@@ -141,7 +143,8 @@ def _refuse_conflict(item, found):
 def _compare_absent(item, found):
     if found.kind == "absent":
         return None
-    return Change(item, found, "removed", [found.kind], backup=side_name(item.path, "old"))
+    ending = GONE if found.kind == "directory" else OLD
+    return Change(item, found, "removed", [found.kind], backup=side_name(item.path, ending))
 
 
 def refuse_full_directories(planned, directories):
