@@ -267,7 +267,9 @@ def digest(*roots):
                 elif stat.S_ISREG(status.st_mode):
                     with open(path, "rb") as stream:
                         content = stream.read()
-                seen.append((path, status.st_mode, status.st_uid, status.st_gid, status.st_ino, status.st_mtime_ns, content))
+                seen.append(
+                    (path, status.st_mode, status.st_uid, status.st_gid, status.st_ino, status.st_mtime_ns, content)
+                )
     return seen
 
 

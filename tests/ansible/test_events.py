@@ -33,7 +33,9 @@ class Events(Scratch):
         ]
         events = self.events(tasks, "--diff", check_code=2)
         self.assertEqual(events[0]["event"], "play_start")
-        self.assertEqual([event["task"] for event in events if event["event"] == "task_start"], [task["name"] for task in tasks])
+        self.assertEqual(
+            [event["task"] for event in events if event["event"] == "task_start"], [task["name"] for task in tasks]
+        )
         tasks = by_name(events)
         statuses = {name: event["status"] for name, event in tasks.items()}
         self.assertEqual(

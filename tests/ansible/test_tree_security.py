@@ -43,7 +43,9 @@ class HostileDirectory(Scratch):
 
     def test_a_link_of_the_user_in_the_place_of_a_directory_is_refused(self):
         self.plant(self.path("precious"))
-        self.assert_refused([directory(self.path("site", "conf"), owner="nobody")], "should be a directory and is a link")
+        self.assert_refused(
+            [directory(self.path("site", "conf"), owner="nobody")], "should be a directory and is a link"
+        )
 
     def test_removing_a_link_removes_the_link_alone(self):
         self.plant(self.path("precious"))
@@ -54,7 +56,9 @@ class HostileDirectory(Scratch):
         # The user may have renamed a link that root made for something else.
         for target in (self.path("precious"), "../precious", "sub/../../precious"):
             self.plant(target, owner=0)
-            self.assert_refused([file(self.path("site", "conf", "file"), "x")], "out of a directory that others can change")
+            self.assert_refused(
+                [file(self.path("site", "conf", "file"), "x")], "out of a directory that others can change"
+            )
             os.unlink(self.path("site", "conf"))
 
     def test_a_link_of_root_that_stays_below_is_followed(self):

@@ -79,7 +79,7 @@ def changes(tree, directories, check_mode, warn):
             parent = os.path.dirname(item.path)
             if item.kind != "absent" and parent not in created:
                 if not check_mode:
-                    raise TreeError("`%s` cannot be placed: %s" % (item.path, missing), path=item.path)
+                    raise TreeError("`%s` cannot be placed: %s" % (item.path, missing), paths=[item.path])
                 warn("`%s`: directory `%s` does not exist yet" % (item.path, missing.path))
                 created.add(parent)
         change = _compare(directories, item, found)
@@ -135,9 +135,9 @@ def _all_parts(item):
 
 def _refuse_conflict(item, found):
     if item.kind == "directory" and found.kind != "directory":
-        raise TreeError("`%s` should be a directory and is a %s" % (item.path, found.kind), path=item.path)
+        raise TreeError("`%s` should be a directory and is a %s" % (item.path, found.kind), paths=[item.path])
     if item.kind in ("file", "link") and found.kind not in ("file", "link"):
-        raise TreeError("`%s` should be a %s and is a %s" % (item.path, item.kind, found.kind), path=item.path)
+        raise TreeError("`%s` should be a %s and is a %s" % (item.path, item.kind, found.kind), paths=[item.path])
 
 
 def _compare_absent(item, found):
@@ -156,7 +156,7 @@ def refuse_full_directories(planned, directories):
         path = change.item.path
         for name in os.listdir(directories.open(path).fd):
             if os.path.join(path, name) not in going:
-                raise TreeError("directory `%s` is not empty: set `recursive` to remove it" % path, path=path)
+                raise TreeError("directory `%s` is not empty: set `recursive` to remove it" % path, paths=[path])
 
 
 def open_regular(directories, path):
