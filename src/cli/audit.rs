@@ -163,29 +163,3 @@ fn parse_head(text: &str) -> Result<Head, String> {
     }
 }
 
-impl From<StoreError> for CliError {
-    fn from(error: StoreError) -> Self {
-        let exit = match &error {
-            StoreError::StalePlan(_) => Exit::StalePlan,
-            StoreError::Busy(_) => Exit::LockTimeout,
-            StoreError::Missing(_)
-            | StoreError::Create { .. }
-            | StoreError::Foreign(_)
-            | StoreError::Newer { .. }
-            | StoreError::Older { .. }
-            | StoreError::Full(_)
-            | StoreError::ReadOnly(_)
-            | StoreError::Sqlite(_)
-            | StoreError::Stale { .. }
-            | StoreError::BadDependencies
-            | StoreError::NotFound { .. }
-            | StoreError::IllegalMove(_)
-            | StoreError::Corrupt(_) => Exit::Error,
-        };
-        let cli = CliError::new(chain(&error)).exit(exit);
-        match error.hint() {
-            Some(hint) => cli.hint(hint),
-            None => cli,
-        }
-    }
-}

@@ -88,6 +88,7 @@ pub(crate) fn snapshot(args: &FleetArgs, context: &Context) -> Result<Snapshot, 
         subdirectory: args.subdirectory.as_deref().unwrap_or(""),
         state_dir: &context.state_dir,
         credentials: &context.credentials(),
+        time_limit: git::FETCH_TIME,
     };
     git::fetch(&request, &mut |_| ControlFlow::Continue(())).map_err(|error| from_git(&error))
 }

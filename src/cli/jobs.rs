@@ -112,7 +112,7 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
 
 fn row(job: &Job) -> Vec<String> {
     vec![
-        job.id.to_string(),
+        short(job.id),
         job.job_type.to_string(),
         job.resource.to_string(),
         job.node_id.clone(),
@@ -121,6 +121,12 @@ fn row(job: &Job) -> Vec<String> {
         took(job.started_at, job.finished_at),
         job.error_code.map_or_else(String::new, |code| code.to_string()),
     ]
+}
+
+/// The end of an id: the part that differs most, and enough for `jobs show`.
+fn short(id: JobId) -> String {
+    let id = id.to_string();
+    id.rsplit('-').next().unwrap_or(&id).to_owned()
 }
 
 /// A moment to the second, in UTC.
