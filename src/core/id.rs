@@ -49,7 +49,10 @@ impl ResourceId {
     /// The id of the environment `name` of `site`.
     #[must_use]
     pub fn env(site: &str, name: &str) -> Self {
-        Self::Env { site: site.to_owned(), name: name.to_owned() }
+        Self::Env {
+            site: site.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     /// The kind of this resource.
@@ -116,7 +119,9 @@ impl Serialize for ResourceId {
 
 impl<'de> Deserialize<'de> for ResourceId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -131,7 +136,10 @@ mod tests {
         let mut sorted = ids.clone();
         sorted.sort();
         assert_eq!(ids, sorted);
-        assert_eq!(ids.iter().map(ToString::to_string).collect::<Vec<_>>(), texts);
+        assert_eq!(
+            ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            texts
+        );
     }
 
     #[test]

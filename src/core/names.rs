@@ -92,7 +92,10 @@ mod tests {
         let names = environment_names("acme", "staging", address, None);
         assert_eq!(names.system, "wp_acme_staging");
         assert_eq!(names.root, "/var/www/sites/acme/staging");
-        assert_eq!(names.preview_host.as_deref(), Some("staging--acme.203-0-113-10.sslip.io"));
+        assert_eq!(
+            names.preview_host.as_deref(),
+            Some("staging--acme.203-0-113-10.sslip.io")
+        );
         let names = environment_names("acme", "production", address, Some("wp.example.com"));
         assert_eq!(names.preview_host.as_deref(), Some("acme.wp.example.com"));
     }

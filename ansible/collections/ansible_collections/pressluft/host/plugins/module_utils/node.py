@@ -34,17 +34,17 @@ def facts():
     ipv4, ipv6 = addresses()
     disk = os.statvfs("/var")
     return {
-        "distribution": release.get("ID"),
-        "version": release.get("VERSION_ID"),
-        "codename": release.get("VERSION_CODENAME"),
+        "distribution": release.get("ID", ""),
+        "version": release.get("VERSION_ID", ""),
+        "codename": release.get("VERSION_CODENAME", ""),
         "architecture": DPKG_ARCHITECTURES.get(machine, machine),
         "kernel": os.uname().release,
         "memory_bytes": memory_bytes(),
         "cpus": len(os.sched_getaffinity(0)),
-        "machine_id": (read("/etc/machine-id") or "").strip() or None,
+        "machine_id": (read("/etc/machine-id") or "").strip(),
         "hostname": os.uname().nodename,
         "python": platform.python_version(),
-        "control_address": (os.environ.get("SSH_CONNECTION") or "").partition(" ")[0] or None,
+        "control_address": control_address(),
         "ipv4": ipv4,
         "ipv6": ipv6,
         "virtualization": virtualization(),
@@ -77,6 +77,23 @@ def os_release(text):
     return values
 
 
+def control_address():
+    """The address that the SSH session comes from, or None without one.
+
+    sudo takes the variable away, so the processes above are asked too.
+    """
+    connection = os.environ.get("SSH_CONNECTION")
+    process = os.getppid()
+    while not connection and process > 1:
+        for entry in (read("/proc/%d/environ" % process) or "").split("\0"):
+            if entry.startswith("SSH_CONNECTION="):
+                connection = entry.partition("=")[2]
+        # The name in parentheses may itself hold spaces and parentheses.
+        status = (read("/proc/%d/stat" % process) or "").rpartition(")")[2].split()
+        process = int(status[1]) if len(status) > 1 else 0
+    return connection.partition(" ")[0] if connection else None
+
+
 def memory_bytes():
     """The memory that processes can use: the machine's, or less inside of a limited container."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -92,7 +109,8 @@ def virtualization():
     if os.path.exists("/.dockerenv"):
         return "docker"
     vendor = " ".join(
-        read("/sys/class/dmi/id/%s" % name) or "" for name in ("product_name", "sys_vendor", "board_vendor", "bios_vendor")
+        read("/sys/class/dmi/id/%s" % name) or ""
+        for name in ("product_name", "sys_vendor", "board_vendor", "bios_vendor")
     )
     for mark, name in VENDORS:
         if mark in vendor:

@@ -27,7 +27,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 facts:
-  description: What was found; a key that cannot be read is null.
+  description: What was found.
   returned: always
   type: dict
   sample:
