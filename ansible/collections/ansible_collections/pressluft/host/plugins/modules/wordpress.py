@@ -63,6 +63,10 @@ options:
     description: Options by name, each a scalar, list or map.
     type: dict
     default: {}
+  secrets:
+    description: By name, what stands for an option's value C(secret:NAME).
+    type: dict
+    default: {}
   units:
     description: Timers that must be running.
     type: list
@@ -138,6 +142,16 @@ def install(site, url, values):
     site.end()
 
 
+def resolved(value, secrets):
+    """An option's value, or the secret that it refers to."""
+    if not isinstance(value, str) or not value.startswith("secret:"):
+        return value
+    name = value[len("secret:") :]
+    if name not in secrets:
+        raise Failed("no secret `%s` was handed to the job" % name)
+    return secrets[name]
+
+
 class Memory:
     """What options were asked for and what WordPress made of it."""
 
@@ -164,7 +178,8 @@ class Memory:
 def apply(params, check_mode):
     site = Site(params["system"], params["root"], params["php"])
     changes = mariadb.ensure_account(site.system, params["database_password"], check_mode)
-    values = dict(params["options"], siteurl=params["url"], home=params["url"])
+    values = {name: resolved(value, params["secrets"]) for name, value in params["options"].items()}
+    values.update(siteurl=params["url"], home=params["url"])
     wanted = {name: php.stored(value) for name, value in values.items()}
     found = None if "database" in changes else site.options(wanted)
     if found is None:
@@ -222,6 +237,7 @@ def main():
                 },
             },
             "options": {"type": "dict", "default": {}},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
             "units": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
