@@ -3,11 +3,23 @@
 pub mod error;
 pub mod exit;
 
+mod apply;
+mod audit;
 mod completions;
 mod context;
+mod describe;
+mod diagnostics_view;
 mod doctor;
+mod fleet;
+mod get;
+mod jobs;
 mod man;
+mod open;
 mod output;
+mod plan;
+mod plan_view;
+mod progress_view;
+mod secret;
 mod ssh_key;
 mod supervise;
 
@@ -36,12 +48,26 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Show what would change between the documents and what is recorded
+    Plan(plan::Args),
+    /// Carry out a plan: queue its jobs, run them, record how they ended
+    Apply(apply::Args),
+    /// List what is recorded
+    Get(get::Args),
+    /// Show one resource: its address, its state, its last job, where it is written
+    Describe(describe::Args),
+    /// Look at jobs
+    Jobs(jobs::Args),
+    /// Read the audit record and check that nobody changed it
+    Audit(audit::Args),
     /// Write completions for a shell to standard output
     Completions(completions::Args),
     /// Check that this machine has all that a job needs
     Doctor(doctor::Args),
     /// Write man pages into a directory
     Man(man::Args),
+    /// Store, reveal and list secrets
+    Secret(secret::Args),
     /// Print the public half of the control plane's own SSH key
     SshKey(ssh_key::Args),
     #[command(hide = true)]
@@ -84,9 +110,16 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
     let context = Context::new(&cli.global)?;
     log_to_stderr(cli.global.verbose);
     match &cli.command {
+        Command::Plan(args) => plan::run(args, &context),
+        Command::Apply(args) => apply::run(args, &context),
+        Command::Get(args) => get::run(args, &context),
+        Command::Describe(args) => describe::run(args, &context),
+        Command::Jobs(args) => jobs::run(args, &context),
+        Command::Audit(args) => audit::run(args, &context),
         Command::Completions(args) => completions::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Man(args) => man::run(args, &context),
+        Command::Secret(args) => secret::run(args, &context),
         Command::SshKey(args) => ssh_key::run(args, &context),
         Command::Supervise(_) => Ok(Exit::Done),
     }
@@ -102,6 +135,4 @@ fn log_to_stderr(verbose: u8) {
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .init();
-pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
 }

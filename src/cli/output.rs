@@ -87,6 +87,11 @@ pub(crate) fn table(width: usize, heading: &[&str], rows: Vec<Vec<String>>) -> S
     lines.join("\n")
 }
 
+/// A moment for tables, to the second: `2026-02-22T12:00:00Z`.
+pub(crate) fn seconds(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// `text` with control characters replaced, so that no output of a node drives the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()

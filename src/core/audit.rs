@@ -27,7 +27,6 @@ words! {
         IdentityMade = "identity_made",
         SecretSet = "secret_set",
         SecretRevealed = "secret_revealed",
-        SecretRemoved = "secret_removed",
     }
 }
 

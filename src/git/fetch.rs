@@ -30,7 +30,12 @@ pub struct FetchRequest<'a> {
     pub subdirectory: &'a str,
     pub state_dir: &'a Path,
     pub credentials: &'a Credentials,
+    /// For waiting on other processes, and again for the transfer; [`FETCH_TIME`] if in doubt.
+    pub time_limit: Duration,
 }
+
+/// How long a fetch may take where nothing else is wanted.
+pub const FETCH_TIME: Duration = limits::FETCH_TIME;
 
 /// How far a fetch has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +63,7 @@ pub fn fetch(
         let commit = resolve_local(&repository, request)?;
         return snapshot(request, path.to_owned(), &repository, commit, &prefix);
     }
-    let mirror = Mirror::lock(request.state_dir, request.url, limits::FETCH_TIME)?;
+    let mirror = Mirror::lock(request.state_dir, request.url, request.time_limit)?;
     let first = fetch_into(&mirror, request, &prefix, progress);
     match first {
         // A damaged copy is no reason to bother anybody: it can be fetched again.
@@ -134,10 +139,10 @@ fn transfer(
         if progress(shared.progress()).is_break() {
             break GitError::Interrupted { url: url() };
         }
-        if started.elapsed() > limits::FETCH_TIME {
+        if started.elapsed() > request.time_limit {
             break GitError::TooSlow {
                 url: url(),
-                seconds: limits::FETCH_TIME.as_secs(),
+                seconds: request.time_limit.as_secs(),
             };
         }
     };

@@ -24,9 +24,10 @@ mod working_tree;
 
 pub use credentials::Credentials;
 pub use error::GitError;
-pub use fetch::{FetchProgress, FetchRequest, fetch};
+pub use fetch::{FETCH_TIME, FetchProgress, FetchRequest, fetch};
 pub use reference::Reference;
 pub use revision::{Author, Revision};
 pub use snapshot::{BlobId, Reader, Snapshot, SourceFile};
 pub use url::RepoUrl;
 pub use working_tree::open_working_tree;
+mod load; pub use load::*;

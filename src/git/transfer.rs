@@ -245,7 +245,15 @@ impl Transfer {
             _ if error.class() == ErrorClass::Ssh && message.contains("auth") => {
                 GitError::Login { url, message }
             }
-            _ => GitError::Fetch { url, message },
+            _ => match error.class() {
+                // The copy is damaged, which says nothing about the server.
+                ErrorClass::Odb
+                | ErrorClass::Object
+                | ErrorClass::Reference
+                | ErrorClass::Repository
+                | ErrorClass::Zlib => GitError::repository(url, error),
+                _ => GitError::Fetch { url, message },
+            },
         }
     }
 }

@@ -87,6 +87,14 @@ impl Identity {
     pub fn decrypt(&self, name: &str, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>> {
         cipher::decrypt(&self.0, name, ciphertext)
     }
+
+    /// The text in an armored or binary age file that was encrypted for this identity.
+    ///
+    /// # Errors
+    /// [`SecretError::Decrypt`] and [`SecretError::NotText`].
+    pub fn decrypt_text(&self, name: &str, ciphertext: &[u8]) -> Result<Secret<String>> {
+        Secret::text(self.decrypt(name, ciphertext)?.into_inner(), name)
+    }
 }
 
 /// Somebody who can decrypt: `age1…`.

@@ -87,8 +87,7 @@ pub fn reveal(
         Origin::Store => store.secret(name)?.map(|secret| secret.ciphertext),
     };
     let ciphertext = ciphertext.ok_or_else(|| SecretError::NotFound(name.to_owned()))?;
-    let plaintext = identity.decrypt(name, &ciphertext)?;
-    Secret::text(plaintext.into_inner(), name)
+    identity.decrypt_text(name, &ciphertext)
 }
 
 /// Sets a secret of the control plane's own store; whether its value is another one now.

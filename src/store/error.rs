@@ -44,6 +44,32 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing(_) => Some("`pressluft apply` makes it, in the state directory"),
+            Self::Create { .. } => {
+                Some("set `--state-dir` or `PRESSLUFT_STATE_DIR` to a directory of your own")
+            }
+            Self::Foreign(_) => Some("set `--db-path` to another file"),
+            Self::Newer { .. } => Some("use the newer program, or restore an older backup"),
+            Self::Older { .. } => Some("run `pressluft apply` or another command that writes"),
+            Self::Full(_) => Some("make room and run the command again; nothing was lost"),
+            Self::ReadOnly(_) => Some("check owner, mode and mount of the state directory"),
+            Self::Busy(_) => Some("wait for the other process, or look what it does"),
+            Self::StalePlan(_) => Some("plan again and apply the new plan"),
+            Self::Corrupt(_) => Some("restore a backup of the database"),
+            Self::Sqlite(_)
+            | Self::Stale { .. }
+            | Self::BadDependencies
+            | Self::NotFound { .. }
+            | Self::IllegalMove(_) => None,
+        }
+    }
+}
+
 /// The result of anything that the store does.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 

@@ -34,7 +34,9 @@ pub(crate) fn text(plan: &Plan, heading: &Heading, all: bool) -> String {
         out.push_str(&format!("\n{bold}Recorded without a job{bold:#}\n"));
         for record in &plan.records {
             out.push_str(&format!("  {}\n", record.resource));
-            push_changes(&mut out, &record.changes, Action::Update, all);
+            let is_new = record.changes.iter().all(|change| change.before.is_null());
+            let action = if is_new { Action::Create } else { Action::Update };
+            push_changes(&mut out, &record.changes, action, all);
         }
     }
     push_list(

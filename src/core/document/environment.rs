@@ -1,15 +1,13 @@
 //! The kind `Environment`: production, staging or a clone of a site.
 
-use std::collections::BTreeMap;
-
 use super::Moved;
 use super::choice::{Drift, choice};
 use super::layer::{block, kind};
 use super::scalar::{
     BackupId, Cidr, ConstantName, CookieName, Date, Duration, GitRef, HeaderName, HostName,
-    HttpStatus, IniKey, OptionName, PhpSize, PhpVersion, Rate, RedirectStatus, RedirectTarget, RelativePath,
-    Schedule, SecretRef, Slug, SshPublicKey, TableName, Text, Token, UnixUser, UrlPath, Value,
-    WafRule,
+    HttpStatus, IniKey, Keep, OptionName, PhpSize, PhpVersion, Rate, RedirectStatus,
+    RedirectTarget, RelativePath, Schedule, SecretRef, Slug, SshPublicKey, TableName, Text, Token,
+    UnixUser, UrlPath, Value, WafRule, Workers,
 };
 
 choice! {
@@ -144,9 +142,9 @@ kind! {
             /// Users who may transfer files.
             sftp: Vec<SftpUser> = Vec::new(),
             /// Constants of `wp-config.php`.
-            constants%: BTreeMap<ConstantName, Value>,
+            constants%: ConstantName => Value,
             /// Options of WordPress that Pressluft keeps.
-            options%: BTreeMap<OptionName, Value>,
+            options%: OptionName => Value,
             /// Regular backups.
             backups: BackupsFields => Backups,
             /// What a promotion to this environment leaves alone.
@@ -175,8 +173,16 @@ block! {
 }
 
 /// A domain of an environment.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Domain {
     /// The domain name.
@@ -188,8 +194,11 @@ pub struct Domain {
     #[serde(default)]
     pub redirect: bool,
     /// How the certificate authority checks the domain; `http-01` without it.
-    #[serde(default, deserialize_with = "super::layer::present",
-            skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "super::layer::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub challenge: Option<Challenge>,
 }
 
@@ -201,9 +210,9 @@ block! {
         /// How much memory one request may take (`memory_limit`).
         memory: PhpSize = PhpSize::mebibytes(256),
         /// How many requests run at the same time.
-        workers: u16 = 4,
+        workers: Workers = Workers::FEW,
         /// Other settings of PHP.
-        ini%: BTreeMap<IniKey, Value>,
+        ini%: IniKey => Value,
     }
 }
 
@@ -226,8 +235,16 @@ block! {
 }
 
 /// Empties the cache, once.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Purge {
     /// Runs once for each token, ever.
@@ -242,7 +259,7 @@ block! {
         /// Addresses that lead elsewhere.
         redirects: Vec<Redirect> = Vec::new(),
         /// Headers that every answer gets.
-        headers%: BTreeMap<HeaderName, Text>,
+        headers%: HeaderName => Text,
         /// Whether browsers are told to use TLS only. They remember it for a year.
         hsts: bool = false,
         /// The web application firewall.
@@ -257,8 +274,16 @@ block! {
 }
 
 /// Asks for a name and a password.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
     /// The name.
@@ -272,8 +297,16 @@ fn permanently() -> RedirectStatus {
 }
 
 /// An address that leads elsewhere.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Redirect {
     /// The path that leads elsewhere.
@@ -321,8 +354,16 @@ block! {
 }
 
 /// A user who may transfer files.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct SftpUser {
     /// The name, unique in the environment.
@@ -330,8 +371,11 @@ pub struct SftpUser {
     /// The public keys that may log in.
     pub keys: Vec<SshPublicKey>,
     /// The last day of the access.
-    #[serde(default, deserialize_with = "super::layer::present",
-            skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "super::layer::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub expires: Option<Date>,
 }
 
@@ -343,7 +387,7 @@ block! {
         /// What a backup holds.
         scope: BackupScope = BackupScope::Full,
         /// How many are kept.
-        keep: KeepFields => Keep,
+        keep: RetentionFields => Retention,
         /// Whether each backup is read back after it was made.
         verify: bool = true,
     }
@@ -351,13 +395,13 @@ block! {
 
 block! {
     /// How many backups are kept.
-    KeepFields => Keep {
+    RetentionFields => Retention {
         /// The last one of so many days.
-        daily: u16 = 7,
+        daily: Keep = Keep::WEEK,
         /// The last one of so many weeks.
-        weekly: u16 = 4,
+        weekly: Keep = Keep::MONTH,
         /// The last one of so many months.
-        monthly: u16 = 6,
+        monthly: Keep = Keep::HALF_YEAR,
     }
 }
 
@@ -374,8 +418,16 @@ block! {
 }
 
 /// Brings what this environment has to another one of the site, once.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Promote {
     /// The environment that gets it.
@@ -389,8 +441,16 @@ fn yes() -> bool {
 }
 
 /// Brings what another environment of the site has here, once.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Sync {
     /// The environment that it comes from.
@@ -409,8 +469,16 @@ pub struct Sync {
 }
 
 /// Brings a backup back, once.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
     /// Which one.
@@ -425,7 +493,7 @@ block! {
         /// The pages that are looked at.
         paths: Vec<UrlPath> = vec![UrlPath::root()],
         /// The status that they must answer with.
-        expect: HttpStatus = HttpStatus::ok(),
+        expect: HttpStatus = HttpStatus::OK,
         /// How long an answer may take.
         timeout: Duration = Duration::seconds(10),
     }

@@ -3,8 +3,8 @@
 use super::choice::{Drift, choice};
 use super::layer::{block, kind};
 use super::scalar::{
-    AcmeDirectory, AgeRecipient, BackupRepository, Batch, Duration, Email, HookPoint, HostName, Percent,
-    RelativePath, SecretRef, Slug, Source, Window, WordPressSlug,
+    AcmeDirectory, AgeRecipient, BackupRepository, Batch, Duration, Email, HookPoint, HostName,
+    Parallel, Percent, RelativePath, SecretRef, Slug, Source, Window, WordPressSlug,
 };
 use super::{EnvironmentDefaults, NodeDefaults, SiteDefaults};
 
@@ -172,8 +172,16 @@ block! {
 }
 
 /// How the ownership of a domain is proven by a DNS record.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Dns01 {
     /// Who serves the zone.
@@ -216,7 +224,7 @@ block! {
         /// What to do about nodes that differ from what was applied.
         drift: Drift = Drift::Report,
         /// How many nodes are worked on at the same time.
-        max_parallel_nodes: u16 = 8,
+        max_parallel_nodes: Parallel = Parallel::STANDARD,
         /// When changes may be applied on their own; always, when empty.
         windows: Vec<Window> = Vec::new(),
     }
@@ -228,7 +236,7 @@ block! {
         /// So many sites and environments.
         count: u32 = 1,
         /// Such a share of them, in percent.
-        percent: Percent = Percent::new(10),
+        percent: Percent = Percent::TENTH,
     }
 }
 
@@ -238,7 +246,7 @@ block! {
         /// How many go first, alone.
         canary: u32 = 1,
         /// How many go together after that: a count or a share.
-        batch: Batch = Batch::Percent(Percent::new(25)),
+        batch: Batch = Batch::Percent(Percent::QUARTER),
         /// How many may fail before the rest is held back.
         max_failures: u32 = 1,
         /// How long to watch after each step.
@@ -255,8 +263,16 @@ block! {
 }
 
 /// A playbook of the fleet repo that runs before or after jobs of a type.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
     /// `before:` or `after:` and a job type, such as `after:env_deploy`.
@@ -293,7 +309,11 @@ block! {
 }
 
 fn all_bad_news() -> Vec<NotifyEvent> {
-    vec![NotifyEvent::Failed, NotifyEvent::Recovered, NotifyEvent::Drifted]
+    vec![
+        NotifyEvent::Failed,
+        NotifyEvent::Recovered,
+        NotifyEvent::Drifted,
+    ]
 }
 
 fn json() -> NotifyFormat {
@@ -301,8 +321,16 @@ fn json() -> NotifyFormat {
 }
 
 /// Who is told about what.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Notify {
     /// The address that a notification is sent to; it often holds a key, so it is a secret.

@@ -5,7 +5,7 @@
 //! - `name: Type = default,` missing means the default,
 //! - `name?: Type,` missing stays missing,
 //! - `name!: Type,` missing here must come from the fleet's `defaults` or a derived default,
-//! - `name%: Map,` a map that merges key by key,
+//! - `name%: Key => Value,` a map that merges key by key,
 //! - `name: Fields => Block,` a nested block.
 
 use std::collections::BTreeMap;
@@ -21,11 +21,15 @@ pub struct Missing {
 
 impl Missing {
     pub(crate) fn field(name: &str) -> Self {
-        Self { path: name.trim_start_matches("r#").to_owned() }
+        Self {
+            path: name.trim_start_matches("r#").to_owned(),
+        }
     }
 
     pub(crate) fn within(self, block: &str) -> Self {
-        Self { path: format!("{}.{}", block.trim_start_matches("r#"), self.path) }
+        Self {
+            path: format!("{}.{}", block.trim_start_matches("r#"), self.path),
+        }
     }
 }
 
@@ -156,15 +160,18 @@ macro_rules! munch {
             ; $($rest)*
         }
     };
-    // `name%: Map,`
+    // `name%: Key => Value,`
     ($head:tt $part:ident $req:tt $own:tt $shared:tt [$($eff:tt)*] [$($all:tt)*] ;
-        $(#[$m:meta])* $name:ident % : $ty:ty, $($rest:tt)*) => {
+        $(#[$m:meta])* $name:ident % : $key:ty => $value:ty, $($rest:tt)*) => {
         $crate::core::document::layer::push! {
             $head $part $req $own $shared
-            [$($eff)* $(#[$m])* pub $name: $ty,]
+            [$($eff)* $(#[$m])* pub $name: std::collections::BTreeMap<$key, $value>,]
             [$($all)* { $part $name same () }]
-            { $(#[$m])* #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-                pub $name: $ty, }
+            { $(#[$m])*
+                #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+                #[schemars(extend("propertyNames" =
+                    $crate::core::document::scalar::key_schema::<$key>()))]
+                pub $name: std::collections::BTreeMap<$key, $value>, }
             ; $($rest)*
         }
     };
@@ -254,6 +261,7 @@ macro_rules! munch {
             }
 
             fn fill(&mut self, defaults: &Self) {
+                let Self { .. } = defaults;
                 $($crate::core::document::layer::when_shared!(
                     $part,
                     $crate::core::document::layer::Layer::fill(
@@ -275,6 +283,7 @@ macro_rules! munch {
         impl $document {
             /// Takes from the fleet's defaults what is not written in the document.
             pub(crate) fn fill(&mut self, defaults: &$defaults) {
+                let $defaults { .. } = defaults;
                 $($crate::core::document::layer::when_shared!(
                     $part,
                     $crate::core::document::layer::Layer::fill(
@@ -322,12 +331,12 @@ macro_rules! effective {
         $value.unwrap_or_else(|| $default)
     };
     (needed, $value:expr, $name:ident, ()) => {
-        $value.ok_or_else(|| {
-            $crate::core::document::layer::Missing::field(stringify!($name))
-        })?
+        $value.ok_or_else(|| $crate::core::document::layer::Missing::field(stringify!($name)))?
     };
     (nested, $value:expr, $name:ident, ()) => {
-        $value.resolve().map_err(|missing| missing.within(stringify!($name)))?
+        $value
+            .resolve()
+            .map_err(|missing| missing.within(stringify!($name)))?
     };
 }
 

@@ -1,12 +1,10 @@
 //! The kind `Node`: a server.
 
-use std::collections::BTreeMap;
-
 use super::Moved;
 use super::choice::choice;
 use super::layer::{block, kind};
 use super::scalar::{
-    ByteSize, Cidr, Host, HostKey, IpAddress, LabelKey, OpenPort, PackageName, PhpVersion,
+    ByteSize, Cidr, Host, HostKey, IpAddress, LabelKey, OpenPort, PackageName, PhpVersion, Port,
     SecretRef, Slug, Text, UnixUser, Window,
 };
 
@@ -58,7 +56,7 @@ kind! {
         }
         shared {
             /// Words for choosing nodes, such as `tier: shop`.
-            labels%: BTreeMap<LabelKey, Text>,
+            labels%: LabelKey => Text,
             /// How the control plane reaches the node.
             ssh: SshFields => Ssh,
             /// PHP on the node.
@@ -87,7 +85,7 @@ block! {
         /// The user to log in as; other users than `root` need password-less sudo.
         user: UnixUser = UnixUser::root(),
         /// The port of the SSH server.
-        port: u16 = 22,
+        port: Port = Port::SSH,
         /// The private key; the control plane's own key is used without it.
         key?: SecretRef,
         /// The host key to expect; without it the key seen at the first contact is recorded

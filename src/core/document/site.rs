@@ -4,8 +4,8 @@ use super::Moved;
 use super::choice::choice;
 use super::layer::{block, kind};
 use super::scalar::{
-    Command, Email, GitRef, GitUrl, Locale, RelativePath, Sha256, Slug, Source, Text, Token,
-    UnixUser, Version, Window, WordPressSlug,
+    Command, Email, GitRef, GitUrl, Locale, RelativePath, Releases, Sha256, Slug, Source, Text,
+    Token, UnixUser, Version, Window, WordPressSlug,
 };
 
 choice! {
@@ -115,7 +115,7 @@ block! {
         /// Paths below `wp-content` that all releases share, besides `uploads`.
         shared: Vec<RelativePath> = Vec::new(),
         /// How many releases are kept for going back.
-        keep_releases: u16 = 5,
+        keep_releases: Releases = Releases::STANDARD,
     }
 }
 
@@ -124,15 +124,26 @@ fn active() -> ExtensionState {
 }
 
 /// A plugin or theme.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Extension {
     /// The slug, as in the WordPress directory.
     pub name: WordPressSlug,
     /// The exact version; the newest one at the time of installation without it.
-    #[serde(default, deserialize_with = "super::layer::present",
-            skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "super::layer::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub version: Option<Version>,
     /// Whether it is there and works.
     #[serde(default = "active")]
@@ -140,8 +151,16 @@ pub struct Extension {
 }
 
 /// Brings an existing site in, once.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-         bitcode::Encode, bitcode::Decode)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
     /// A `tar.gz` with `db.sql` and `files/`: an address, or an absolute path on the control

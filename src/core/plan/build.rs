@@ -8,7 +8,7 @@ use super::{
 };
 use crate::core::aspect::{Aspect, aspect_of, comes_with_creation};
 use crate::core::change::{Change, SpecPatch, leaves};
-use crate::core::id::ResourceId;
+use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
 use crate::core::spec::Spec;
 
@@ -39,6 +39,8 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     let ordered = order::order(drafts, &input.choice, &mut plan.blocked);
     plan.partial = ordered.partial;
     plan.jobs = ordered.jobs;
+    plan.blocked
+        .retain(|blocked| order::is_chosen(&blocked.resource, &input.choice));
     plan.records
         .retain(|record| order::is_chosen(&record.resource, &input.choice));
     plan.blocked.sort();
@@ -193,7 +195,7 @@ impl Work<'_> {
         for (path, value) in leaves(&wanted.spec) {
             if let Aspect::Job(job_type) = aspect_of(id.kind(), &path)
                 && !carries(&path)
-                && asks_for_work(job_type, &wanted.spec)
+                && asks_for_work(id.kind(), job_type, &wanted.spec)
                 && !is_nothing(&value)
             {
                 later.entry(job_type).or_default().insert(path.join("."));
@@ -503,12 +505,13 @@ fn is_nothing(value: &serde_json::Value) -> bool {
 
 /// Whether a resource that is being created wants such a job at all: the settings of a cache
 /// that is off are no work.
-fn asks_for_work(job_type: JobType, spec: &Spec) -> bool {
+fn asks_for_work(kind: ResourceKind, job_type: JobType, spec: &Spec) -> bool {
     match job_type {
         JobType::EnvCacheToggle => ["cache.page", "cache.object"]
             .iter()
             .any(|path| spec.get(path).is_some_and(|value| !is_nothing(value))),
-        JobType::EnvDeploy => spec.get("code.git").is_some() || spec.get("code.ref").is_some(),
+        // A site without a repository runs WordPress's own release, whatever `ref` says.
+        JobType::EnvDeploy if kind == ResourceKind::Site => spec.get("code.git").is_some(),
         _ => true,
     }
 }

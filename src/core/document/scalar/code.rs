@@ -71,18 +71,23 @@ impl GitRef {
 }
 
 fn git_url(text: &str) -> Result<(), Malformed> {
-    let refuse = |why: &str| {
-        Err(Malformed::new(format!("{} is not a git address: {why}", quoted(text))).hint(
+    let refuse =
+        |why: &str| {
+            Err(Malformed::new(format!("{} is not a git address: {why}", quoted(text))).hint(
             "write `https://git.example.com/acme/wp.git` or `git@git.example.com:acme/wp.git`",
         ))
-    };
+        };
     printable(text)?;
     if text.len() > 1024 || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return refuse("it holds a space or a character outside ASCII");
     }
     let rest = match (text.strip_prefix("https://"), text.strip_prefix("ssh://")) {
         (Some(rest), _) => {
-            if rest.split('/').next().is_some_and(|host| host.contains('@')) {
+            if rest
+                .split('/')
+                .next()
+                .is_some_and(|host| host.contains('@'))
+            {
                 return Err(Malformed::new("the git address holds credentials")
                     .hint("leave them out; access is granted to the control plane's key"));
             }
@@ -105,7 +110,13 @@ fn git_url(text: &str) -> Result<(), Malformed> {
 
 fn git_ref(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._/-+".contains(c);
-    only(text, "a git reference", 200, allowed, "letters, digits, `.`, `_`, `/`, `-` and `+`")?;
+    only(
+        text,
+        "a git reference",
+        200,
+        allowed,
+        "letters, digits, `.`, `_`, `/`, `-` and `+`",
+    )?;
     let fits = !text.starts_with(['-', '/', '.'])
         && !text.ends_with(['/', '.'])
         && !text.contains("..")
@@ -113,8 +124,10 @@ fn git_ref(text: &str) -> Result<(), Malformed> {
     if fits {
         return Ok(());
     }
-    Err(Malformed::new(format!("{} is not a git reference", quoted(text)))
-        .hint("write a tag, branch or commit such as `v1.4.0`"))
+    Err(
+        Malformed::new(format!("{} is not a git reference", quoted(text)))
+            .hint("write a tag, branch or commit such as `v1.4.0`"),
+    )
 }
 
 fn command(text: &str) -> Result<(), Malformed> {
@@ -131,40 +144,66 @@ fn command(text: &str) -> Result<(), Malformed> {
 
 fn token(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    only(text, "a token", 100, allowed, "letters, digits, `.`, `_` and `-`")
+    only(
+        text,
+        "a token",
+        100,
+        allowed,
+        "letters, digits, `.`, `_` and `-`",
+    )
 }
 
 fn sha256(text: &str) -> Result<(), Malformed> {
     let fits = text.len() == 64
-        && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if fits {
         return Ok(());
     }
-    Err(Malformed::new(format!("{} is not a SHA-256 digest", quoted(text)))
-        .hint("write the 64 lower-case hexadecimal digits that `sha256sum` prints"))
+    Err(
+        Malformed::new(format!("{} is not a SHA-256 digest", quoted(text)))
+            .hint("write the 64 lower-case hexadecimal digits that `sha256sum` prints"),
+    )
 }
 
 fn backup_id(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    only(text, "the id of a backup", 64, allowed, "letters, digits and `-`")?;
+    only(
+        text,
+        "the id of a backup",
+        64,
+        allowed,
+        "letters, digits and `-`",
+    )?;
     if text.starts_with('-') {
-        return Err(Malformed::new(format!("{} is not the id of a backup", quoted(text))));
+        return Err(Malformed::new(format!(
+            "{} is not the id of a backup",
+            quoted(text)
+        )));
     }
     Ok(())
 }
 
 fn backup_repository(text: &str) -> Result<(), Malformed> {
     printable(text)?;
-    let schemes = ["s3:", "sftp:", "rest:", "b2:", "azure:", "gs:", "swift:", "rclone:", "/"];
+    let schemes = [
+        "s3:", "sftp:", "rest:", "b2:", "azure:", "gs:", "swift:", "rclone:", "/",
+    ];
     let fits = text.len() <= 1024
         && text.bytes().all(|b| b.is_ascii_graphic())
         && schemes.iter().any(|scheme| text.starts_with(scheme))
         && !text.split('/').any(|part| part == "..");
     if !fits {
-        return Err(Malformed::new(format!("{} is not a restic repository", quoted(text)))
-            .hint("write it like `s3:https://s3.example.com/studio` or `/srv/backups`"));
+        return Err(
+            Malformed::new(format!("{} is not a restic repository", quoted(text)))
+                .hint("write it like `s3:https://s3.example.com/studio` or `/srv/backups`"),
+        );
     }
-    let authority = text.split("://").nth(1).and_then(|rest| rest.split('/').next());
+    let authority = text
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next());
     if authority.is_some_and(|host| host.contains('@')) {
         return Err(Malformed::new("the repository address holds credentials")
             .hint("leave them out and name a secret in `credentials`"));
@@ -175,18 +214,23 @@ fn backup_repository(text: &str) -> Result<(), Malformed> {
 fn age_recipient(text: &str) -> Result<(), Malformed> {
     let fits = text.len() == 62
         && text.strip_prefix("age1").is_some_and(|rest| {
-            rest.bytes().all(|b| b"qpzry9x8gf2tvdw0s3jn54khce6mua7l".contains(&b))
+            rest.bytes()
+                .all(|b| b"qpzry9x8gf2tvdw0s3jn54khce6mua7l".contains(&b))
         });
     if fits {
         return Ok(());
     }
     if text.starts_with("AGE-SECRET-KEY-") {
-        return Err(Malformed::new("this is the secret half of an age key").hint(
-            "replace the key, for it was written down here, and write the new `age1…` half",
-        ));
+        return Err(
+            Malformed::new("this is the secret half of an age key").hint(
+                "replace the key, for it was written down here, and write the new `age1…` half",
+            ),
+        );
     }
-    Err(Malformed::new(format!("{} is not an age recipient", quoted(text)))
-        .hint("write the `age1…` line that `pressluft secret keygen` prints"))
+    Err(
+        Malformed::new(format!("{} is not an age recipient", quoted(text)))
+            .hint("write the `age1…` line that `pressluft secret keygen` prints"),
+    )
 }
 
 fn host_key(text: &str) -> Result<(), Malformed> {
@@ -208,8 +252,10 @@ fn key(text: &str, most_parts: usize) -> Result<(), Malformed> {
         "sk-ecdsa-sha2-nistp256@openssh.com",
     ];
     let refuse = |why: &str| {
-        Err(Malformed::new(format!("this is not a public SSH key: {why}"))
-            .hint("write it like `ssh-ed25519 AAAA…`"))
+        Err(
+            Malformed::new(format!("this is not a public SSH key: {why}"))
+                .hint("write it like `ssh-ed25519 AAAA…`"),
+        )
     };
     if text.contains("PRIVATE KEY") {
         return refuse("it is a private key, which should be replaced");
@@ -229,7 +275,9 @@ fn key(text: &str, most_parts: usize) -> Result<(), Malformed> {
         return refuse("its data is not base64");
     };
     // The data repeats the type, with its length in front.
-    let named = bytes.get(4..4 + kind.len()).is_some_and(|name| name == kind.as_bytes());
+    let named = bytes
+        .get(4..4 + kind.len())
+        .is_some_and(|name| name == kind.as_bytes());
     if text.len() > 8192 || !named {
         return refuse("its data does not belong to its type");
     }
@@ -238,9 +286,18 @@ fn key(text: &str, most_parts: usize) -> Result<(), Malformed> {
 
 fn package_name(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
-    only(text, "a package name", 100, allowed, "lower-case letters, digits, `+`, `-` and `.`")?;
+    only(
+        text,
+        "a package name",
+        100,
+        allowed,
+        "lower-case letters, digits, `+`, `-` and `.`",
+    )?;
     if text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return Ok(());
     }
-    Err(Malformed::new(format!("{} is not a package name", quoted(text))))
+    Err(Malformed::new(format!(
+        "{} is not a package name",
+        quoted(text)
+    )))
 }

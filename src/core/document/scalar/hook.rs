@@ -29,7 +29,12 @@ impl HookPoint {
 
 impl fmt::Display for HookPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", if self.before { "before" } else { "after" }, self.job_type)
+        write!(
+            f,
+            "{}:{}",
+            if self.before { "before" } else { "after" },
+            self.job_type
+        )
     }
 }
 
@@ -60,7 +65,10 @@ impl Scalar for HookPoint {
             Malformed::new(format!("{} is not a job type", quoted(word)))
                 .hint(format!("did you mean `{side}:{nearest}`?"))
         })?;
-        Ok(Self { before, job_type: job_type.as_str().to_owned() })
+        Ok(Self {
+            before,
+            job_type: job_type.as_str().to_owned(),
+        })
     }
 }
 

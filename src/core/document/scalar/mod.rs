@@ -7,30 +7,33 @@ mod code;
 mod hook;
 mod name;
 mod net;
+mod number;
 mod path;
 mod quantity;
 mod secret;
-mod status;
 mod text;
 mod time;
 mod value;
 mod wordpress;
 
-pub use code::{AgeRecipient, BackupId, BackupRepository, Command, GitRef, GitUrl, HostKey,
-    PackageName, Sha256, SshPublicKey, Token};
+pub use code::{
+    AgeRecipient, BackupId, BackupRepository, Command, GitRef, GitUrl, HostKey, PackageName,
+    Sha256, SshPublicKey, Token,
+};
 pub use hook::HookPoint;
 pub use name::{Email, Host, HostName, LabelKey, Locale, Slug, UnixUser, Version};
-pub use net::{AcmeDirectory, Cidr, HttpUrl, IpAddress, OpenPort, RedirectTarget,
-    Source};
+pub use net::{AcmeDirectory, Cidr, IpAddress, OpenPort, RedirectTarget, Source};
+pub use number::{HttpStatus, Keep, Parallel, Percent, Port, RedirectStatus, Releases, Workers};
 pub use path::{RelativePath, UrlPath};
-pub use quantity::{Batch, ByteSize, Duration, Percent, PhpSize, Rate};
+pub use quantity::{Batch, ByteSize, Duration, PhpSize, Rate};
 pub use secret::SecretRef;
-pub use status::{HttpStatus, RedirectStatus};
 pub use text::Text;
 pub use time::{Date, Schedule, Window};
 pub use value::Value;
-pub use wordpress::{ConstantName, CookieName, HeaderName, IniKey, OptionName, PhpVersion,
-    ResourceRef, TableName, WafRule, WordPressSlug};
+pub use wordpress::{
+    ConstantName, CookieName, HeaderName, IniKey, OptionName, PhpVersion, ResourceRef, TableName,
+    WafRule, WordPressSlug,
+};
 
 /// Why a text is not a value of its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +47,10 @@ pub struct Malformed {
 
 impl Malformed {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self {
+            message: message.into(),
+            hint: None,
+        }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -191,6 +197,35 @@ impl<T: Scalar> serde::de::Visitor<'_> for ScalarVisitor<T> {
     }
 }
 
+macro_rules! formats {
+    ($format:expr, $text:expr; $($name:ident)+) => {{
+        $(if $format == <$name as Scalar>::FORMAT {
+            return Some(<$name as Scalar>::parse($text).map(drop));
+        })+
+        None
+    }};
+}
+
+/// Checks a text against a `format` of the schema; none for a format that has no rule.
+pub(crate) fn check_format(format: &str, text: &str) -> Option<Result<(), Malformed>> {
+    if format == "value" {
+        return Some(Value::text(text).map(drop));
+    }
+    formats! { format, text;
+        AcmeDirectory AgeRecipient BackupId BackupRepository Batch ByteSize Cidr Command
+        ConstantName CookieName Date Duration Email GitRef GitUrl HeaderName HookPoint Host
+        HostKey HostName IniKey IpAddress LabelKey Locale OpenPort OptionName PackageName
+        PhpSize PhpVersion Rate RedirectTarget RelativePath ResourceRef Schedule SecretRef
+        Sha256 Slug Source SshPublicKey TableName Text Token UnixUser UrlPath Version WafRule
+        Window WordPressSlug
+    }
+}
+
+/// The schema of the keys of a map.
+pub(crate) fn key_schema<K: Scalar>() -> serde_json::Value {
+    serde_json::json!({ "format": K::FORMAT, "examples": K::EXAMPLES })
+}
+
 /// What an editor should accept: a version or a count may be written without quotes, since
 /// a scalar is read as the text that stands there.
 pub(crate) fn json_types(format: &str) -> &'static [&'static str] {
@@ -253,7 +288,9 @@ pub(crate) fn only(
         return Err(Malformed::new(format!("{what} is empty")));
     }
     if text.chars().count() > longest {
-        return Err(Malformed::new(format!("{what} is longer than {longest} characters")));
+        return Err(Malformed::new(format!(
+            "{what} is longer than {longest} characters"
+        )));
     }
     match text.chars().find(|c| !allowed(*c)) {
         None => Ok(()),

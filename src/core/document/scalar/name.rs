@@ -76,7 +76,9 @@ fn slug(text: &str) -> Result<(), Malformed> {
     let fits = (1..=40).contains(&bytes.len())
         && bytes[0].is_ascii_lowercase()
         && bytes[bytes.len() - 1] != b'-'
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
         && !text.contains("--");
     if fits {
         return Ok(());
@@ -95,12 +97,23 @@ fn suggested_slug(text: &str) -> String {
     }
     let dashed: String = text
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
         .collect();
     let joined: Vec<&str> = dashed.split('-').filter(|part| !part.is_empty()).collect();
     let joined = joined.join("-");
     let start = joined.trim_start_matches(|c: char| !c.is_ascii_lowercase());
-    start.chars().take(40).collect::<String>().trim_end_matches('-').to_owned()
+    start
+        .chars()
+        .take(40)
+        .collect::<String>()
+        .trim_end_matches('-')
+        .to_owned()
 }
 
 fn suggested_is_empty(text: &str) -> bool {
@@ -109,15 +122,19 @@ fn suggested_is_empty(text: &str) -> bool {
 
 fn host_name(text: &str) -> Result<(), Malformed> {
     let refuse = |why: &str| {
-        Err(Malformed::new(format!("{} is not a host name: {why}", quoted(text)))
-            .hint("write it like `www.acme.example`"))
+        Err(
+            Malformed::new(format!("{} is not a host name: {why}", quoted(text)))
+                .hint("write it like `www.acme.example`"),
+        )
     };
     if text.len() > 253 {
         return refuse("it is longer than 253 characters");
     }
     if !text.is_ascii() {
-        return Err(Malformed::new(format!("{} is not an ASCII host name", quoted(text)))
-            .hint("write an international name in its `xn--` form"));
+        return Err(
+            Malformed::new(format!("{} is not an ASCII host name", quoted(text)))
+                .hint("write an international name in its `xn--` form"),
+        );
     }
     let labels: Vec<&str> = text.split('.').collect();
     if labels.len() < 2 {
@@ -133,11 +150,17 @@ fn host_name(text: &str) -> Result<(), Malformed> {
         if label.starts_with('-') || label.ends_with('-') {
             return refuse("a part begins or ends with a dash");
         }
-        if !label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        if !label
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
             return refuse("it has characters other than lower-case letters, digits and dashes");
         }
     }
-    if labels.last().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
+    if labels
+        .last()
+        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
+    {
         return refuse("its last part is a number");
     }
     Ok(())
@@ -149,24 +172,38 @@ fn host(text: &str) -> Result<(), Malformed> {
     }
     // A node of a private network is often reached by a name without a dot.
     let single = !text.contains('.') && !text.is_empty() && text.len() <= 63;
-    let letters = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let letters = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if single && letters && !text.starts_with('-') && !text.ends_with('-') {
         return Ok(());
     }
     host_name(text).map_err(|error| {
-        Malformed::new(error.message.replace("is not a host name", "is not an address or host name"))
-            .hint("write an IP address such as `203.0.113.10`, or a lower-case host name")
+        Malformed::new(
+            error
+                .message
+                .replace("is not a host name", "is not an address or host name"),
+        )
+        .hint("write an IP address such as `203.0.113.10`, or a lower-case host name")
     })
 }
 
 fn unix_user(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    only(text, "a user name", 32, allowed, "lower-case letters, digits, `-` and `_`")?;
+    only(
+        text,
+        "a user name",
+        32,
+        allowed,
+        "lower-case letters, digits, `-` and `_`",
+    )?;
     if text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') {
         return Ok(());
     }
-    Err(Malformed::new(format!("{} is not a user name", quoted(text)))
-        .hint("begin with a lower-case letter"))
+    Err(
+        Malformed::new(format!("{} is not a user name", quoted(text)))
+            .hint("begin with a lower-case letter"),
+    )
 }
 
 fn email(text: &str) -> Result<(), Malformed> {
@@ -178,13 +215,25 @@ fn email(text: &str) -> Result<(), Malformed> {
     let user_fits = !user.is_empty()
         && user.len() <= 64
         && !user.starts_with('-')
-        && user.bytes().all(|b| b.is_ascii_alphanumeric() || b"._%+-'".contains(&b));
-    if user_fits && host_name(&domain.to_ascii_lowercase()).is_ok() { Ok(()) } else { Err(refuse()) }
+        && user
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._%+-'".contains(&b));
+    if user_fits && host_name(&domain.to_ascii_lowercase()).is_ok() {
+        Ok(())
+    } else {
+        Err(refuse())
+    }
 }
 
 fn label_key(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-    only(text, "a label name", 63, allowed, "letters, digits, `.`, `_`, `-` and `/`")
+    only(
+        text,
+        "a label name",
+        63,
+        allowed,
+        "letters, digits, `.`, `_`, `-` and `/`",
+    )
 }
 
 fn locale(text: &str) -> Result<(), Malformed> {
@@ -197,15 +246,19 @@ fn locale(text: &str) -> Result<(), Malformed> {
     if fits {
         return Ok(());
     }
-    Err(Malformed::new(format!("{} is not a WordPress locale", quoted(text)))
-        .hint("write it like `en_US`"))
+    Err(
+        Malformed::new(format!("{} is not a WordPress locale", quoted(text)))
+            .hint("write it like `en_US`"),
+    )
 }
 
 fn version(text: &str) -> Result<(), Malformed> {
     printable(text)?;
     let fits = text.len() <= 40
         && text.starts_with(|c: char| c.is_ascii_digit())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+_".contains(&b))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-+_".contains(&b))
         && !text.contains("..");
     if fits {
         return Ok(());

@@ -6,11 +6,6 @@ use super::path::url_path;
 use super::{Malformed, Scalar, printable, quoted, scalar_impls, text_scalar};
 
 text_scalar! {
-    /// An `http://` or `https://` address.
-    HttpUrl, "http-url", ["https://example.com/"], http_url
-}
-
-text_scalar! {
     /// Where a redirect leads: a path of the same site or a whole address.
     RedirectTarget, "redirect-target", ["/shop/", "https://shop.acme.example/"], redirect_target
 }
@@ -44,10 +39,18 @@ fn http_url(text: &str) -> Result<(), Malformed> {
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host_fits = !host.is_empty()
         && !host.starts_with(['-', ':', '.'])
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
     let rest_fits = text.len() <= 2048
-        && rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"'`\\<>{}|^$;".contains(&b));
-    if host_fits && rest_fits { Ok(()) } else { Err(refuse()) }
+        && rest
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\"'`\\<>{}|^$;".contains(&b));
+    if host_fits && rest_fits {
+        Ok(())
+    } else {
+        Err(refuse())
+    }
 }
 
 fn redirect_target(text: &str) -> Result<(), Malformed> {
@@ -88,8 +91,10 @@ fn acme_directory(text: &str) -> Result<(), Malformed> {
     if text.starts_with("https://") {
         return http_url(text);
     }
-    Err(Malformed::new(format!("{} is not an ACME directory", quoted(text)))
-        .hint("write `letsencrypt`, `letsencrypt-staging` or an `https://` address"))
+    Err(
+        Malformed::new(format!("{} is not an ACME directory", quoted(text)))
+            .hint("write `letsencrypt`, `letsencrypt-staging` or an `https://` address"),
+    )
 }
 
 fn source(text: &str) -> Result<(), Malformed> {
@@ -101,8 +106,11 @@ fn source(text: &str) -> Result<(), Malformed> {
     if text.starts_with('/') && text.len() > 1 && inside {
         return Ok(());
     }
-    Err(Malformed::new(format!("{} is neither an address nor an absolute path", quoted(text)))
-        .hint("write an `https://` address, or an absolute path on the control plane"))
+    Err(Malformed::new(format!(
+        "{} is neither an address nor an absolute path",
+        quoted(text)
+    ))
+    .hint("write an `https://` address, or an absolute path on the control plane"))
 }
 
 /// An IPv4 or IPv6 address.
@@ -137,8 +145,10 @@ impl Scalar for IpAddress {
     fn parse(text: &str) -> Result<Self, Malformed> {
         match text.parse::<IpAddr>() {
             Ok(ip) => Ok(Self(ip.to_string())),
-            Err(_) => Err(Malformed::new(format!("{} is not an IP address", quoted(text)))
-                .hint("write it like `203.0.113.10` or `2001:db8::10`")),
+            Err(_) => Err(
+                Malformed::new(format!("{} is not an IP address", quoted(text)))
+                    .hint("write it like `203.0.113.10` or `2001:db8::10`"),
+            ),
         }
     }
 }
@@ -177,7 +187,11 @@ impl Scalar for Cidr {
             None => (text, None),
             Some((address, length)) => {
                 let digits = length.len() <= 3 && length.bytes().all(|b| b.is_ascii_digit());
-                let length = length.parse::<u32>().ok().filter(|_| digits).ok_or_else(refuse)?;
+                let length = length
+                    .parse::<u32>()
+                    .ok()
+                    .filter(|_| digits)
+                    .ok_or_else(refuse)?;
                 (address, Some(length))
             }
         };
@@ -205,4 +219,3 @@ impl Scalar for Cidr {
 }
 
 scalar_impls!(Cidr);
-

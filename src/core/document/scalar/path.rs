@@ -30,10 +30,11 @@ impl RelativePath {
 
 pub(super) fn url_path(text: &str) -> Result<(), Malformed> {
     printable(text)?;
-    let refuse = |why: &str| {
-        Err(Malformed::new(format!("{} is not a path of a URL: {why}", quoted(text)))
+    let refuse =
+        |why: &str| {
+            Err(Malformed::new(format!("{} is not a path of a URL: {why}", quoted(text)))
             .hint("begin with `/` and percent-encode what is not a letter, digit or sign of a URL"))
-    };
+        };
     if !text.starts_with('/') {
         return refuse("it does not begin with `/`");
     }
@@ -43,7 +44,10 @@ pub(super) fn url_path(text: &str) -> Result<(), Malformed> {
     if text.split(['/', '?']).any(|part| part == "..") {
         return refuse("it holds `..`");
     }
-    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~!&()*+,=:@%?".contains(&b)) {
+    if !text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"/-._~!&()*+,=:@%?".contains(&b))
+    {
         return refuse("it has a character that a URL cannot have as it is");
     }
     Ok(())
@@ -52,8 +56,10 @@ pub(super) fn url_path(text: &str) -> Result<(), Malformed> {
 fn relative_path(text: &str) -> Result<(), Malformed> {
     printable(text)?;
     let refuse = |why: &str| {
-        Err(Malformed::new(format!("{} is not a relative path: {why}", quoted(text)))
-            .hint("write it like `wp-content/uploads`"))
+        Err(
+            Malformed::new(format!("{} is not a relative path: {why}", quoted(text)))
+                .hint("write it like `wp-content/uploads`"),
+        )
     };
     if text.is_empty() || text.len() > 255 {
         return refuse("it has no or more than 255 characters");
@@ -64,10 +70,16 @@ fn relative_path(text: &str) -> Result<(), Malformed> {
     if text.starts_with(['-', '~']) {
         return refuse("it begins with a sign that a command could take for something else");
     }
-    if text.split('/').any(|part| part == ".." || part.is_empty() || part.starts_with('-')) {
+    if text
+        .split('/')
+        .any(|part| part == ".." || part.is_empty() || part.starts_with('-'))
+    {
         return refuse("a part of it is `..`, empty or begins with a dash");
     }
-    if !text.chars().all(|c| c.is_alphanumeric() || "/-._+@ ".contains(c)) {
+    if !text
+        .chars()
+        .all(|c| c.is_alphanumeric() || "/-._+@ ".contains(c))
+    {
         return refuse("it has signs other than `/`, `-`, `.`, `_`, `+`, `@`");
     }
     Ok(())

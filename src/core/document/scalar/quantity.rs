@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use super::{Malformed, Scalar, quoted, scalar_impls};
+use super::{Malformed, Percent, Scalar, quoted, scalar_impls};
 
 /// Splits `30s` into `30` and `s`; the number has no sign, fraction or leading zero.
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     if number.len() > 1 && number.starts_with('0') {
         return None;
@@ -15,11 +17,18 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
 }
 
 /// A span of time, in whole seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode,
-         bitcode::Decode)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode,
+)]
 pub struct Duration(u64);
 
-const SECONDS: [(&str, u64); 5] = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+const SECONDS: [(&str, u64); 5] = [
+    ("w", 604_800),
+    ("d", 86_400),
+    ("h", 3_600),
+    ("m", 60),
+    ("s", 1),
+];
 
 impl Duration {
     /// The span of this many seconds.
@@ -49,13 +58,16 @@ impl fmt::Display for Duration {
 
 impl Scalar for Duration {
     const FORMAT: &'static str = "time-span";
-    const DESCRIPTION: &'static str = "A span of time: a whole number and `s`, `m`, `h`, `d` or `w`.";
+    const DESCRIPTION: &'static str =
+        "A span of time: a whole number and `s`, `m`, `h`, `d` or `w`.";
     const EXAMPLES: &'static [&'static str] = &["30s", "5m", "30d"];
 
     fn parse(text: &str) -> Result<Self, Malformed> {
         let seconds = number_and_unit(text).and_then(|(number, unit)| {
             let (_, seconds) = SECONDS.iter().find(|(name, _)| *name == unit)?;
-            number.checked_mul(*seconds).filter(|total| *total <= 100 * 365 * 86_400)
+            number
+                .checked_mul(*seconds)
+                .filter(|total| *total <= 100 * 365 * 86_400)
         });
         seconds.map(Self).ok_or_else(|| {
             Malformed::new(format!("{} is not a span of time", quoted(text)))
@@ -66,7 +78,12 @@ impl Scalar for Duration {
 
 scalar_impls!(Duration);
 
-const BYTES: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+const BYTES: [(&str, u64); 4] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+];
 
 fn bytes(text: &str) -> Result<u64, Malformed> {
     let size = number_and_unit(text).and_then(|(number, unit)| {
@@ -87,8 +104,9 @@ fn bytes(text: &str) -> Result<u64, Malformed> {
 }
 
 /// An amount of memory or storage, in bytes, written like `512MiB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode,
-         bitcode::Decode)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode,
+)]
 pub struct ByteSize(u64);
 
 impl ByteSize {
@@ -129,8 +147,9 @@ impl Scalar for ByteSize {
 scalar_impls!(ByteSize);
 
 /// An amount of memory as PHP writes it: `256M`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode,
-         bitcode::Decode)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode,
+)]
 pub struct PhpSize(u64);
 
 impl PhpSize {
@@ -170,51 +189,10 @@ impl Scalar for PhpSize {
 
 scalar_impls!(PhpSize);
 
-/// A share of the whole, from 0 to 100.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode,
-         bitcode::Decode, serde::Serialize)]
-#[serde(transparent)]
-pub struct Percent(u8);
-
-impl Percent {
-    /// A share in percent; more than 100 counts as 100.
-    #[must_use]
-    pub const fn new(percent: u8) -> Self {
-        Self(if percent > 100 { 100 } else { percent })
-    }
-
-    /// The share as a number from 0 to 100.
-    #[must_use]
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Percent {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u8::deserialize(deserializer)? {
-            percent @ 0..=100 => Ok(Self(percent)),
-            _ => Err(serde::de::Error::custom("a percentage is at most 100")),
-        }
-    }
-}
-
-impl schemars::JsonSchema for Percent {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Percent".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "integer", "minimum": 0, "maximum": 100,
-            "description": "A share in percent, from 0 to 100.", "examples": [10],
-        })
-    }
-}
-
 /// How many resources one step of a rollout takes: a count or a share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode,
-         bitcode::Decode)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode,
+)]
 pub enum Batch {
     Count(u32),
     Percent(Percent),
@@ -236,7 +214,10 @@ impl Scalar for Batch {
 
     fn parse(text: &str) -> Result<Self, Malformed> {
         let batch = number_and_unit(text).and_then(|(number, unit)| match (number, unit) {
-            (1..=100, "%") => u8::try_from(number).ok().map(|n| Self::Percent(Percent(n))),
+            (1..=100, "%") => u8::try_from(number)
+                .ok()
+                .and_then(Percent::new)
+                .map(Self::Percent),
             (1.., "") => u32::try_from(number).ok().map(Self::Count),
             _ => None,
         });
@@ -250,8 +231,9 @@ impl Scalar for Batch {
 scalar_impls!(Batch);
 
 /// How many requests one address may make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode,
-         bitcode::Decode)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode,
+)]
 pub struct Rate {
     count: u32,
     per_minute: bool,
@@ -259,7 +241,12 @@ pub struct Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}r/{}", self.count, if self.per_minute { "m" } else { "s" })
+        write!(
+            f,
+            "{}r/{}",
+            self.count,
+            if self.per_minute { "m" } else { "s" }
+        )
     }
 }
 
@@ -275,7 +262,9 @@ impl Scalar for Rate {
                 "r/m" | "/m" => true,
                 _ => return None,
             };
-            let count = u32::try_from(number).ok().filter(|n| (1..=100_000).contains(n))?;
+            let count = u32::try_from(number)
+                .ok()
+                .filter(|n| (1..=100_000).contains(n))?;
             Some(Self { count, per_minute })
         });
         rate.ok_or_else(|| {

@@ -27,11 +27,15 @@ fn secret_ref(text: &str) -> Result<(), Malformed> {
     let parts_fit = name.split('/').all(|part| {
         !part.is_empty()
             && part.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     });
     if parts_fit && name.len() <= 200 {
         return Ok(());
     }
-    Err(Malformed::new("the name after `secret:` is not a name of a secret")
-        .hint("use letters, digits, `-`, `_`, `.`, in parts divided by `/`"))
+    Err(
+        Malformed::new("the name after `secret:` is not a name of a secret")
+            .hint("use letters, digits, `-`, `_`, `.`, in parts divided by `/`"),
+    )
 }

@@ -40,8 +40,7 @@ impl fmt::Display for Schedule {
 
 impl Scalar for Schedule {
     const FORMAT: &'static str = "cron";
-    const DESCRIPTION: &'static str =
-        "A cron expression of five fields (minute, hour, day of month, month, day of week), in UTC.";
+    const DESCRIPTION: &'static str = "A cron expression of five fields (minute, hour, day of month, month, day of week), in UTC.";
     const EXAMPLES: &'static [&'static str] = &["0 3 * * *", "30 2 * * sun"];
 
     fn parse(text: &str) -> Result<Self, Malformed> {
@@ -58,8 +57,9 @@ impl Scalar for Schedule {
             .hint(hint));
         }
         let canonical = fields.join(" ").to_ascii_lowercase();
-        let parser =
-            croner::parser::CronParser::builder().seconds(croner::parser::Seconds::Disallowed).build();
+        let parser = croner::parser::CronParser::builder()
+            .seconds(croner::parser::Seconds::Disallowed)
+            .build();
         match parser.parse(&canonical) {
             Ok(_) => Ok(Self(canonical)),
             Err(error) => Err(Malformed::new(format!(
@@ -116,8 +116,8 @@ impl Window {
     pub fn contains(&self, at: jiff::Timestamp) -> Result<bool, jiff::Error> {
         let zone = TimeZoneDatabase::bundled().get(&self.time_zone)?;
         let local = at.to_zoned(zone);
-        let minute = u16::from(local.hour().unsigned_abs()) * 60
-            + u16::from(local.minute().unsigned_abs());
+        let minute =
+            u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
         let today = local.weekday();
         if self.start < self.end {
             return Ok(self.opens_on(today) && (self.start..self.end).contains(&minute));
@@ -141,7 +141,14 @@ impl fmt::Display for Window {
             f.write_str(" ")?;
         }
         let (start, end) = (self.start, self.end);
-        write!(f, "{:02}:{:02}-{:02}:{:02}", start / 60, start % 60, end / 60, end % 60)?;
+        write!(
+            f,
+            "{:02}:{:02}-{:02}:{:02}",
+            start / 60,
+            start % 60,
+            end / 60,
+            end % 60
+        )?;
         if self.time_zone != "UTC" {
             write!(f, " {}", self.time_zone)?;
         }
@@ -153,8 +160,11 @@ impl Scalar for Window {
     const FORMAT: &'static str = "time-window";
     const DESCRIPTION: &'static str = "A time of the week: days (`sun`, `mon-fri`, `tue,thu`; none \
         means every day), start and end, and a time zone (UTC when left out).";
-    const EXAMPLES: &'static [&'static str] =
-        &["sun 03:00-05:00 Europe/Berlin", "mon-fri 22:00-02:00", "04:00-05:00"];
+    const EXAMPLES: &'static [&'static str] = &[
+        "sun 03:00-05:00 Europe/Berlin",
+        "mon-fri 22:00-02:00",
+        "04:00-05:00",
+    ];
 
     fn parse(text: &str) -> Result<Self, Malformed> {
         let refuse = |why: String| {
@@ -177,9 +187,15 @@ impl Scalar for Window {
             [times] => (*times, "UTC"),
             [times, zone] => (*times, *zone),
             [] => return Err(refuse("it has no times".to_owned())),
-            _ => return Err(refuse("it has more than days, times and a time zone".to_owned())),
+            _ => {
+                return Err(refuse(
+                    "it has more than days, times and a time zone".to_owned(),
+                ));
+            }
         };
-        let times = times.split_once('-').and_then(|(a, b)| Some((minutes(a)?, minutes(b)?)));
+        let times = times
+            .split_once('-')
+            .and_then(|(a, b)| Some((minutes(a)?, minutes(b)?)));
         let Some((start, end)) = times else {
             return Err(refuse("the times are not like `03:00-05:00`".to_owned()));
         };
@@ -190,7 +206,12 @@ impl Scalar for Window {
         let Some(name) = known.and_then(|zone| zone.iana_name().map(str::to_owned)) else {
             return Err(refuse(format!("{} is not a time zone", quoted(zone))));
         };
-        Ok(Self { days, start, end, time_zone: name })
+        Ok(Self {
+            days,
+            start,
+            end,
+            time_zone: name,
+        })
     }
 }
 
@@ -208,7 +229,9 @@ fn minutes(text: &str) -> Option<u16> {
 
 fn days(text: &str) -> Result<u8, String> {
     let index = |name: &str| {
-        let known = DAYS.iter().position(|day| *day == name.to_ascii_lowercase());
+        let known = DAYS
+            .iter()
+            .position(|day| *day == name.to_ascii_lowercase());
         known.ok_or_else(|| format!("{} is not a day of the week", quoted(name)))
     };
     let mut days = 0u8;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Malformed, SecretRef, Scalar, is_hidden};
+use super::{Malformed, Scalar, SecretRef, is_hidden};
 
 /// A boolean, a whole number or a text. A text that begins with `secret:` stands for the
 /// secret of that name.

@@ -61,8 +61,10 @@ fn php_version(text: &str) -> Result<(), Malformed> {
     if known.contains(&text) {
         return Ok(());
     }
-    Err(Malformed::new(format!("{} is not a supported PHP version", quoted(text)))
-        .hint("write one of `8.2`, `8.3`, `8.4`, `8.5`"))
+    Err(
+        Malformed::new(format!("{} is not a supported PHP version", quoted(text)))
+            .hint("write one of `8.2`, `8.3`, `8.4`, `8.5`"),
+    )
 }
 
 /// Settings that decide where PHP of one environment may look, which the pool fixes.
@@ -85,9 +87,17 @@ const FIXED_INI: [&str; 14] = [
 
 fn ini_key(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
-    only(text, "the name of a PHP setting", 80, allowed, "lower-case letters, digits, `.`, `_`")?;
+    only(
+        text,
+        "the name of a PHP setting",
+        80,
+        allowed,
+        "lower-case letters, digits, `.`, `_`",
+    )?;
     if text == "memory_limit" {
-        return Err(Malformed::new("`memory_limit` is set by `php.memory`").hint("use `php.memory`"));
+        return Err(
+            Malformed::new("`memory_limit` is set by `php.memory`").hint("use `php.memory`")
+        );
     }
     if FIXED_INI.contains(&text) {
         return Err(Malformed::new(format!("`{text}` is managed by Pressluft")).hint("remove it"));
@@ -95,7 +105,10 @@ fn ini_key(text: &str) -> Result<(), Malformed> {
     if text.starts_with(|c: char| c.is_ascii_lowercase()) && !text.ends_with('.') {
         return Ok(());
     }
-    Err(Malformed::new(format!("{} is not the name of a PHP setting", quoted(text))))
+    Err(Malformed::new(format!(
+        "{} is not the name of a PHP setting",
+        quoted(text)
+    )))
 }
 
 /// What `wp-config.php` gets from Pressluft itself.
@@ -133,10 +146,18 @@ const MANAGED_CONSTANTS: [&str; 29] = [
 
 fn constant_name(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    only(text, "the name of a constant", 100, allowed, "letters, digits and `_`")?;
+    only(
+        text,
+        "the name of a constant",
+        100,
+        allowed,
+        "letters, digits and `_`",
+    )?;
     if text.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(Malformed::new(format!("{} is not the name of a constant", quoted(text)))
-            .hint("begin with a letter"));
+        return Err(
+            Malformed::new(format!("{} is not the name of a constant", quoted(text)))
+                .hint("begin with a letter"),
+        );
     }
     let upper = text.to_ascii_uppercase();
     if matches!(upper.as_str(), "TRUE" | "FALSE" | "NULL") || upper.starts_with("__") {
@@ -162,10 +183,18 @@ const MANAGED_OPTIONS: [&str; 8] = [
 
 fn option_name(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
-    only(text, "the name of an option", 191, allowed, "letters, digits, `_`, `-`, `.` and `:`")?;
+    only(
+        text,
+        "the name of an option",
+        191,
+        allowed,
+        "letters, digits, `_`, `-`, `.` and `:`",
+    )?;
     if text.starts_with('-') {
-        return Err(Malformed::new(format!("{} is not the name of an option", quoted(text)))
-            .hint("begin with a letter or `_`"));
+        return Err(
+            Malformed::new(format!("{} is not the name of an option", quoted(text)))
+                .hint("begin with a letter or `_`"),
+        );
     }
     if MANAGED_OPTIONS.contains(&text) {
         return Err(Malformed::new(format!("`{text}` is managed by Pressluft")).hint("remove it"));
@@ -175,21 +204,42 @@ fn option_name(text: &str) -> Result<(), Malformed> {
 
 fn cookie_name(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    only(text, "the name of a cookie", 100, allowed, "letters, digits, `_`, `-` and `.`")
+    only(
+        text,
+        "the name of a cookie",
+        100,
+        allowed,
+        "letters, digits, `_`, `-` and `.`",
+    )
 }
 
 fn header_name(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    only(text, "the name of a header", 80, allowed, "letters, digits and `-`")?;
+    only(
+        text,
+        "the name of a header",
+        80,
+        allowed,
+        "letters, digits and `-`",
+    )?;
     if text.starts_with('-') || text.ends_with('-') {
-        return Err(Malformed::new(format!("{} is not the name of a header", quoted(text))));
+        return Err(Malformed::new(format!(
+            "{} is not the name of a header",
+            quoted(text)
+        )));
     }
     let lower = text.to_ascii_lowercase();
     if lower == "strict-transport-security" {
         return Err(Malformed::new("HSTS is set by `http.hsts`").hint("use `http.hsts`"));
     }
-    let managed =
-        ["connection", "content-length", "content-encoding", "date", "server", "transfer-encoding"];
+    let managed = [
+        "connection",
+        "content-length",
+        "content-encoding",
+        "date",
+        "server",
+        "transfer-encoding",
+    ];
     if managed.contains(&lower.as_str()) {
         return Err(Malformed::new(format!("`{text}` is set by the web server")).hint("remove it"));
     }
@@ -198,20 +248,41 @@ fn header_name(text: &str) -> Result<(), Malformed> {
 
 fn wordpress_slug(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    only(text, "the slug of a plugin or theme", 100, allowed, "letters, digits, `-`, `_`, `.`")?;
+    only(
+        text,
+        "the slug of a plugin or theme",
+        100,
+        allowed,
+        "letters, digits, `-`, `_`, `.`",
+    )?;
     if text.starts_with(['-', '.']) || text.contains("..") {
-        return Err(Malformed::new(format!("{} is not the slug of a plugin or theme", quoted(text))));
+        return Err(Malformed::new(format!(
+            "{} is not the slug of a plugin or theme",
+            quoted(text)
+        )));
     }
     Ok(())
 }
 
 fn table_name(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    only(text, "the name of a table", 60, allowed, "letters, digits and `_`")
+    only(
+        text,
+        "the name of a table",
+        60,
+        allowed,
+        "letters, digits and `_`",
+    )
 }
 
 fn waf_rule(text: &str) -> Result<(), Malformed> {
-    only(text, "the number of a rule", 10, |c| c.is_ascii_digit(), "digits")
+    only(
+        text,
+        "the number of a rule",
+        10,
+        |c| c.is_ascii_digit(),
+        "digits",
+    )
 }
 
 /// The id of a resource, as in `moved.from`.
@@ -239,11 +310,16 @@ impl Scalar for ResourceRef {
 
     fn parse(text: &str) -> Result<Self, Malformed> {
         printable(text)?;
-        let slugs = text.split('/').skip(1).all(|part| super::Slug::parse(part).is_ok());
+        let slugs = text
+            .split('/')
+            .skip(1)
+            .all(|part| super::Slug::parse(part).is_ok());
         match text.parse::<ResourceId>() {
             Ok(id) if slugs && id != ResourceId::Fleet => Ok(Self(id.to_string())),
-            _ => Err(Malformed::new(format!("{} is not the id of a resource", quoted(text)))
-                .hint("write `node/NAME`, `site/NAME` or `env/SITE/NAME`")),
+            _ => Err(
+                Malformed::new(format!("{} is not the id of a resource", quoted(text)))
+                    .hint("write `node/NAME`, `site/NAME` or `env/SITE/NAME`"),
+            ),
         }
     }
 }
