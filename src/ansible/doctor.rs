@@ -78,7 +78,7 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         program(
             "git",
             &["--version"],
-            "git, for fleet repos over ssh",
+            "git, to commit to the fleet repo",
             |_| true,
         ),
         locale(),
@@ -336,6 +336,7 @@ mod tests {
     #[test]
     fn a_state_directory_that_others_can_read_fails() {
         let dir = tempfile::tempdir().expect("a directory");
+        make_state_dir(dir.path()).expect("own directory");
         assert!(state_dir(dir.path()).ok);
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("own file");
         let check = state_dir(dir.path());

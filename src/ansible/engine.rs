@@ -24,6 +24,9 @@ use crate::core::outcome::{AttemptOutcome, Failure, Observed, classify, ssh_code
 /// How much of Ansible's output goes into an error message before it is cut again there.
 const MESSAGE_OUTPUT: usize = 16 * 1024;
 
+/// What a limit too large for the clock is taken for.
+const LONGEST_JOB: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// What runs Ansible. One per process; many threads may run attempts through it at once.
 #[derive(Debug)]
 pub struct Engine {
@@ -116,7 +119,10 @@ impl Engine {
     }
 
     fn attempt(&self, call: &mut Call<'_>) -> Result<(), Failure> {
-        let deadline = Instant::now() + call.invocation.timeout;
+        let now = Instant::now();
+        let deadline = now
+            .checked_add(call.invocation.timeout)
+            .unwrap_or(now + LONGEST_JOB);
         let attempt = Attempt::write(&self.settings.state_dir.join("run"), call.invocation)
             .map_err(|error| {
                 let code = match error {
@@ -155,11 +161,17 @@ impl Engine {
             grace: self.settings.grace,
             opening,
         };
-        let followed = follow(&self.spawner, run, call.cancel, call.on_start, &mut |event| {
-            let event = event.cleaned(call.redact);
-            observed.observe(&event);
-            (call.on_event)(event);
-        })
+        let followed = follow(
+            &self.spawner,
+            run,
+            call.cancel,
+            call.on_start,
+            &mut |event| {
+                let event = event.cleaned(call.redact);
+                observed.observe(&event);
+                (call.on_event)(event);
+            },
+        )
         .map_err(|error| {
             let message = format!("cannot start ansible: {error}");
             Failure::new(ErrorCode::AnsibleUnexpectedError, &message)

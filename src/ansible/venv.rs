@@ -284,3 +284,59 @@ fn run(command: &mut Command) -> Result<String, VenvError> {
         crate::core::outcome::tail(said.trim(), 2048).to_owned(),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fake(state: &Path, name: &str, marker: Option<Marker>) -> PathBuf {
+        let path = state.join("venv").join(name);
+        let information = "lib/python3.11/site-packages/ansible_core-2.19.14.dist-info";
+        fs::create_dir_all(path.join(information)).expect("made");
+        fs::create_dir_all(path.join("bin")).expect("made");
+        fs::write(path.join("bin/ansible-playbook"), "").expect("written");
+        fs::write(path.join("bin/python"), "").expect("written");
+        if let Some(marker) = marker {
+            let text = serde_json::to_vec(&marker).expect("JSON");
+            fs::write(path.join(MARKER), text).expect("written");
+        }
+        path
+    }
+
+    fn marker(state: &Path, name: &str) -> Marker {
+        Marker {
+            requirements: requirements_digest(),
+            python: "3.11.2".to_owned(),
+            interpreter: state.join("venv").join(name).join("bin/python"),
+        }
+    }
+
+    #[test]
+    fn only_a_complete_environment_that_fits_is_found() {
+        let state = tempfile::tempdir().expect("a directory");
+        let state = fs::canonicalize(state.path()).expect("there");
+        let missing = || matches!(Venv::find(&state, None), Err(VenvError::Missing(_)));
+        assert!(missing());
+        fake(&state, "incomplete", None);
+        let of_other_version = Marker {
+            requirements: "0".repeat(64),
+            ..marker(&state, "other-version")
+        };
+        fake(&state, "other-version", Some(of_other_version));
+        let after_upgrade = Marker {
+            interpreter: "/usr/bin/python3.9".into(),
+            ..marker(&state, "upgraded")
+        };
+        fake(&state, "upgraded", Some(after_upgrade));
+        assert!(missing());
+        let path = fake(&state, "good", Some(marker(&state, "good")));
+        let venv = Venv::find(&state, None).expect("the good one");
+        assert_eq!(
+            (venv.path(), venv.ansible_version.as_str()),
+            (path.as_path(), "2.19.14")
+        );
+        assert!(venv.is_pinned());
+        let configured = Venv::find(&state, Some(&state));
+        assert!(matches!(configured, Err(VenvError::NoAnsible(_))));
+    }
+}

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::error::CliError;
 use super::exit::Exit;
+use crate::git::Credentials;
 
 /// Options that every command takes.
 #[derive(clap::Args, Clone, Debug)]
@@ -59,6 +60,7 @@ pub(crate) struct Settings {
     pub(crate) db_path: Option<PathBuf>,
     pub(crate) secrets_dir: Option<PathBuf>,
     pub(crate) log_dir: Option<PathBuf>,
+    pub(crate) ansible_venv: Option<PathBuf>,
     /// How many nodes are worked on at once where the fleet does not say.
     pub(crate) parallel: Option<usize>,
 }
@@ -70,9 +72,12 @@ pub(crate) struct Context {
     pub(crate) db_path: PathBuf,
     pub(crate) secrets_dir: PathBuf,
     pub(crate) log_dir: PathBuf,
+    /// A Python environment with ansible-core to use in place of Pressluft's own.
+    pub(crate) venv: Option<PathBuf>,
     pub(crate) settings: Settings,
     /// Whether standard output is a terminal.
     pub(crate) interactive: bool,
+    pub(crate) verbose: bool,
 }
 
 impl Context {
@@ -101,7 +106,9 @@ impl Context {
             log_dir: from_env("PRESSLUFT_LOG_DIR")
                 .or_else(|| settings.log_dir.clone())
                 .unwrap_or_else(|| state_dir.join("logs")),
+            venv: from_env("PRESSLUFT_ANSIBLE_VENV").or_else(|| settings.ansible_venv.clone()),
             interactive: std::io::stdout().is_terminal(),
+            verbose: args.verbose > 0,
             settings,
             state_dir,
         })
@@ -123,6 +130,21 @@ impl Context {
             })
     }
 
+    /// How to log in where the fleet repo lives.
+    pub(crate) fn credentials(&self) -> Credentials {
+        let own = |name: &str| {
+            let path = self.state_dir.join("ssh").join(name);
+            path.exists().then_some(path)
+        };
+        Credentials {
+            ssh_key: own("id_ed25519"),
+            ssh_agent: true,
+            known_hosts: own("known_hosts"),
+            https_user: env_text("PRESSLUFT_GIT_USER"),
+            https_token: env_text("PRESSLUFT_GIT_TOKEN"),
+        }
+    }
+
     /// Columns of the terminal, or 100 where there is none.
     pub(crate) fn width(&self) -> usize {
         terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
@@ -137,6 +159,11 @@ fn env_path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn env_text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Who runs this, for the audit record: `SUDO_USER` behind sudo, else the user, and the host.

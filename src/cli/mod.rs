@@ -3,12 +3,22 @@
 pub mod error;
 pub mod exit;
 
+mod apply;
 mod audit;
 mod completions;
 mod context;
+mod describe;
+mod diagnostics_view;
 mod doctor;
+mod fleet;
+mod get;
+mod jobs;
 mod man;
+mod open;
 mod output;
+mod plan;
+mod plan_view;
+mod progress_view;
 mod secret;
 mod ssh_key;
 mod supervise;
@@ -38,6 +48,16 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Show what would change between the documents and what is recorded
+    Plan(plan::Args),
+    /// Carry out a plan: queue its jobs, run them, record how they ended
+    Apply(apply::Args),
+    /// List what is recorded
+    Get(get::Args),
+    /// Show one resource: its address, its state, its last job, where it is written
+    Describe(describe::Args),
+    /// Look at jobs
+    Jobs(jobs::Args),
     /// Read the audit record and check that nobody changed it
     Audit(audit::Args),
     /// Write completions for a shell to standard output
@@ -90,6 +110,11 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
     let context = Context::new(&cli.global)?;
     log_to_stderr(cli.global.verbose);
     match &cli.command {
+        Command::Plan(args) => plan::run(args, &context),
+        Command::Apply(args) => apply::run(args, &context),
+        Command::Get(args) => get::run(args, &context),
+        Command::Describe(args) => describe::run(args, &context),
+        Command::Jobs(args) => jobs::run(args, &context),
         Command::Audit(args) => audit::run(args, &context),
         Command::Completions(args) => completions::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),

@@ -6,8 +6,11 @@
 pub mod aspect;
 pub mod audit;
 pub mod change;
+
+pub mod desired;
 pub mod diagnostic;
 pub mod event;
+pub mod document;
 pub mod facts;
 pub mod id;
 pub mod job;
@@ -16,3 +19,5 @@ pub mod outcome;
 pub mod plan;
 pub mod recorded;
 pub mod spec;
+pub mod tree;
+pub mod unified;

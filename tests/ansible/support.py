@@ -3,14 +3,17 @@
 import json
 import os
 import pwd
+import runpy
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
+import traceback
 import unittest
 
 import ansible
+import ansible.module_utils.basic  # noqa: F401  loaded once for all forked modules
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 COLLECTIONS = os.path.join(os.path.dirname(os.path.dirname(HERE)), "ansible", "collections")
@@ -18,6 +21,7 @@ MODULES = os.path.join(COLLECTIONS, "ansible_collections", "pressluft", "host", 
 MODULE_PATH = os.pathsep.join([COLLECTIONS, os.path.dirname(os.path.dirname(ansible.__file__))])
 NODE_PYTHON = os.environ.get("PRESSLUFT_NODE_PYTHON", sys.executable)
 NOBODY = pwd.getpwnam("nobody")
+sys.path.append(COLLECTIONS)
 
 
 class Result(dict):
@@ -187,24 +191,58 @@ def absent(path, **more):
 
 def run_module(name, arguments):
     process = start_module(name, arguments)
-    output = process.communicate()[0]
-    return finished(process, output)
+    return finished(process, process.communicate()[0])
 
 
 def start_module(name, arguments):
     """Starts a module as Ansible does: a program that reads its arguments from standard input."""
-    process = subprocess.Popen(
-        [NODE_PYTHON, os.path.join(MODULES, name + ".py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=dict(os.environ, PYTHONPATH=MODULE_PATH),
-        text=True,
-    )
-    json.dump({"ANSIBLE_MODULE_ARGS": arguments}, process.stdin)
-    process.stdin.close()
-    process.stdin = None
-    return process
+    program = os.path.join(MODULES, name + ".py")
+    with tempfile.TemporaryFile("w+") as stream:
+        json.dump({"ANSIBLE_MODULE_ARGS": arguments}, stream)
+        stream.seek(0)
+        if NODE_PYTHON == sys.executable:
+            return Forked(program, stream)
+        return subprocess.Popen(
+            [NODE_PYTHON, program],
+            stdin=stream,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(os.environ, PYTHONPATH=MODULE_PATH),
+            text=True,
+        )
+
+
+class Forked:
+    """A module in a child of this process, which has Ansible's libraries loaded already; it looks like a `Popen`."""
+
+    def __init__(self, program, arguments):
+        reading, writing = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 70
+            try:
+                os.dup2(arguments.fileno(), 0)
+                os.dup2(writing, 1)
+                os.dup2(writing, 2)
+                sys.stdin, sys.argv = open(0, encoding="utf-8"), [program]
+                sys.stdout = sys.stderr = open(1, "w", encoding="utf-8")
+                runpy.run_path(program, run_name="__main__")
+            except SystemExit as end:
+                code = end.code or 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        os.close(writing)
+        self.output = open(reading, encoding="utf-8")
+        self.returncode = None
+
+    def communicate(self):
+        with self.output:
+            text = self.output.read()
+        self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return text, None
 
 
 def finished(process, output):
@@ -229,7 +267,9 @@ def digest(*roots):
                 elif stat.S_ISREG(status.st_mode):
                     with open(path, "rb") as stream:
                         content = stream.read()
-                seen.append((path, status.st_mode, status.st_uid, status.st_gid, status.st_ino, status.st_mtime_ns, content))
+                seen.append(
+                    (path, status.st_mode, status.st_uid, status.st_gid, status.st_ino, status.st_mtime_ns, content)
+                )
     return seen
 
 

@@ -12,28 +12,30 @@ def by_name(events):
     return {event["task"]: event for event in events if event["event"] == "task"}
 
 
-def command(argv, name, **more):
-    return dict({"name": name, "ansible.builtin.command": {"argv": argv}}, **more)
+def shell(script, name, **more):
+    return dict({"name": name, "ansible.builtin.raw": script}, **more)
 
 
 class Events(Scratch):
     def test_one_event_for_each_outcome_of_a_task(self):
         src = self.tree_file([file(self.path("a"), "x\n", handlers=["h"])], None, [("h", ["true"])])
-        fail = ["sh", "-c", "echo oops >&2; exit 7"]
+        fail = "echo oops >&2; exit 7"
         tasks = [
-            {"name": "Ok", "ansible.builtin.command": {"argv": ["true"]}, "changed_when": False},
-            command(["true"], "Changed"),
-            command(["true"], "Skipped", when="false"),
-            command(fail, "Ignored", ignore_errors=True),
-            command(fail, "Null", ignore_errors=None, failed_when=False),
+            shell("true", "Ok", changed_when=False),
+            shell("true", "Changed"),
+            shell("true", "Skipped", when="false"),
+            shell(fail, "Ignored", ignore_errors=True),
+            shell(fail, "Null", ignore_errors=None, failed_when=False),
             {"name": "Tree", "pressluft.host.tree": {"src": src, "state_dir": self.state}},
             {"name": "Facts", "pressluft.host.facts": {}},
             {"name": "Copy", "ansible.builtin.copy": {"content": "new\n", "dest": self.path("b"), "mode": "0644"}},
-            command(fail, "Failed"),
+            shell(fail, "Failed"),
         ]
         events = self.events(tasks, "--diff", check_code=2)
         self.assertEqual(events[0]["event"], "play_start")
-        self.assertEqual([event["task"] for event in events if event["event"] == "task_start"], [task["name"] for task in tasks])
+        self.assertEqual(
+            [event["task"] for event in events if event["event"] == "task_start"], [task["name"] for task in tasks]
+        )
         tasks = by_name(events)
         statuses = {name: event["status"] for name, event in tasks.items()}
         self.assertEqual(
@@ -50,10 +52,10 @@ class Events(Scratch):
                 "Failed": "failed",
             },
         )
-        self.assertEqual((tasks["Failed"]["rc"], tasks["Failed"]["stderr"]), (7, "oops"))
+        self.assertEqual((tasks["Failed"]["rc"], tasks["Failed"]["stderr"]), (7, "oops\n"))
         self.assertEqual((tasks["Failed"]["msg"], tasks["Failed"]["host"]), ("non-zero return code", "node"))
-        self.assertEqual(tasks["Failed"]["action"], "ansible.builtin.command")
-        self.assertEqual(tasks["Ignored"]["stderr"], "oops")
+        self.assertEqual(tasks["Failed"]["action"], "ansible.builtin.raw")
+        self.assertEqual(tasks["Ignored"]["stderr"], "oops\n")
         self.assertGreater(tasks["Ok"]["seconds"], 0)
         self.assertEqual(tasks["Tree"]["action"], "pressluft.host.tree")
         self.assertEqual(tasks["Tree"]["result"]["items"][0]["state"], "created")
@@ -71,19 +73,19 @@ class Events(Scratch):
             self.assertNotIn(b"module_args", line)
 
     def test_a_loop_is_one_event_with_the_messages_of_the_failed_items(self):
-        argv = ["sh", "-c", "echo err{{ item }} >&2; exit {{ item }}"]
-        tasks = [command(argv, "Loop", loop=[0, 3, 0])]
+        script = "echo err{{ item }} >&2; exit {{ item }}"
+        tasks = [shell(script, "Loop", loop=[0, 3, 0])]
         event = by_name(self.events(tasks, check_code=2))["Loop"]
         self.assertEqual(event["loop"], {"items": 3, "failed": 1})
-        self.assertEqual((event["status"], event["rc"], event["stderr"]), ("failed", 3, "err3"))
+        self.assertEqual((event["status"], event["rc"], event["stderr"]), ("failed", 3, "err3\n"))
         self.assertIn("non-zero return code", event["msg"])
 
     def test_no_log_shows_only_the_status(self):
-        fail = ["sh", "-c", "echo %s >&2; echo %s; exit 1" % (SECRET, SECRET)]
+        fail = "echo %s >&2; echo %s; exit 1" % (SECRET, SECRET)
         tasks = [
-            command(["echo", SECRET], "One", no_log=True),
-            command(fail, "Two", no_log=True, ignore_errors=True),
-            command(fail, "Three", no_log=True, loop=[1, 2], ignore_errors=True),
+            shell("echo %s" % SECRET, "One", no_log=True),
+            shell(fail, "Two", no_log=True, ignore_errors=True),
+            shell(fail, "Three", no_log=True, loop=[1, 2], ignore_errors=True),
             {
                 "name": "Four",
                 "ansible.builtin.copy": {"content": SECRET, "dest": self.path("x"), "mode": "0600"},
@@ -125,7 +127,7 @@ class Events(Scratch):
         items = [file(self.path("f%d" % number), nasty[:60000] + str(number)) for number in range(20)]
         src = self.tree_file(items)
         tasks = [{"name": "Tree", "pressluft.host.tree": {"src": src, "state_dir": self.state}}]
-        tasks += [command(["sh", "-c", "printf '\\377\\033[0m'; printf '\\001%.0s' $(seq 9000); exit 1"], "Bytes")]
+        tasks += [shell("printf '\\377\\033[0m'; printf '\\001%.0s' $(seq 9000); exit 1", "Bytes")]
         events = self.events(tasks, "--diff", check_code=2)
         for line in self.lines:
             self.assertLessEqual(len(line), 64 * 1024)
@@ -146,7 +148,7 @@ class Events(Scratch):
 
 
 class Descriptor(Scratch):
-    TASKS = [{"name": "Ping", "ansible.builtin.ping": {}}]
+    TASKS = [shell("true", "True")]
 
     def test_a_reader_that_goes_away_does_not_stop_the_play(self):
         reading, writing = os.pipe()

@@ -49,7 +49,9 @@ class Handlers(Scratch):
         self.assertTrue(again["changed"])
         self.assertEqual(self.logged(), ["one", "two", "two", "three"])
         self.assertEqual(self.pending(), [])
-        self.assertFalse(self.apply(items, None, [self.note("one")] + [self.note("two"), self.note("three")])["changed"])
+        self.assertFalse(
+            self.apply(items, None, [self.note("one")] + [self.note("two"), self.note("three")])["changed"]
+        )
 
     def test_a_crash_between_placing_and_reloading_does_not_lose_the_reload(self):
         items = [file(self.path("a"), "x", handlers=["crash", "reload"])]

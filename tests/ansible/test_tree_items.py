@@ -23,7 +23,9 @@ class Items(Scratch):
         self.assertEqual([item["state"] for item in first["items"]], ["created"] * 4 + ["removed"])
         self.assertEqual(first["ok"], 0)
         status = os.lstat(self.path("etc", "conf.d", "a.conf"))
-        self.assertEqual((stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid), (0o640, NOBODY.pw_uid, NOBODY.pw_gid))
+        self.assertEqual(
+            (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid), (0o640, NOBODY.pw_uid, NOBODY.pw_gid)
+        )
         self.assertEqual(stat.S_IMODE(os.lstat(self.path("etc")).st_mode), 0o2775)
         self.assertEqual(os.readlink(self.path("etc", "current")), "conf.d/a.conf")
         self.assertFalse(os.path.exists(self.path("old")))

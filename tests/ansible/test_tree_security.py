@@ -43,7 +43,9 @@ class HostileDirectory(Scratch):
 
     def test_a_link_of_the_user_in_the_place_of_a_directory_is_refused(self):
         self.plant(self.path("precious"))
-        self.assert_refused([directory(self.path("site", "conf"), owner="nobody")], "should be a directory and is a link")
+        self.assert_refused(
+            [directory(self.path("site", "conf"), owner="nobody")], "should be a directory and is a link"
+        )
 
     def test_removing_a_link_removes_the_link_alone(self):
         self.plant(self.path("precious"))
@@ -54,7 +56,9 @@ class HostileDirectory(Scratch):
         # The user may have renamed a link that root made for something else.
         for target in (self.path("precious"), "../precious", "sub/../../precious"):
             self.plant(target, owner=0)
-            self.assert_refused([file(self.path("site", "conf", "file"), "x")], "out of a directory that others can change")
+            self.assert_refused(
+                [file(self.path("site", "conf", "file"), "x")], "out of a directory that others can change"
+            )
             os.unlink(self.path("site", "conf"))
 
     def test_a_link_of_root_that_stays_below_is_followed(self):
@@ -86,6 +90,24 @@ class HostileDirectory(Scratch):
         os.symlink(self.path("precious"), self.path("site", "sub", "link"))
         self.apply([absent(self.path("site"), recursive=True)])
         self.assertEqual(self.read("precious/file"), "precious")
+
+    def test_a_backup_that_the_user_replaced_by_a_directory_is_not_emptied(self):
+        # The validator stands in for the user: it runs while the backup is there.
+        self.write("site/conf", "old")
+        os.mkdir(self.path("site", "private"))
+        self.write("site/private/key", "precious")
+        swap = "cd %s && backup=$(ls -d .conf.*-old) && rm $backup && mv private $backup" % self.path("site")
+        result = self.apply([file(self.path("site", "conf"), "new", validators=["v"])], {"v": ["sh", "-c", swap]})
+        self.assertIn("left over", str(result["warnings"]))
+        left = [name for name in os.listdir(self.path("site")) if name.endswith("-old")]
+        self.assertEqual(self.read(os.path.join("site", left[0], "key")), "precious")
+
+    def test_links_get_their_owner_and_keep_it(self):
+        items = [link(self.path("site", "l"), self.path("precious", "file"), owner="nobody", group=str(NOBODY.pw_gid))]
+        self.apply(items)
+        self.assertEqual(os.lstat(self.path("site", "l")).st_uid, NOBODY.pw_uid)
+        self.assertEqual(os.lstat(self.path("precious", "file")).st_uid, 0)
+        self.assertFalse(self.apply(items)["changed"])
 
     def test_a_pipe_in_the_place_of_a_file_does_not_hold_the_run(self):
         os.mkfifo(self.path("site", "conf"))

@@ -25,19 +25,32 @@ class Validation(Scratch):
         self.old_state()
         result = self.apply(
             self.new_state(validators=["check", "check2"], handlers=["reload"]),
-            {"check": self.say("check"), "check2": ["test", "-f", self.path("dir", "dir", "file")], "idle": self.say("idle")},
+            {
+                "check": self.say("check"),
+                "check2": ["test", "-f", self.path("dir", "dir", "file")],
+                "idle": self.say("idle"),
+            },
             [("reload", self.say("reload"))],
         )
         self.assertEqual(self.logged(), ["check", "reload"])
-        self.assertEqual([(entry["name"], entry["rc"]) for entry in result["validators"]], [("check", 0), ("check2", 0)])
+        self.assertEqual(
+            [(entry["name"], entry["rc"]) for entry in result["validators"]], [("check", 0), ("check2", 0)]
+        )
         self.assert_no_leftovers()
 
     def test_a_failing_validator_brings_everything_back(self):
         self.old_state()
         before = shape(self.work)
-        command = ["sh", "-c", "test -f %s && test ! -e %s || exit 99; echo no good >&2; exit 3" % (self.path("created"), self.path("tree"))]
+        command = [
+            "sh",
+            "-c",
+            "test -f %s && test ! -e %s || exit 99; echo no good >&2; exit 3"
+            % (self.path("created"), self.path("tree")),
+        ]
         result = self.refuse(
-            self.new_state(validators=["check"], handlers=["reload"]), {"check": command}, [("reload", self.say("reload"))]
+            self.new_state(validators=["check"], handlers=["reload"]),
+            {"check": command},
+            [("reload", self.say("reload"))],
         )
         self.assertEqual(shape(self.work), before)
         self.assertEqual(self.logged(), [])

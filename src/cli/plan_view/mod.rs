@@ -1,5 +1,6 @@
 //! A plan as people and programs read it: text, JSON lines, Markdown.
 
+mod files;
 mod json;
 mod markdown;
 mod text;
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use crate::core::plan::{Action, Counts};
 
+pub(crate) use files::{files_json, files_text};
 pub(crate) use json::json;
 pub(crate) use markdown::markdown;
 pub(crate) use text::text;

@@ -24,15 +24,13 @@ import stat
 import time
 
 from ansible.plugins.callback import CallbackBase
+from ansible_collections.pressluft.host.plugins.module_utils.event_line import cut, line, tail, text
 
-LINE_LIMIT = 64 * 1024
 MESSAGE_LIMIT = 8 * 1024
 OUTPUT_LIMIT = 4 * 1024
 DIFF_SIDE_LIMIT = 16 * 1024
 OUR_RESULT_KEYS = ("pressluft", "facts", "items", "ok", "validators", "handlers")
 HIDDEN = "the output has been hidden"
-# JSON escapes only the control characters below 0x20; these would reach a terminal too.
-CONTROLS = {code: "\\u%04x" % code for code in list(range(0x7F, 0xA0)) + [0x2028, 0x2029]}
 
 
 class CallbackModule(CallbackBase):
@@ -106,7 +104,9 @@ class CallbackModule(CallbackBase):
             self._send(event)
             return
         for warning in outcome.get("warnings") or []:
-            self._send({"event": "warning", "task": _name(task), "host": host, "msg": _cut(_text(warning), MESSAGE_LIMIT)})
+            self._send(
+                {"event": "warning", "task": _name(task), "host": host, "msg": cut(text(warning), MESSAGE_LIMIT)}
+            )
         event.update(_details(event["action"], outcome, status))
         self._send(event)
 
@@ -146,7 +146,7 @@ def _usable_fd():
 
 
 def _name(task):
-    return _text(task.name or task.get_name())
+    return text(task.name or task.get_name())
 
 
 def _hidden(task, outcome):
@@ -177,18 +177,18 @@ def _details(action, outcome, status):
         diffs += [diff for entry in shown for diff in _as_list(entry.get("diff"))]
         if bad and len(failed) == 1 and failed[0] in shown:
             outcome = failed[0]
-    message = "\n".join(_text(part) for part in messages if part)
+    message = "\n".join(text(part) for part in messages if part)
     if message:
-        details["msg"] = _cut(message, MESSAGE_LIMIT)
+        details["msg"] = cut(message, MESSAGE_LIMIT)
     if isinstance(outcome.get("rc"), int):
         details["rc"] = outcome["rc"]
     if bad:
         error = outcome.get("stderr") or outcome.get("module_stderr")
         output = outcome.get("stdout") or outcome.get("module_stdout")
         if error:
-            details["stderr"] = _tail(_text(error), OUTPUT_LIMIT)
+            details["stderr"] = tail(text(error), OUTPUT_LIMIT)
         elif output:
-            details["stdout"] = _tail(_text(output), OUTPUT_LIMIT)
+            details["stdout"] = tail(text(output), OUTPUT_LIMIT)
     shown_diffs = [_bounded_diff(diff) for diff in diffs if isinstance(diff, dict) and diff]
     if shown_diffs:
         details["diff"] = shown_diffs
@@ -205,83 +205,11 @@ def _bounded_diff(diff):
     bounded = {}
     for key in ("before_header", "after_header"):
         if diff.get(key):
-            bounded[key] = _cut(_text(diff[key]), 1024)
+            bounded[key] = cut(text(diff[key]), 1024)
     for key in ("before", "after", "prepared"):
         if key in diff:
             value = diff[key]
             if isinstance(value, (dict, list)):
                 value = json.dumps(value, indent=2, sort_keys=True, default=str, ensure_ascii=False) + "\n"
-            bounded[key] = _cut(_text(value), DIFF_SIDE_LIMIT)
+            bounded[key] = cut(text(value), DIFF_SIDE_LIMIT)
     return bounded
-
-
-def _text(value):
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if type(value) is str else str(value)
-
-
-def _cut(text, limit):
-    encoded = text.encode("utf-8", "replace")
-    if len(encoded) <= limit:
-        return text
-    kept = encoded[:limit].decode("utf-8", "ignore")
-    return "%s\n[%d bytes cut]" % (kept, len(encoded) - len(kept.encode("utf-8")))
-
-
-def _tail(text, limit):
-    return text.encode("utf-8", "replace")[-limit:].decode("utf-8", "ignore")
-
-
-def line(event):
-    """One event as a line of at most 64 KiB; the least important parts give way first."""
-    encoded = _encode(event)
-    if len(encoded) <= LINE_LIMIT:
-        return encoded
-    event = dict(event)
-    diffs = event.pop("diff", None)
-    if len(_encode(event)) > LINE_LIMIT and "result" in event:
-        event["result"] = _shrunk(event["result"])
-    if len(_encode(event)) > LINE_LIMIT:
-        event.pop("result")
-        event["truncated"] = True
-    for key in ("msg", "stderr", "stdout", "task", "play"):
-        # Escapes can make a text six times as long.
-        if key in event and len(_encode(event)) > LINE_LIMIT:
-            event[key] = _cut(event[key], 1024)
-    if diffs:
-        event["diff"] = _fitting(diffs, LINE_LIMIT - len(_encode(event)))
-    return _encode(event)
-
-
-def _shrunk(result):
-    """Lists of a result give way to their first entries and the number of the others."""
-    shrunk = {}
-    for key, value in result.items():
-        if isinstance(value, list) and len(value) > 100:
-            shrunk[key] = value[:100]
-            shrunk["%s_cut" % key] = len(value) - 100
-        else:
-            shrunk[key] = value
-    return shrunk
-
-
-def _fitting(diffs, room):
-    """The first diffs that fit, and in the place of the others how many they are."""
-    marker = {"before_header": "", "after_header": "", "before": "", "after": "[%d more diffs cut]\n"}
-    room -= len(_encode(marker)) + 64
-    kept = []
-    for diff in diffs:
-        size = len(_encode(diff)) + 2
-        if size > room:
-            break
-        room -= size
-        kept.append(diff)
-    if len(kept) < len(diffs):
-        kept.append(dict(marker, after=marker["after"] % (len(diffs) - len(kept))))
-    return kept
-
-
-def _encode(value):
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    return text.translate(CONTROLS).encode("utf-8", "replace") + b"\n"

@@ -109,7 +109,8 @@ def virtualization():
     if os.path.exists("/.dockerenv"):
         return "docker"
     vendor = " ".join(
-        read("/sys/class/dmi/id/%s" % name) or "" for name in ("product_name", "sys_vendor", "board_vendor", "bios_vendor")
+        read("/sys/class/dmi/id/%s" % name) or ""
+        for name in ("product_name", "sys_vendor", "board_vendor", "bios_vendor")
     )
     for mark, name in VENDORS:
         if mark in vendor:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import resource
 import shutil
 import tempfile
@@ -14,6 +12,7 @@ from ansible_collections.pressluft.host.plugins.module_utils.tree.difference imp
 from ansible_collections.pressluft.host.plugins.module_utils.tree.document import TreeError, parse
 from ansible_collections.pressluft.host.plugins.module_utils.tree.journal import Journal, locked
 from ansible_collections.pressluft.host.plugins.module_utils.tree.observe import changes, refuse_full_directories
+from ansible_collections.pressluft.host.plugins.module_utils.tree.owners import resolve_owners
 from ansible_collections.pressluft.host.plugins.module_utils.tree.place import Placer, write_file
 from ansible_collections.pressluft.host.plugins.module_utils.tree.walk import Directories
 
@@ -32,7 +31,7 @@ class Application:
         self.result = {"changed": False, "items": [], "ok": len(self.tree.items), "validators": [], "handlers": []}
 
     def run(self):
-        _resolve_owners(self.tree, self.check_mode, self.warn)
+        resolve_owners(self.tree, self.check_mode, self.warn)
         _allow_many_open_files()
         with locked(self.state_dir, self.check_mode, self.lock_timeout):
             journal = Journal.load(self.state_dir)
@@ -137,7 +136,7 @@ class Application:
         except (OSError, TreeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self._roll_back(planned, before, journal, directories)
-            raise TreeError("`%s` cannot be placed: %s; %s" % (failed, reason, self.rolled_back), path=failed)
+            raise TreeError("`%s` cannot be placed: %s; %s" % (failed, reason, self.rolled_back), paths=[failed])
         for validator in whole:
             outcome = self._validator(validator.name, list(validator.argv))
             if outcome.rc != 0:
@@ -240,33 +239,6 @@ def _due(handlers, wanted, pending):
 
 def _report(change, state):
     return {"path": change.item.path, "kind": change.item.kind, "state": state, "what": change.what}
-
-
-def _resolve_owners(tree, check_mode, warn):
-    """Turns names into numbers; in check mode a user may be going to be made by an earlier task."""
-    problems = []
-    known = {}
-    for item in tree.placements():
-        for what, name, lookup in (("owner", item.owner, pwd.getpwnam), ("group", item.group, grp.getgrnam)):
-            key = (what, name)
-            if key not in known:
-                known[key] = _number(name, lookup)
-                if known[key] is None:
-                    problems.append("unknown %s `%s` (`%s`)" % (what, name, item.path))
-            setattr(item, "uid" if what == "owner" else "gid", -1 if known[key] is None else known[key])
-    if problems and not check_mode:
-        raise TreeError("%s; nothing was changed" % "; ".join(problems))
-    for problem in problems:
-        warn("%s: it does not exist yet" % problem)
-
-
-def _number(name, lookup):
-    if name.isdigit():
-        return int(name)
-    try:
-        return lookup(name)[2]
-    except KeyError:
-        return None
 
 
 def _allow_many_open_files():

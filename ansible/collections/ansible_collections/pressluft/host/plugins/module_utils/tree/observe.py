@@ -11,6 +11,8 @@ from ansible_collections.pressluft.host.plugins.module_utils.tree.document impor
 from ansible_collections.pressluft.host.plugins.module_utils.tree.walk import MissingDirectory
 
 CHUNK = 1 << 20
+# Endings of the names of what is new, what was replaced, and directories that were removed.
+NEW, OLD, GONE = "new", "old", "gone"
 
 
 @dataclass
@@ -77,7 +79,7 @@ def changes(tree, directories, check_mode, warn):
             parent = os.path.dirname(item.path)
             if item.kind != "absent" and parent not in created:
                 if not check_mode:
-                    raise TreeError("`%s` cannot be placed: %s" % (item.path, missing), path=item.path)
+                    raise TreeError("`%s` cannot be placed: %s" % (item.path, missing), paths=[item.path])
                 warn("`%s`: directory `%s` does not exist yet" % (item.path, missing.path))
                 created.add(parent)
         change = _compare(directories, item, found)
@@ -120,9 +122,9 @@ def _compare(directories, item, found):
             return None
         change = Change(item, found, "changed", what)
         if item.kind != "directory":
-            change.backup = side_name(item.path, "old")
+            change.backup = side_name(item.path, OLD)
     if item.kind != "directory":
-        change.temporary = side_name(item.path, "new")
+        change.temporary = side_name(item.path, NEW)
     return change
 
 
@@ -133,15 +135,16 @@ def _all_parts(item):
 
 def _refuse_conflict(item, found):
     if item.kind == "directory" and found.kind != "directory":
-        raise TreeError("`%s` should be a directory and is a %s" % (item.path, found.kind), path=item.path)
+        raise TreeError("`%s` should be a directory and is a %s" % (item.path, found.kind), paths=[item.path])
     if item.kind in ("file", "link") and found.kind not in ("file", "link"):
-        raise TreeError("`%s` should be a %s and is a %s" % (item.path, item.kind, found.kind), path=item.path)
+        raise TreeError("`%s` should be a %s and is a %s" % (item.path, item.kind, found.kind), paths=[item.path])
 
 
 def _compare_absent(item, found):
     if found.kind == "absent":
         return None
-    return Change(item, found, "removed", [found.kind], backup=side_name(item.path, "old"))
+    ending = GONE if found.kind == "directory" else OLD
+    return Change(item, found, "removed", [found.kind], backup=side_name(item.path, ending))
 
 
 def refuse_full_directories(planned, directories):
@@ -153,7 +156,7 @@ def refuse_full_directories(planned, directories):
         path = change.item.path
         for name in os.listdir(directories.open(path).fd):
             if os.path.join(path, name) not in going:
-                raise TreeError("directory `%s` is not empty: set `recursive` to remove it" % path, path=path)
+                raise TreeError("directory `%s` is not empty: set `recursive` to remove it" % path, paths=[path])
 
 
 def open_regular(directories, path):

@@ -10,7 +10,10 @@ import errno
 import os
 import stat
 
+from ansible_collections.pressluft.host.plugins.module_utils.tree.observe import GONE, OLD
 from ansible_collections.pressluft.host.plugins.module_utils.tree.walk import MissingDirectory
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Placer:
@@ -30,7 +33,7 @@ class Placer:
         temporary = change.temporary.encode("utf-8")
         if item.kind == "link":
             os.symlink(item.target, temporary, dir_fd=parent.fd)
-            os.chown(temporary, item.uid, item.gid, dir_fd=parent.fd, follow_symlinks=False)
+            own_link(temporary, item, parent.fd)
         else:
             write_file(temporary, item, parent.fd)
         if change.backup:
@@ -42,9 +45,11 @@ class Placer:
         item = change.item
         if change.state == "created":
             os.mkdir(name, 0o700, dir_fd=parent.fd)
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, dir_fd=parent.fd)
+        fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent.fd)
         try:
+            if change.state == "created" and (os.fstat(fd).st_uid != os.geteuid() or os.listdir(fd)):
+                # Who can change the parent may have put another directory in its place.
+                raise OSError("another directory is at `%s`" % item.path)
             # chown clears set-id bits, so the mode comes last.
             os.fchown(fd, item.uid, item.gid)
             os.fchmod(fd, item.mode)
@@ -59,12 +64,12 @@ class Placer:
             self._refuse_unexpected(parent, backup, change)
 
     def _refuse_unexpected(self, parent, backup, change):
-        fd = os.open(backup, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent.fd)
+        fd = os.open(backup, OPEN_DIRECTORY, dir_fd=parent.fd)
         try:
             names = os.listdir(fd)
         finally:
             os.close(fd)
-        if any(not name.endswith(".pressluft-old") for name in names):
+        if not all(name.endswith((".pressluft-%s" % OLD, ".pressluft-%s" % GONE)) for name in names):
             raise OSError("directory `%s` is not empty" % change.item.path)
 
     def undo(self, step):
@@ -82,8 +87,7 @@ class Placer:
             elif how == "rmdir":
                 os.rmdir(name, dir_fd=parent.fd)
             elif how == "attributes":
-                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                fd = os.open(name, flags, dir_fd=parent.fd)
+                fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent.fd)
                 try:
                     os.fchown(fd, step["uid"], step["gid"])
                     os.fchmod(fd, step["mode"])
@@ -106,16 +110,16 @@ class Placer:
             return
 
     def clear(self, path):
-        """Removes a temporary name or a backup, whatever it is, with all that is below it."""
+        """Removes a temporary name or a backup; a directory only where a directory was put aside."""
         try:
             parent, name = self._touch(path)
             status = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
         except (MissingDirectory, FileNotFoundError):
             return
-        if not stat.S_ISDIR(status.st_mode):
+        if stat.S_ISDIR(status.st_mode) and path.endswith(".pressluft-%s" % GONE):
+            remove_tree(name, parent.fd)
+        else:
             os.unlink(name, dir_fd=parent.fd)
-            return
-        remove_tree(name, parent.fd)
 
     def sync(self):
         """Makes the renames of this run survive a power cut."""
@@ -146,10 +150,24 @@ def write_file(name, item, parent_fd):
         os.fsync(fd)
 
 
+def own_link(name, item, parent_fd):
+    """Gives a new link its owner, through a descriptor.
+
+    By name, who can change the directory could put another file in its place
+    first and be given that.
+    """
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
+    try:
+        if not stat.S_ISLNK(os.fstat(fd).st_mode):
+            raise OSError("another file is in the place of the new link")
+        os.chown("/proc/self/fd/%d" % fd, item.uid, item.gid)
+    finally:
+        os.close(fd)
+
+
 def remove_tree(name, parent_fd):
     """Everything below a directory, relative to open descriptors and without following links."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(name, flags, dir_fd=parent_fd)
+    fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent_fd)
     try:
         with os.scandir(fd) as entries:
             found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]

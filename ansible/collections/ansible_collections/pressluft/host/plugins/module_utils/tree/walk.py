@@ -85,7 +85,7 @@ class Directories:
             raise MissingDirectory(path)
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-                raise TreeError("cannot open directory `%s`: %s" % (path, error.strerror), path=path)
+                raise TreeError("cannot open directory `%s`: %s" % (path, error.strerror), paths=[path])
         else:
             return Directory(fd, os.path.join(parent.real, name), parent.trusted)
         return self._follow(parent, encoded, path, links)
@@ -96,17 +96,17 @@ class Directories:
         try:
             status = os.fstat(fd)
             if not stat.S_ISLNK(status.st_mode):
-                raise TreeError("`%s` is not a directory" % path, path=path)
+                raise TreeError("`%s` is not a directory" % path, paths=[path])
             target = os.readlink(b"", dir_fd=fd).decode("utf-8", "surrogateescape")
         finally:
             os.close(fd)
         if links == 0:
-            raise TreeError("too many links on the way to `%s`" % path, path=path)
+            raise TreeError("too many links on the way to `%s`" % path, paths=[path])
         if status.st_uid not in (0, os.geteuid()):
-            raise TreeError("`%s` is a link that root does not own: refused" % path, path=path)
+            raise TreeError("`%s` is a link that root does not own: refused" % path, paths=[path])
         words = [word for word in target.split("/") if word not in ("", ".")]
         if not parent.trusted and (target.startswith("/") or ".." in words):
-            raise TreeError("`%s` is a link out of a directory that others can change: refused" % path, path=path)
+            raise TreeError("`%s` is a link out of a directory that others can change: refused" % path, paths=[path])
         current = self.root if target.startswith("/") else parent
         for word in words:
             if word == "..":
@@ -120,6 +120,6 @@ class Directories:
         try:
             found = self._enter(current, word, real, links)
         except MissingDirectory:
-            raise TreeError("`%s` is a link to `%s`, which does not exist" % (path, real), path=path)
+            raise TreeError("`%s` is a link to `%s`, which does not exist" % (path, real), paths=[path])
         self.cache[real] = found
         return found

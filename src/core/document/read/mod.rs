@@ -1,0 +1,202 @@
+//! Reads YAML files into documents.
+//!
+//! A document is first read straight into its type, which is fast and says little about
+//! mistakes. Only when that fails it is read once more into a tree with places, which is
+//! walked against the schema to find every problem at once.
+
+mod check;
+mod locate;
+mod nearest;
+mod split;
+mod syntax;
+mod tree;
+mod yaml;
+
+pub(crate) use locate::{Locator, Place, Step};
+pub(crate) use nearest::nearest;
+
+use super::{
+    Document, DocumentKind, EnvironmentDocument, FleetDocument, NodeDocument, SiteDocument,
+};
+use crate::core::diagnostic::{Diagnostic, Severity};
+use split::Segment;
+
+/// The most bytes that a YAML file of the fleet repo may have.
+pub const LARGEST_FILE: usize = 1024 * 1024;
+
+/// The most problems that are told about one file.
+const MOST_PROBLEMS: usize = 200;
+
+/// What one file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ParsedFile {
+    /// In the order of the file.
+    pub documents: Vec<LocatedDocument>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A document and where it is.
+#[derive(Clone, Debug, PartialEq, bitcode::Encode, bitcode::Decode)]
+pub struct LocatedDocument {
+    pub document: Document,
+    /// The line, from 1, of the document's `kind`.
+    pub line: usize,
+    /// A digest of what is written, independent of key order, comments and spelling.
+    pub digest: [u8; 32],
+}
+
+/// A problem of one document, before it is known in which file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Problem {
+    pub(crate) place: Place,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(place: Place, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            place,
+            code,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    pub(crate) fn into_diagnostic(self, file: &str) -> Diagnostic {
+        Diagnostic {
+            file: file.to_owned(),
+            line: self.place.line,
+            column: self.place.column,
+            severity: Severity::Error,
+            code: self.code,
+            message: self.message,
+            hint: self.hint,
+            length: self.place.length,
+        }
+    }
+}
+
+/// Reads a file given as bytes, which may be anything.
+#[must_use]
+pub fn parse_bytes(path: &str, bytes: &[u8]) -> ParsedFile {
+    let problem = |problem: Problem| ParsedFile {
+        documents: Vec::new(),
+        diagnostics: vec![problem.into_diagnostic(path)],
+    };
+    if bytes.len() > LARGEST_FILE {
+        return problem(too_large(bytes.len()));
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse_file(path, text),
+        Err(error) => problem(split::not_utf8(bytes, error.valid_up_to())),
+    }
+}
+
+fn too_large(bytes: usize) -> Problem {
+    Problem::new(
+        Place::default(),
+        "file-too-large",
+        format!("the file has {bytes} bytes; at most {LARGEST_FILE} are read"),
+    )
+    .hint(Some(
+        "split it into several files, or exclude it in `.pressluftignore`".to_owned(),
+    ))
+}
+
+/// Reads the documents of a file; every problem of every document is told.
+#[must_use]
+pub fn parse_file(path: &str, text: &str) -> ParsedFile {
+    let mut documents = Vec::new();
+    let mut problems = Vec::new();
+    if text.len() > LARGEST_FILE {
+        problems.push(too_large(text.len()));
+    } else {
+        split::find_hidden_characters(text, &mut problems);
+        // Text that shows something else than it holds is not interpreted at all.
+        if problems.is_empty() {
+            for segment in split::segments(text) {
+                if problems.len() >= MOST_PROBLEMS {
+                    break;
+                }
+                documents.extend(read_segment(&segment, &mut problems));
+            }
+        }
+    }
+    problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
+    problems.truncate(MOST_PROBLEMS);
+    let diagnostics = problems
+        .into_iter()
+        .map(|p| p.into_diagnostic(path))
+        .collect();
+    ParsedFile {
+        documents,
+        diagnostics,
+    }
+}
+
+fn read_segment(segment: &Segment<'_>, problems: &mut Vec<Problem>) -> Option<LocatedDocument> {
+    if let Some((kind, line)) = segment.kind()
+        && let Ok(document) = read_typed(kind, segment.text)
+    {
+        return Some(LocatedDocument {
+            digest: digest(&document),
+            document,
+            line,
+        });
+    }
+    // Mistakes, or a `kind` in an unusual spelling.
+    let tree = match tree::read(segment) {
+        Ok(tree) => tree,
+        Err(problem) => {
+            problems.push(problem);
+            return None;
+        }
+    };
+    let (kind, place) = match check::kind(&tree) {
+        Ok(found) => found,
+        Err(problem) => {
+            problems.push(problem);
+            return None;
+        }
+    };
+    let before = problems.len();
+    check::document(kind, &tree, problems);
+    if problems.len() > before {
+        return None;
+    }
+    match read_typed(kind, segment.text) {
+        Ok(document) => Some(LocatedDocument {
+            digest: digest(&document),
+            document,
+            line: place.line,
+        }),
+        Err(error) => {
+            problems.push(syntax::problem(segment, &error, "invalid-document"));
+            None
+        }
+    }
+}
+
+fn read_typed(kind: DocumentKind, text: &str) -> Result<Document, serde_yaml::Error> {
+    match kind {
+        DocumentKind::Fleet => {
+            yaml::read::<FleetDocument>(text).map(|fleet| Document::Fleet(Box::new(fleet)))
+        }
+        DocumentKind::Node => yaml::read::<NodeDocument>(text).map(Document::Node),
+        DocumentKind::Site => yaml::read::<SiteDocument>(text).map(Document::Site),
+        DocumentKind::Environment => {
+            yaml::read::<EnvironmentDocument>(text).map(Document::Environment)
+        }
+    }
+}
+
+fn digest(document: &Document) -> [u8; 32] {
+    *blake3::hash(&bitcode::encode(document)).as_bytes()
+}

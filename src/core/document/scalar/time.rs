@@ -1,0 +1,253 @@
+//! When something happens: maintenance windows, schedules, dates.
+
+use std::fmt;
+
+use jiff::tz::TimeZoneDatabase;
+
+use super::{Malformed, Scalar, printable, quoted, scalar_impls, text_scalar};
+
+text_scalar! {
+    /// A calendar date.
+    Date, "calendar-date", ["2026-12-31"], date
+}
+
+fn date(text: &str) -> Result<(), Malformed> {
+    let shape = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    if shape && text.parse::<jiff::civil::Date>().is_ok() {
+        return Ok(());
+    }
+    Err(Malformed::new(format!("{} is not a date", quoted(text)))
+        .hint("write year, month and day, such as `2026-12-31`"))
+}
+
+/// A cron expression of five fields: minute, hour, day of month, month, day of week.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode)]
+pub struct Schedule(String);
+
+impl Schedule {
+    /// The expression with single spaces.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Scalar for Schedule {
+    const FORMAT: &'static str = "cron";
+    const DESCRIPTION: &'static str = "A cron expression of five fields (minute, hour, day of month, month, day of week), in UTC.";
+    const EXAMPLES: &'static [&'static str] = &["0 3 * * *", "30 2 * * sun"];
+
+    fn parse(text: &str) -> Result<Self, Malformed> {
+        printable(text)?;
+        let hint = "write minute, hour, day of month, month and day of week, such as `0 3 * * *`";
+        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        if fields.len() != 5 || text.len() > 200 {
+            return Err(Malformed::new(format!(
+                "{} is not a cron expression: it has {} field{} instead of 5",
+                quoted(text),
+                fields.len(),
+                if fields.len() == 1 { "" } else { "s" },
+            ))
+            .hint(hint));
+        }
+        let canonical = fields.join(" ").to_ascii_lowercase();
+        let parser = croner::parser::CronParser::builder()
+            .seconds(croner::parser::Seconds::Disallowed)
+            .build();
+        match parser.parse(&canonical) {
+            Ok(_) => Ok(Self(canonical)),
+            Err(error) => Err(Malformed::new(format!(
+                "{} is not a cron expression: {}",
+                quoted(text),
+                error.to_string().trim_end_matches('.').to_lowercase()
+            ))
+            .hint(hint)),
+        }
+    }
+}
+
+scalar_impls!(Schedule);
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// A time of the week in which something may happen, such as `sun 03:00-05:00 Europe/Berlin`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode)]
+pub struct Window {
+    /// One bit for each day, Monday the lowest; all of them for a window of every day.
+    days: u8,
+    /// Minutes after midnight.
+    start: u16,
+    /// Minutes after midnight; before `start` when the window ends on the next day.
+    end: u16,
+    /// An IANA name.
+    time_zone: String,
+}
+
+impl Window {
+    /// Whether the window opens on this day.
+    #[must_use]
+    pub fn opens_on(&self, day: jiff::civil::Weekday) -> bool {
+        self.days & (1 << day.to_monday_zero_offset()) != 0
+    }
+
+    /// Minutes after midnight at which it opens and closes; it closes on the next day when
+    /// the second is not after the first.
+    #[must_use]
+    pub fn minutes(&self) -> (u16, u16) {
+        (self.start, self.end)
+    }
+
+    /// The IANA name of the time zone; `UTC` when none is written.
+    #[must_use]
+    pub fn time_zone(&self) -> &str {
+        &self.time_zone
+    }
+
+    /// Whether the window is open at `at`.
+    ///
+    /// # Errors
+    /// When this build does not know the time zone.
+    pub fn contains(&self, at: jiff::Timestamp) -> Result<bool, jiff::Error> {
+        let zone = TimeZoneDatabase::bundled().get(&self.time_zone)?;
+        let local = at.to_zoned(zone);
+        let minute =
+            u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
+        let today = local.weekday();
+        if self.start < self.end {
+            return Ok(self.opens_on(today) && (self.start..self.end).contains(&minute));
+        }
+        Ok((self.opens_on(today) && minute >= self.start)
+            || (self.opens_on(today.previous()) && minute < self.end))
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.days != 0b111_1111 {
+            let mut first = true;
+            for (index, day) in DAYS.iter().enumerate() {
+                if self.days & (1 << index) != 0 {
+                    f.write_str(if first { "" } else { "," })?;
+                    f.write_str(day)?;
+                    first = false;
+                }
+            }
+            f.write_str(" ")?;
+        }
+        let (start, end) = (self.start, self.end);
+        write!(
+            f,
+            "{:02}:{:02}-{:02}:{:02}",
+            start / 60,
+            start % 60,
+            end / 60,
+            end % 60
+        )?;
+        if self.time_zone != "UTC" {
+            write!(f, " {}", self.time_zone)?;
+        }
+        Ok(())
+    }
+}
+
+impl Scalar for Window {
+    const FORMAT: &'static str = "time-window";
+    const DESCRIPTION: &'static str = "A time of the week: days (`sun`, `mon-fri`, `tue,thu`; none \
+        means every day), start and end, and a time zone (UTC when left out).";
+    const EXAMPLES: &'static [&'static str] = &[
+        "sun 03:00-05:00 Europe/Berlin",
+        "mon-fri 22:00-02:00",
+        "04:00-05:00",
+    ];
+
+    fn parse(text: &str) -> Result<Self, Malformed> {
+        let refuse = |why: String| {
+            Malformed::new(format!("{} is not a time window: {why}", quoted(text)))
+                .hint("write it like `sun 03:00-05:00 Europe/Berlin`")
+        };
+        if text.len() > 120 {
+            return Err(refuse("it is too long".to_owned()));
+        }
+        let mut parts: Vec<&str> = text.split_ascii_whitespace().collect();
+        let days = match parts.first() {
+            Some(first) if !first.starts_with(|c: char| c.is_ascii_digit()) => {
+                let days = days(first).map_err(&refuse)?;
+                parts.remove(0);
+                days
+            }
+            _ => 0b111_1111,
+        };
+        let (times, zone) = match parts.as_slice() {
+            [times] => (*times, "UTC"),
+            [times, zone] => (*times, *zone),
+            [] => return Err(refuse("it has no times".to_owned())),
+            _ => {
+                return Err(refuse(
+                    "it has more than days, times and a time zone".to_owned(),
+                ));
+            }
+        };
+        let times = times
+            .split_once('-')
+            .and_then(|(a, b)| Some((minutes(a)?, minutes(b)?)));
+        let Some((start, end)) = times else {
+            return Err(refuse("the times are not like `03:00-05:00`".to_owned()));
+        };
+        if start == end {
+            return Err(refuse("it ends when it starts".to_owned()));
+        }
+        let known = TimeZoneDatabase::bundled().get(zone).ok();
+        let Some(name) = known.and_then(|zone| zone.iana_name().map(str::to_owned)) else {
+            return Err(refuse(format!("{} is not a time zone", quoted(zone))));
+        };
+        Ok(Self {
+            days,
+            start,
+            end,
+            time_zone: name,
+        })
+    }
+}
+
+scalar_impls!(Window);
+
+fn minutes(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    let digits = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(hour) || !digits(minute) {
+        return None;
+    }
+    let (hour, minute) = (hour.parse::<u16>().ok()?, minute.parse::<u16>().ok()?);
+    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+}
+
+fn days(text: &str) -> Result<u8, String> {
+    let index = |name: &str| {
+        let known = DAYS
+            .iter()
+            .position(|day| *day == name.to_ascii_lowercase());
+        known.ok_or_else(|| format!("{} is not a day of the week", quoted(name)))
+    };
+    let mut days = 0u8;
+    for part in text.split(',') {
+        let (first, last) = match part.split_once('-') {
+            Some((first, last)) => (index(first)?, index(last)?),
+            None => (index(part)?, index(part)?),
+        };
+        let mut day = first;
+        loop {
+            days |= 1 << day;
+            if day == last {
+                break;
+            }
+            day = (day + 1) % 7;
+        }
+    }
+    Ok(days)
+}

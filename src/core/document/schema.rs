@@ -1,0 +1,124 @@
+//! The JSON Schemas of the kinds, made from the types.
+
+use std::sync::LazyLock;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use serde_json::{Map, Value, json};
+
+use super::{DocumentKind, EnvironmentDocument, FleetDocument, NodeDocument, SiteDocument};
+
+static SCHEMAS: LazyLock<[Value; 4]> = LazyLock::new(|| {
+    [
+        generate::<FleetDocument>(DocumentKind::Fleet),
+        generate::<NodeDocument>(DocumentKind::Node),
+        generate::<SiteDocument>(DocumentKind::Site),
+        generate::<EnvironmentDocument>(DocumentKind::Environment),
+    ]
+});
+
+/// The schema of one kind (JSON Schema 2020-12).
+#[must_use]
+pub fn of(kind: DocumentKind) -> &'static Value {
+    match kind {
+        DocumentKind::Fleet => &SCHEMAS[0],
+        DocumentKind::Node => &SCHEMAS[1],
+        DocumentKind::Site => &SCHEMAS[2],
+        DocumentKind::Environment => &SCHEMAS[3],
+    }
+}
+
+/// The schema of any document: one of the kinds, chosen by `kind`.
+#[must_use]
+pub fn of_any() -> Value {
+    let mut definitions = Map::new();
+    let mut kinds = Vec::new();
+    for kind in DocumentKind::ALL {
+        let Value::Object(mut schema) = of(*kind).clone() else {
+            continue;
+        };
+        if let Some(Value::Object(inner)) = schema.remove("$defs") {
+            definitions.extend(inner);
+        }
+        schema.remove("$schema");
+        definitions.insert(kind.as_str().to_owned(), Value::Object(schema));
+        kinds.push(json!({ "$ref": format!("#/$defs/{kind}") }));
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Pressluft document",
+        "description": "A document of a fleet repo; `kind` says which.",
+        "oneOf": kinds,
+        "$defs": definitions,
+    })
+}
+
+fn generate<T: JsonSchema>(kind: DocumentKind) -> Value {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    let mut schema: Schema = generator.into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), json!(kind.as_str()));
+    let mut value = schema.to_value();
+    tidy(&mut value);
+    if let Some(Value::Object(definitions)) = value.get_mut("$defs") {
+        for definition in definitions.values_mut() {
+            title_fields(definition);
+        }
+    }
+    title_fields(&mut value);
+    value
+}
+
+/// Takes out what comes from the Rust types and says nothing about documents: that a field
+/// which may be left out may be `null`, and the sizes of numbers.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            remove_null(map);
+            let format = map
+                .get("format")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            if format.starts_with("uint") || format.starts_with("int") {
+                map.remove("format");
+            }
+            if map.get("default").is_some_and(Value::is_null) {
+                map.remove("default");
+            }
+            map.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn remove_null(map: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = map.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            map.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(alternatives)) = map.get_mut("anyOf") {
+        alternatives.retain(|alternative| alternative.get("type") != Some(&json!("null")));
+        if let [Value::Object(only)] = alternatives.as_slice() {
+            let only = only.clone();
+            map.remove("anyOf");
+            for (key, value) in only {
+                map.entry(key).or_insert(value);
+            }
+        }
+    }
+}
+
+/// Gives every field its name as a title, which editors show above the description.
+fn title_fields(schema: &mut Value) {
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else {
+        return;
+    };
+    for (name, property) in properties {
+        if let Value::Object(property) = property {
+            property.entry("title").or_insert_with(|| json!(name));
+        }
+    }
+}
