@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::context::Context;
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::exit::Exit;
 use super::output::{self, Format};
 use crate::core::audit::{AuditAction, EMPTY, Head};
@@ -160,32 +160,5 @@ fn parse_head(text: &str) -> Result<Head, String> {
     match (u64::from_str(seq), hash.parse()) {
         (Ok(seq), Ok(hash)) if seq > 0 => Ok(Head { seq, hash }),
         _ => Err(wrong()),
-    }
-}
-
-impl From<StoreError> for CliError {
-    fn from(error: StoreError) -> Self {
-        let exit = match &error {
-            StoreError::StalePlan(_) => Exit::StalePlan,
-            StoreError::Busy(_) => Exit::LockTimeout,
-            StoreError::Missing(_)
-            | StoreError::Create { .. }
-            | StoreError::Foreign(_)
-            | StoreError::Newer { .. }
-            | StoreError::Older { .. }
-            | StoreError::Full(_)
-            | StoreError::ReadOnly(_)
-            | StoreError::Sqlite(_)
-            | StoreError::Stale { .. }
-            | StoreError::BadDependencies
-            | StoreError::NotFound { .. }
-            | StoreError::IllegalMove(_)
-            | StoreError::Corrupt(_) => Exit::Error,
-        };
-        let cli = CliError::new(chain(&error)).exit(exit);
-        match error.hint() {
-            Some(hint) => cli.hint(hint),
-            None => cli,
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::error::{CliError, chain};
+use super::exit::Exit;
 use crate::store::{Store, StoreError};
 
 /// The recorded state for reading.
@@ -17,16 +18,27 @@ pub(crate) fn for_writing(context: &Context) -> Result<Store, CliError> {
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
-        let text = chain(&error);
-        match error {
-            StoreError::Missing(_) => Self::new(text).hint(
-                "nothing is recorded yet; `pressluft apply` makes the database, or name another \
-                 state directory with `--state-dir`",
-            ),
-            StoreError::StalePlan(_) => Self::new(text)
-                .exit(super::exit::Exit::StalePlan)
-                .hint("plan again; the record moved since this plan was made"),
-            _ => Self::new(text),
+        let exit = match &error {
+            StoreError::StalePlan(_) => Exit::StalePlan,
+            StoreError::Busy(_) => Exit::LockTimeout,
+            StoreError::Missing(_)
+            | StoreError::Create { .. }
+            | StoreError::Foreign(_)
+            | StoreError::Newer { .. }
+            | StoreError::Older { .. }
+            | StoreError::Full(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::Sqlite(_)
+            | StoreError::Stale { .. }
+            | StoreError::BadDependencies
+            | StoreError::NotFound { .. }
+            | StoreError::IllegalMove(_)
+            | StoreError::Corrupt(_) => Exit::Error,
+        };
+        let cli = Self::new(chain(&error)).exit(exit);
+        match error.hint() {
+            Some(hint) => cli.hint(hint),
+            None => cli,
         }
     }
 }
