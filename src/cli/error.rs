@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 use super::exit::Exit;
+use crate::store::StoreError;
 
 /// A failure that ends the program.
 #[derive(Debug)]
@@ -69,5 +70,32 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         Self::new(error)
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let exit = match &error {
+            StoreError::StalePlan(_) => Exit::StalePlan,
+            StoreError::Busy(_) => Exit::LockTimeout,
+            StoreError::Missing(_)
+            | StoreError::Create { .. }
+            | StoreError::Foreign(_)
+            | StoreError::Newer { .. }
+            | StoreError::Older { .. }
+            | StoreError::Full(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::Sqlite(_)
+            | StoreError::Stale { .. }
+            | StoreError::BadDependencies
+            | StoreError::NotFound { .. }
+            | StoreError::IllegalMove(_)
+            | StoreError::Corrupt(_) => Exit::Error,
+        };
+        let cli = CliError::new(chain(&error)).exit(exit);
+        match error.hint() {
+            Some(hint) => cli.hint(hint),
+            None => cli,
+        }
     }
 }

@@ -47,9 +47,13 @@ pub(crate) fn load(
     is_json: bool,
 ) -> Result<Option<Fleet>, CliError> {
     let snapshot = snapshot(args, context)?;
-    let loaded = git::load(&snapshot, &context.state_dir.join("cache")).map_err(|error| from_git(&error))?;
-    let errors =
-        loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+    let loaded =
+        git::load(&snapshot, &context.state_dir.join("cache")).map_err(|error| from_git(&error))?;
+    let errors = loaded
+        .diagnostics
+        .iter()
+        .filter(|d| d.severity == Severity::Error)
+        .count();
     if !loaded.diagnostics.is_empty() {
         if is_json {
             for diagnostic in &loaded.diagnostics {
@@ -66,14 +70,18 @@ pub(crate) fn load(
         }
         return Ok(None);
     }
-    Ok(Some(Fleet { snapshot, desired: loaded.desired }))
+    Ok(Some(Fleet {
+        snapshot,
+        desired: loaded.desired,
+    }))
 }
 
 /// The state of the fleet repo that the arguments name.
 pub(crate) fn snapshot(args: &FleetArgs, context: &Context) -> Result<Snapshot, CliError> {
     let Some(url) = &args.repo else {
         let path = args.path.clone().unwrap_or_else(|| PathBuf::from("."));
-        return git::open_working_tree(&path, Some(&context.state_dir.join("cache"))).map_err(|error| from_git(&error));
+        return git::open_working_tree(&path, Some(&context.state_dir.join("cache")))
+            .map_err(|error| from_git(&error));
     };
     context.ensure_state_dir()?;
     let usage = |error| from_git(&error).exit(Exit::Usage);
@@ -88,6 +96,7 @@ pub(crate) fn snapshot(args: &FleetArgs, context: &Context) -> Result<Snapshot, 
         subdirectory: args.subdirectory.as_deref().unwrap_or(""),
         state_dir: &context.state_dir,
         credentials: &context.credentials(),
+        time_limit: git::FETCH_TIME,
     };
     git::fetch(&request, &mut |_| ControlFlow::Continue(())).map_err(|error| from_git(&error))
 }
@@ -105,7 +114,9 @@ impl Fleet {
     /// The name of the fleet.
     pub(crate) fn name(&self) -> String {
         let fleet = self.desired.spec(&ResourceId::Fleet);
-        fleet.and_then(|fleet| fleet.str("name").map(str::to_owned)).unwrap_or_default()
+        fleet
+            .and_then(|fleet| fleet.str("name").map(str::to_owned))
+            .unwrap_or_default()
     }
 
     /// Refuses ids that no document has, so that a mistyped target is not an empty plan.
@@ -125,7 +136,9 @@ impl Fleet {
                     });
                 let error = CliError::new(format!("no document has the id `{id}`"));
                 return Err(match near {
-                    Some(near) => error.exit(Exit::Usage).hint(format!("did you mean `{near}`?")),
+                    Some(near) => error
+                        .exit(Exit::Usage)
+                        .hint(format!("did you mean `{near}`?")),
                     None => error.exit(Exit::Usage),
                 });
             }
@@ -135,7 +148,11 @@ impl Fleet {
 
     /// The plan from what is recorded to this fleet.
     pub(crate) fn plan(&self, context: &Context, choice: &Choice) -> Result<Prepared, CliError> {
-        let store = if context.db_path.exists() { Some(open::for_reading(context)?) } else { None };
+        let store = if context.db_path.exists() {
+            Some(open::for_reading(context)?)
+        } else {
+            None
+        };
         let key = FingerprintKey::load(&context.secrets_dir)
             .map_err(|error| CliError::new(chain(&error)))?;
         let prepared = daemon::plan(
@@ -156,7 +173,11 @@ impl Fleet {
         context: &Context,
         prepared: &Prepared,
     ) -> Result<Vec<FileChanges>, CliError> {
-        let store = if context.db_path.exists() { Some(open::for_reading(context)?) } else { None };
+        let store = if context.db_path.exists() {
+            Some(open::for_reading(context)?)
+        } else {
+            None
+        };
         Ok(daemon::file_changes(prepared, store.as_ref())?)
     }
 }
@@ -176,8 +197,9 @@ impl From<DaemonError> for CliError {
         match error {
             DaemonError::Store(error) => error.into(),
             DaemonError::Git(error) => from_git(&error),
-            error @ DaemonError::SavedPlan { .. } => Self::new(chain(&error))
-                .hint("make it again with `pressluft plan --out FILE`"),
+            error @ DaemonError::SavedPlan { .. } => {
+                Self::new(chain(&error)).hint("make it again with `pressluft plan --out FILE`")
+            }
             other => Self::new(chain(&other)),
         }
     }

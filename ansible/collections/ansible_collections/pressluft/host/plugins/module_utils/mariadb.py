@@ -38,9 +38,14 @@ def unescape(field):
     return re.sub(r"\\(.)", lambda match: UNESCAPES.get(match.group(1), match.group(0)), field, flags=re.S)
 
 
-def literal(text):
-    """A string literal; the session takes backslashes as they are."""
-    return "'%s'" % text.replace("'", "''")
+def literal(word):
+    """A string literal of a word without line ends; the session takes backslashes as they are."""
+    return "'%s'" % word.replace("'", "''")
+
+
+def text(value):
+    """A string expression for any text at all: nothing of it is left for a parser to misread."""
+    return "_utf8mb4 X'%s'" % value.encode("utf-8").hex()
 
 
 def checked(name):
