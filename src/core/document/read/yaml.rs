@@ -13,7 +13,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Err
 /// and a document cannot grow beyond what its file holds.
 pub(crate) fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
     serde_yaml::options! {
-        budget: Some(serde_yaml::budget! {
+        budget: serde_yaml::budget! {
             max_depth: 32,
             max_nodes: 200_000,
             max_events: 500_000,
@@ -23,7 +23,7 @@ pub(crate) fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
             max_documents: 1,
             max_recorded_anchor_bytes: 4 * super::LARGEST_FILE,
             max_total_scalar_bytes: 4 * super::LARGEST_FILE,
-        }),
+        },
         alias_limits: serde_yaml::alias_limits! {
             max_total_replayed_events: 50_000,
         },
