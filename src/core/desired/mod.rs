@@ -1,0 +1,116 @@
+//! Desired state: all documents of one commit, with defaults merged and all rules checked.
+
+mod assemble;
+mod findings;
+mod rules;
+mod spec;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::core::diagnostic::Diagnostic;
+use crate::core::document::{Environment, Fleet, Node, ParsedFile, Site};
+use crate::core::id::ResourceId;
+use crate::core::spec::{Spec, SpecHash};
+
+pub use assemble::assemble;
+pub use spec::{HasSpec, SpecError};
+
+/// The file that holds the `Fleet` document.
+pub const FLEET_FILE: &str = "pressluft.yaml";
+
+/// A file and what was read from it.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// Relative to the fleet root, with `/`.
+    pub path: String,
+    pub parsed: ParsedFile,
+}
+
+/// Where a resource is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Relative to the fleet root, with `/`.
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: usize,
+}
+
+/// One resource of the desired state.
+#[derive(Clone, Debug)]
+pub struct Resource<T> {
+    /// Every field has its value.
+    pub value: T,
+    pub source: Source,
+    /// A digest of what is written and of the defaults below it. Equal fingerprints mean
+    /// equal specs; unequal ones say nothing, and the specs decide.
+    pub fingerprint: SpecHash,
+}
+
+impl<T: HasSpec> Resource<T> {
+    /// The canonical form that is compared and recorded.
+    #[must_use]
+    pub fn spec(&self) -> Spec {
+        self.value.spec()
+    }
+
+    /// The id of the resource.
+    #[must_use]
+    pub fn id(&self) -> ResourceId {
+        self.value.id()
+    }
+}
+
+/// All resources of a commit that passed every rule.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    pub fleet: Resource<Fleet>,
+    /// By name.
+    pub nodes: BTreeMap<String, Resource<Node>>,
+    /// By name.
+    pub sites: BTreeMap<String, Resource<Site>>,
+    /// By site and name.
+    pub environments: BTreeMap<(String, String), Resource<Environment>>,
+}
+
+impl Desired {
+    /// The node that an environment runs on: its own or that of its site.
+    #[must_use]
+    pub fn node_of(&self, environment: &Environment) -> Option<&Resource<Node>> {
+        let name = match &environment.node {
+            Some(node) => node.as_str(),
+            None => self
+                .sites
+                .get(environment.site.as_str())?
+                .value
+                .node
+                .as_str(),
+        };
+        self.nodes.get(name)
+    }
+
+    /// The environments of a site, by name.
+    pub fn environments_of(&self, site: &str) -> impl Iterator<Item = &Resource<Environment>> {
+        self.environments
+            .range((site.to_owned(), String::new())..)
+            .take_while({
+                let site = site.to_owned();
+                move |((of, _), _)| *of == site
+            })
+            .map(|(_, environment)| environment)
+    }
+}
+
+/// What came of the files of a commit.
+#[derive(Clone, Debug)]
+pub struct Assembled {
+    /// None when there is an error: a commit that is partly wrong is not carried out.
+    pub desired: Option<Desired>,
+    /// Sorted by file, line and column.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many documents there are, those with errors included.
+    pub documents: usize,
+}
