@@ -98,9 +98,8 @@ fn typed(text: &str) -> Result<Typed, serde_yaml::Error> {
 
 fn load(fleet: &Path, state: &Path) -> io::Result<()> {
     let snapshot = git::open_working_tree(fleet, Some(state)).map_err(io::Error::other)?;
-    let parsed = git::parse(&snapshot, Some(state)).map_err(io::Error::other)?;
-    let problems = parsed.files.iter().flat_map(|(_, file)| &file.diagnostics);
-    match snapshot.diagnostics.iter().chain(problems).next() {
+    let loaded = git::load(&snapshot, Some(state)).map_err(io::Error::other)?;
+    match loaded.diagnostics.first() {
         None => Ok(()),
         Some(problem) => Err(io::Error::other(format!("{problem:?}"))),
     }
