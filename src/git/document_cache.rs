@@ -19,10 +19,17 @@ use crate::core::document::LocatedDocument;
 const PARTS: usize = 8;
 
 /// The documents of one content.
-#[derive(Encode, Decode)]
+#[derive(Decode)]
 struct Entry {
     blob: BlobId,
     documents: Vec<LocatedDocument>,
+}
+
+/// The same, without a copy.
+#[derive(Encode)]
+struct EntryRef<'a> {
+    blob: BlobId,
+    documents: &'a Vec<LocatedDocument>,
 }
 
 /// The cache file of one fleet.
@@ -60,11 +67,8 @@ impl DocumentCache {
 
     /// Replaces the file. A cache that cannot be written costs time, not correctness.
     pub(super) fn save<'a>(&self, files: impl Iterator<Item = (BlobId, &'a Vec<LocatedDocument>)>) {
-        let entries: Vec<Entry> = files
-            .map(|(blob, documents)| Entry {
-                blob,
-                documents: documents.clone(),
-            })
+        let entries: Vec<EntryRef<'_>> = files
+            .map(|(blob, documents)| EntryRef { blob, documents })
             .collect();
         let size = entries.len().div_ceil(PARTS).max(1);
         let parts: Vec<Vec<u8>> = thread::scope(|scope| {

@@ -7,23 +7,49 @@ use super::document_cache::DocumentCache;
 use super::error::GitError;
 use super::parallel;
 use super::snapshot::{BlobId, Snapshot, SourceFile, is_lfs_pointer};
+use crate::core::desired::{self, Assembled, assemble};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::{ParsedFile, parse_bytes};
 
-/// The documents of a snapshot, file by file.
-#[derive(Debug)]
-pub struct Parsed {
-    /// In the order of the snapshot's files.
-    pub files: Vec<(String, ParsedFile)>,
-    /// What was refused of files that are no documents.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-/// Parses the files of `snapshot`, and keeps the result in `cache_dir`.
+/// The desired state that `snapshot` asks for, or everything that is wrong with it: refused
+/// files, mistakes in documents and broken rules, together. Parsed documents are kept in
+/// `cache_dir`.
 ///
 /// # Errors
 /// [`GitError`] when a file of the snapshot cannot be read any more.
-pub fn parse(snapshot: &Snapshot, cache_dir: Option<&Path>) -> Result<Parsed, GitError> {
+pub fn load(snapshot: &Snapshot, cache_dir: Option<&Path>) -> Result<Assembled, GitError> {
+    let files = parse(snapshot, cache_dir)?;
+    let mut refused = snapshot.diagnostics.clone();
+    refused.extend(find_pointers(snapshot)?);
+
+    let text = |path: &str| {
+        let file = snapshot
+            .files
+            .binary_search_by(|file| file.path.as_str().cmp(path))
+            .ok()?;
+        let content = snapshot.read(&snapshot.files[file]).ok()?;
+        String::from_utf8(content).ok()
+    };
+    let mut assembled = assemble(files, &text);
+    if !refused.is_empty() {
+        assembled.diagnostics.extend(refused);
+        assembled.diagnostics.sort();
+        if assembled
+            .diagnostics
+            .iter()
+            .any(|d| d.severity == Severity::Error)
+        {
+            assembled.desired = None;
+        }
+    }
+    Ok(assembled)
+}
+
+/// The documents of every file, in the order of the snapshot's files.
+fn parse(
+    snapshot: &Snapshot,
+    cache_dir: Option<&Path>,
+) -> Result<Vec<desired::SourceFile>, GitError> {
     let cache = cache_dir.map(|directory| DocumentCache::new(directory, &snapshot.identity));
     let mut known = cache.as_ref().map(DocumentCache::load).unwrap_or_default();
     let cached = known.len();
@@ -36,8 +62,7 @@ pub fn parse(snapshot: &Snapshot, cache_dir: Option<&Path>) -> Result<Parsed, Gi
                 last.insert(file.blob, index);
                 files.push(Some(ParsedFile {
                     documents,
-                    diagnostics: Vec::new(),
-                    broken: Vec::new(),
+                    ..ParsedFile::default()
                 }));
             }
             // The same content in two files.
@@ -82,12 +107,11 @@ pub fn parse(snapshot: &Snapshot, cache_dir: Option<&Path>) -> Result<Parsed, Gi
             cache.save(entries.map(|(source, file)| (source.blob, &file.documents)));
         }
     }
-    let diagnostics = find_pointers(snapshot)?;
     let paths = snapshot.files.iter().map(|file| file.path.clone());
-    Ok(Parsed {
-        files: paths.zip(files).collect(),
-        diagnostics,
-    })
+    let files = paths
+        .zip(files)
+        .map(|(path, parsed)| desired::SourceFile { path, parsed });
+    Ok(files.collect())
 }
 
 /// Parsing a few files again takes less time than writing all of the documents.
@@ -98,9 +122,8 @@ fn is_worth_saving(added: usize, unused: usize, cached: usize) -> bool {
 fn parse_content(path: &str, content: &[u8]) -> ParsedFile {
     if is_lfs_pointer(content) {
         return ParsedFile {
-            documents: Vec::new(),
             diagnostics: vec![pointer(path)],
-            broken: Vec::new(),
+            ..ParsedFile::default()
         };
     }
     parse_bytes(path, content)

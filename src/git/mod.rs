@@ -28,7 +28,7 @@ mod working_tree;
 pub use credentials::Credentials;
 pub use error::GitError;
 pub use fetch::{FETCH_TIME, FetchProgress, FetchRequest, fetch};
-pub use load::{Parsed, parse};
+pub use load::load;
 pub use reference::Reference;
 pub use revision::{Author, Revision};
 pub use snapshot::{BlobId, Reader, Snapshot, SourceFile};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Index;
-use crate::core::desired::findings::{Findings, fields};
 use crate::core::desired::Resource;
+use crate::core::desired::findings::{Findings, fields};
 use crate::core::document::node::NodeState;
 use crate::core::document::scalar::ByteSize;
 use crate::core::document::{Environment, Node};
