@@ -8,11 +8,11 @@ use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::plan_view::Heading;
 use super::{diagnostics_view, open, output};
-use crate::core::desired::Desired;
+use crate::core::desired::{Assembled, Desired, SourceFile, assemble};
 use crate::core::diagnostic::Severity;
 use crate::core::id::ResourceId;
 use crate::core::plan::Choice;
-use crate::daemon::{self, DaemonError, FileChanges, Prepared};
+use crate::daemon::{self, DaemonError, FileChanges, Prepared, SpecHashes, WantedState};
 use crate::git::{self, FetchRequest, Reference, RepoUrl, Snapshot};
 use crate::secrets::FingerprintKey;
 
@@ -40,40 +40,66 @@ pub(crate) struct Fleet {
     pub(crate) desired: Desired,
 }
 
+/// What stands in the fleet repo, valid or not.
+pub(crate) fn read(args: &FleetArgs, context: &Context) -> Result<(Snapshot, Assembled), CliError> {
+    let snapshot = snapshot(args, context)?;
+    let parsed = git::parse(&snapshot, cache_dir(context).as_deref())
+        .map_err(|error| from_git(&error))?;
+    let files = parsed
+        .files
+        .into_iter()
+        .map(|(path, parsed)| SourceFile { path, parsed })
+        .collect();
+    let text = |path: &str| {
+        let file = snapshot.files.iter().find(|file| file.path == path)?;
+        String::from_utf8(snapshot.read(file).ok()?).ok()
+    };
+    let mut assembled = assemble(files, &text);
+    let refused = snapshot.diagnostics.iter().chain(&parsed.diagnostics).cloned();
+    assembled.diagnostics.extend(refused);
+    assembled.diagnostics.sort();
+    assembled.diagnostics.dedup();
+    if assembled.diagnostics.iter().any(|d| d.severity == Severity::Error) {
+        assembled.desired = None;
+    }
+    Ok((snapshot, assembled))
+}
+
+/// Where parsed documents are kept. Looking at a fleet repo needs nothing but the binary and
+/// leaves nothing behind, so there is a cache only where there is a state directory of ours.
+fn cache_dir(context: &Context) -> Option<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    let dir = context.state_dir.join("cache");
+    match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
+        Ok(()) => Some(dir),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Some(dir),
+        Err(_) => None,
+    }
+}
+
 /// The fleet, or none when its documents are not valid; then that has been said.
 pub(crate) fn load(
     args: &FleetArgs,
     context: &Context,
     is_json: bool,
 ) -> Result<Option<Fleet>, CliError> {
-    let snapshot = snapshot(args, context)?;
-    let loaded = git::load(&snapshot, &context.state_dir.join("cache")).map_err(|error| from_git(&error))?;
-    let errors =
-        loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
-    if !loaded.diagnostics.is_empty() {
-        if is_json {
-            for diagnostic in &loaded.diagnostics {
-                output::json_line(&diagnostics_view::line(diagnostic))?;
-            }
-        } else {
-            let text = diagnostics_view::text(&loaded.diagnostics, &snapshot, context.width());
-            output::note(&text)?;
-        }
-    }
-    if errors > 0 {
+    let (snapshot, assembled) = read(args, context)?;
+    diagnostics_view::show(&assembled.diagnostics, &snapshot, context, is_json)?;
+    let Some(desired) = assembled.desired else {
         if !is_json {
             output::note("nothing was planned, because the documents are not valid")?;
         }
         return Ok(None);
-    }
-    Ok(Some(Fleet { snapshot, desired: loaded.desired }))
+    };
+    Ok(Some(Fleet { snapshot, desired }))
 }
 
 /// The state of the fleet repo that the arguments name.
 pub(crate) fn snapshot(args: &FleetArgs, context: &Context) -> Result<Snapshot, CliError> {
     let Some(url) = &args.repo else {
         let path = args.path.clone().unwrap_or_else(|| PathBuf::from("."));
-        return git::open_working_tree(&path, Some(&context.state_dir.join("cache"))).map_err(|error| from_git(&error));
+        return git::open_working_tree(&path, cache_dir(context).as_deref())
+            .map_err(|error| from_git(&error));
     };
     context.ensure_state_dir()?;
     let usage = |error| from_git(&error).exit(Exit::Usage);
@@ -105,8 +131,7 @@ fn from_git(error: &git::GitError) -> CliError {
 impl Fleet {
     /// The name of the fleet.
     pub(crate) fn name(&self) -> String {
-        let fleet = self.desired.spec(&ResourceId::Fleet);
-        fleet.and_then(|fleet| fleet.str("name").map(str::to_owned)).unwrap_or_default()
+        self.desired.fleet.value.name.to_string()
     }
 
     /// Refuses ids that no document has, so that a mistyped target is not an empty plan.
@@ -114,39 +139,46 @@ impl Fleet {
         &self,
         ids: impl Iterator<Item = &'a ResourceId>,
     ) -> Result<(), CliError> {
+        let hashes = SpecHashes::default();
+        let mut wanted = None;
         for id in ids {
-            if !self.desired.contains(id) {
-                let near = self
-                    .desired
-                    .hashes()
-                    .map(|(known, _)| known.to_string())
-                    .max_by(|a, b| {
-                        let like = |known: &str| strsim::jaro_winkler(known, &id.to_string());
-                        like(a).total_cmp(&like(b))
-                    });
-                let error = CliError::new(format!("no document has the id `{id}`"));
-                return Err(match near {
-                    Some(near) => error.exit(Exit::Usage).hint(format!("did you mean `{near}`?")),
-                    None => error.exit(Exit::Usage),
-                });
+            let wanted = wanted.get_or_insert_with(|| WantedState::new(&self.desired, &hashes));
+            if wanted.contains(id) {
+                continue;
             }
+            let like = |known: &str| strsim::jaro_winkler(known, &id.to_string());
+            let near = wanted
+                .hashes()
+                .map(|(known, _)| known.to_string())
+                .max_by(|a, b| like(a).total_cmp(&like(b)));
+            let error =
+                CliError::new(format!("no document has the id `{id}`")).exit(Exit::Usage);
+            return Err(match near {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error,
+            });
         }
         Ok(())
     }
 
     /// The plan from what is recorded to this fleet.
     pub(crate) fn plan(&self, context: &Context, choice: &Choice) -> Result<Prepared, CliError> {
-        let store = if context.db_path.exists() { Some(open::for_reading(context)?) } else { None };
+        let store = if context.db_path.exists() {
+            Some(open::for_reading(context)?)
+        } else {
+            None
+        };
         let key = FingerprintKey::load(&context.secrets_dir)
             .map_err(|error| CliError::new(chain(&error)))?;
-        let prepared = daemon::plan(
-            &self.desired,
-            &self.snapshot,
-            store.as_ref(),
-            key.as_ref(),
-            choice,
-        )?;
-        Ok(prepared)
+        let cache = cache_dir(context).map(|dir| dir.join("spec-hashes.bin"));
+        let hashes = cache.as_deref().map(SpecHashes::load).unwrap_or_default();
+        let wanted = WantedState::new(&self.desired, &hashes);
+        if let Some(cache) = cache.filter(|_| wanted.is_worth_saving())
+            && let Err(error) = SpecHashes::save(&cache, &wanted)
+        {
+            tracing::warn!(path = %cache.display(), %error, "cannot keep the hashes of specs");
+        }
+        Ok(daemon::plan(&wanted, &self.snapshot, store.as_ref(), key.as_ref(), choice)?)
     }
 }
 
@@ -157,7 +189,11 @@ impl Fleet {
         context: &Context,
         prepared: &Prepared,
     ) -> Result<Vec<FileChanges>, CliError> {
-        let store = if context.db_path.exists() { Some(open::for_reading(context)?) } else { None };
+        let store = if context.db_path.exists() {
+            Some(open::for_reading(context)?)
+        } else {
+            None
+        };
         Ok(daemon::file_changes(prepared, store.as_ref())?)
     }
 }
@@ -177,8 +213,9 @@ impl From<DaemonError> for CliError {
         match error {
             DaemonError::Store(error) => error.into(),
             DaemonError::Git(error) => from_git(&error),
-            error @ DaemonError::SavedPlan { .. } => Self::new(chain(&error))
-                .hint("make it again with `pressluft plan --out FILE`"),
+            error @ DaemonError::SavedPlan { .. } => {
+                Self::new(chain(&error)).hint("make it again with `pressluft plan --out FILE`")
+            }
             other => Self::new(chain(&other)),
         }
     }

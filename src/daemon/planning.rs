@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::DaemonError;
 use super::payload::JobPayload;
 use super::queue::{PlannedRevision, Prepared};
-use crate::core::desired::Desired;
+use super::wanted::WantedState;
 use crate::core::id::ResourceId;
 use crate::core::plan::{self, Choice, PlanInput, Recorded, Wanted, secret};
 use crate::core::recorded::RecordedHead;
@@ -23,7 +23,7 @@ use crate::store::Store;
 /// # Errors
 /// When the database, a secret's file or the fleet repo cannot be read.
 pub fn plan(
-    desired: &Desired,
+    desired: &WantedState<'_>,
     snapshot: &Snapshot,
     store: Option<&Store>,
     key: Option<&FingerprintKey>,
@@ -33,13 +33,19 @@ pub fn plan(
         Some(store) => store.recorded_heads()?,
         None => Vec::new(),
     };
-    let known = fingerprints(snapshot, store, key, desired)?;
+    let known = fingerprints(snapshot, store, key)?;
     let differing = differing(desired, &heads, &known, choice);
     let mut wanted = BTreeMap::new();
     let mut recorded = BTreeMap::new();
     for id in &differing {
         if let Some(spec) = desired.spec(id) {
-            wanted.insert(id.clone(), Wanted { spec, source: desired.source(id) });
+            wanted.insert(
+                id.clone(),
+                Wanted {
+                    spec,
+                    source: desired.source(id),
+                },
+            );
         }
     }
     if let Some(store) = store {
@@ -55,26 +61,31 @@ pub fn plan(
         }
     }
     let lookup = |id: &ResourceId| desired.spec(id);
-    let production_of = |site: &str| desired.production_of(site).map(str::to_owned);
+    let production_of = |site: &str| desired.production_of(site);
     let plan = plan::build(&PlanInput {
         wanted,
         recorded,
         lookup: &lookup,
         production_of: &production_of,
-        has_environments: heads.iter().any(|(id, _)| matches!(id, ResourceId::Env { .. })),
+        has_environments: heads
+            .iter()
+            .any(|(id, _)| matches!(id, ResourceId::Env { .. })),
         fingerprints: known,
         choice: choice.clone(),
     });
     let mut payloads = BTreeMap::new();
     let templates = templates(snapshot)?;
     for job in &plan.jobs {
-        let mut payload = JobPayload::new(job, &lookup, &production_of)
-            .map_err(DaemonError::UnknownResource)?;
+        let mut payload =
+            JobPayload::new(job, &lookup, &production_of).map_err(DaemonError::UnknownResource)?;
         payload.templates.clone_from(&templates);
         payloads.insert(job.id.clone(), payload);
     }
     let mut repo_secrets = BTreeMap::new();
-    let names: BTreeSet<String> = payloads.values().flat_map(JobPayload::secret_names).collect();
+    let names: BTreeSet<String> = payloads
+        .values()
+        .flat_map(JobPayload::secret_names)
+        .collect();
     for name in names {
         if let Some(ciphertext) = snapshot.secret(&name)? {
             repo_secrets.insert(name, data_encoding::BASE64.encode(&ciphertext));
@@ -95,32 +106,38 @@ pub fn plan(
 /// The resources that the planner has to look at: those whose spec or secrets differ, those
 /// that one side lacks, those that are asked for, and the fleet.
 fn differing(
-    desired: &Desired,
+    desired: &WantedState<'_>,
     heads: &[(ResourceId, RecordedHead)],
     known: &BTreeMap<String, String>,
     choice: &Choice,
 ) -> BTreeSet<ResourceId> {
     let mut differing: BTreeSet<ResourceId> = choice.rerun.iter().cloned().collect();
     differing.insert(ResourceId::Fleet);
-    let recorded: BTreeMap<&ResourceId, &RecordedHead> =
-        heads.iter().map(|(id, head)| (id, head)).collect();
+    // Both are sorted by id.
+    let mut recorded = heads.iter().peekable();
     for (id, hash) in desired.hashes() {
-        match recorded.get(&id) {
+        while recorded.next_if(|(known, _)| known < id).is_some() {}
+        match recorded.next_if(|(known, _)| known == id).map(|(_, head)| head) {
             Some(head) if head.spec_hash == hash => {
                 let rotated = !head.secret_fingerprints.is_empty()
-                    && desired.spec(&id).is_some_and(|spec: Spec| {
+                    && desired.spec(id).is_some_and(|spec: Spec| {
                         secret::fingerprints(&spec, known) != head.secret_fingerprints
                     });
                 if rotated {
-                    differing.insert(id);
+                    differing.insert(id.clone());
                 }
             }
             Some(_) | None => {
-                differing.insert(id);
+                differing.insert(id.clone());
             }
         }
     }
-    differing.extend(heads.iter().filter(|(id, _)| !desired.contains(id)).map(|(id, _)| id.clone()));
+    differing.extend(
+        heads
+            .iter()
+            .filter(|(id, _)| !desired.contains(id))
+            .map(|(id, _)| id.clone()),
+    );
     differing
 }
 
@@ -129,11 +146,15 @@ fn fingerprints(
     snapshot: &Snapshot,
     store: Option<&Store>,
     key: Option<&FingerprintKey>,
-    _desired: &Desired,
 ) -> Result<BTreeMap<String, String>, DaemonError> {
     let mut known = BTreeMap::new();
     if let Some(store) = store {
-        known.extend(store.secrets()?.into_iter().map(|secret| (secret.name, secret.fingerprint)));
+        known.extend(
+            store
+                .secrets()?
+                .into_iter()
+                .map(|secret| (secret.name, secret.fingerprint)),
+        );
     }
     if let Some(key) = key {
         for file in &snapshot.secrets {
@@ -152,9 +173,8 @@ fn templates(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, DaemonErro
         .templates
         .iter()
         .map(|file| {
-            let text = String::from_utf8(snapshot.read(file)?).map_err(|_| {
-                std::io::Error::other(format!("`{}` is not UTF-8 text", file.path))
-            })?;
+            let text = String::from_utf8(snapshot.read(file)?)
+                .map_err(|_| std::io::Error::other(format!("`{}` is not UTF-8 text", file.path)))?;
             let path = file.path.strip_prefix("templates/").unwrap_or(&file.path);
             Ok((path.to_owned(), text))
         })
@@ -170,7 +190,10 @@ fn revision(snapshot: &Snapshot) -> PlannedRevision {
     PlannedRevision {
         id,
         commit: revision.commit.clone(),
-        author: revision.author.as_ref().map(|author| format!("{} <{}>", author.name, author.email)),
+        author: revision
+            .author
+            .as_ref()
+            .map(|author| format!("{} <{}>", author.name, author.email)),
         subject: (!revision.subject.is_empty()).then(|| revision.subject.clone()),
         committed_at: revision.time,
         dirty: revision.dirty || revision.commit.is_none(),

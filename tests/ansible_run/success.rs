@@ -8,6 +8,7 @@ use serde_json::json;
 #[test]
 fn a_play_runs_and_says_what_it_did() {
     let node = crate::node_or_skip!(node(1));
+    node.shell("rm -f /tmp/title");
     let bench = Bench::new();
     let mut invocation = bench.invocation(
         &node,
@@ -192,8 +193,13 @@ fn many_threads_share_one_engine() {
             let (engine, mut invocation) = (&bench.engine, invocation.clone());
             invocation.job = format!("0199-{number}");
             scope.spawn(move || {
-                let outcome =
-                    engine.run(&invocation, &str::to_owned, &mut |_| {}, &Cancel::default());
+                let outcome = engine.run(
+                    &invocation,
+                    &str::to_owned,
+                    &mut |_| {},
+                    &mut |_| {},
+                    &Cancel::default(),
+                );
                 assert_eq!(outcome.failure, None);
             });
         }

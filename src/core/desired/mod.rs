@@ -1,40 +1,116 @@
+//! Desired state: all documents of one commit, with defaults merged and all rules checked.
+
+mod assemble;
+mod findings;
+mod rules;
+mod spec;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
-use serde_json::{Map, Value};
-use crate::core::{document::{Document, read::ParsedFile}, diagnostic::Diagnostic, id::ResourceId, recorded::Source, spec::{Spec, SpecHash}};
-#[derive(Debug, Default)]
-pub struct Desired { specs: BTreeMap<ResourceId, (Spec, Source)> }
-fn strip(v: Value) -> Option<Value> {
-    match v {
-        Value::Null => None,
-        Value::Object(m) => { let m: Map<String, Value> = m.into_iter().filter_map(|(k, v)| Some((k, strip(v)?))).collect(); (!m.is_empty()).then_some(Value::Object(m)) }
-        Value::Array(a) => { let a: Vec<Value> = a.into_iter().filter_map(strip).collect(); (!a.is_empty()).then_some(Value::Array(a)) }
-        o => Some(o),
+use std::sync::Arc;
+
+use crate::core::diagnostic::Diagnostic;
+use crate::core::document::{Environment, Fleet, Node, ParsedFile, Site};
+use crate::core::id::ResourceId;
+use crate::core::spec::{Spec, SpecHash};
+
+pub use assemble::assemble;
+pub use spec::{HasSpec, SpecError};
+
+/// The file that holds the `Fleet` document.
+pub const FLEET_FILE: &str = "pressluft.yaml";
+
+/// A file and what was read from it.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// Relative to the fleet root, with `/`.
+    pub path: String,
+    pub parsed: ParsedFile,
+}
+
+/// Where a resource is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Relative to the fleet root, with `/`.
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: usize,
+}
+
+/// One resource of the desired state.
+#[derive(Clone, Debug)]
+pub struct Resource<T> {
+    /// Every field has its value.
+    pub value: T,
+    pub source: Source,
+    /// A digest of what is written and of the defaults below it. Equal fingerprints mean
+    /// equal specs; unequal ones say nothing, and the specs decide.
+    pub fingerprint: SpecHash,
+}
+
+impl<T: HasSpec> Resource<T> {
+    /// The canonical form that is compared and recorded.
+    #[must_use]
+    pub fn spec(&self) -> Spec {
+        self.value.spec()
+    }
+
+    /// The id of the resource.
+    #[must_use]
+    pub fn id(&self) -> ResourceId {
+        self.value.id()
     }
 }
-pub fn assemble(files: &[(String, ParsedFile)]) -> (Desired, Vec<Diagnostic>) {
-    let mut d = Desired::default(); let mut diags = Vec::new();
-    let mut defaults = None;
-    for (_, f) in files { diags.extend(f.diagnostics.clone()); for l in &f.documents { if let Document::Fleet(fl) = &l.document { defaults = fl.clone().resolve().ok().map(|f| f.defaults); } } }
-    let Some(def) = defaults else { return (d, diags) };
-    for (path, f) in files { for l in &f.documents {
-        let v = match l.document.clone() {
-            Document::Fleet(x) => serde_json::to_value(x.resolve().map_err(|e| panic!("{e:?}")).ok()),
-            Document::Node(mut x) => { x.fill(&def.node); serde_json::to_value(x.resolve().map_err(|e| panic!("{e:?}")).ok()) }
-            Document::Site(mut x) => { x.fill(&def.site); serde_json::to_value(x.resolve().map_err(|e| panic!("{e:?}")).ok()) }
-            Document::Environment(mut x) => { x.fill(&def.environment); serde_json::to_value(x.resolve().map_err(|e| panic!("{e:?}")).ok()) }
-        }.ok();
-        let Some(Value::Object(mut m)) = v.and_then(strip) else { continue };
-        m.remove("kind"); m.remove("defaults");
-        let s = |k: &str| m.get(k).and_then(Value::as_str).unwrap_or("").to_owned();
-        let id = match &l.document { Document::Fleet(_) => ResourceId::Fleet, Document::Node(_) => ResourceId::Node(s("name")), Document::Site(_) => ResourceId::Site(s("name")), Document::Environment(_) => ResourceId::env(&s("site"), &s("name")) };
-        d.specs.insert(id, (Spec(m), Source { file: path.clone(), line: u32::try_from(l.line).unwrap_or(0) }));
-    }}
-    (d, diags)
+
+/// All resources of a commit that passed every rule.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    pub fleet: Resource<Fleet>,
+    /// By name.
+    pub nodes: BTreeMap<String, Resource<Node>>,
+    /// By name.
+    pub sites: BTreeMap<String, Resource<Site>>,
+    /// By site and name.
+    pub environments: BTreeMap<(String, String), Resource<Environment>>,
 }
+
 impl Desired {
-    pub fn spec(&self, id: &ResourceId) -> Option<Spec> { self.specs.get(id).map(|s| s.0.clone()) }
-    pub fn source(&self, id: &ResourceId) -> Option<Source> { self.specs.get(id).map(|s| s.1.clone()) }
-    pub fn contains(&self, id: &ResourceId) -> bool { self.specs.contains_key(id) }
-    pub fn production_of(&self, site: &str) -> Option<&str> { self.specs.iter().find_map(|(id, s)| match id { ResourceId::Env { site: a, name } if a == site && s.0.str("type") == Some("production") => Some(name.as_str()), _ => None }) }
-    pub fn hashes(&self) -> impl Iterator<Item=(ResourceId, SpecHash)> { self.specs.iter().map(|(i, s)| (i.clone(), s.0.hash())) }
+    /// The node that an environment runs on: its own or that of its site.
+    #[must_use]
+    pub fn node_of(&self, environment: &Environment) -> Option<&Resource<Node>> {
+        let name = match &environment.node {
+            Some(node) => node.as_str(),
+            None => self
+                .sites
+                .get(environment.site.as_str())?
+                .value
+                .node
+                .as_str(),
+        };
+        self.nodes.get(name)
+    }
+
+    /// The environments of a site, by name.
+    pub fn environments_of(&self, site: &str) -> impl Iterator<Item = &Resource<Environment>> {
+        self.environments
+            .range((site.to_owned(), String::new())..)
+            .take_while({
+                let site = site.to_owned();
+                move |((of, _), _)| *of == site
+            })
+            .map(|(_, environment)| environment)
+    }
+}
+
+/// What came of the files of a commit.
+#[derive(Clone, Debug)]
+pub struct Assembled {
+    /// None when there is an error: a commit that is partly wrong is not carried out.
+    pub desired: Option<Desired>,
+    /// Sorted by file, line and column.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many documents there are, those with errors included.
+    pub documents: usize,
 }

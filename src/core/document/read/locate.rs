@@ -39,6 +39,15 @@ impl Locator {
         }
     }
 
+    /// The best that can be said about a file that cannot be read again.
+    pub(crate) fn nowhere(line: usize) -> Place {
+        Place {
+            line,
+            column: 1,
+            length: 1,
+        }
+    }
+
     /// The place of the value at `path` in the document whose `kind` is in `line`. Where a
     /// part of the path is not written, what is written of it counts.
     pub(crate) fn find(&self, line: usize, path: &[Step]) -> Place {

@@ -33,6 +33,17 @@ pub struct ParsedFile {
     /// In the order of the file.
     pub documents: Vec<LocatedDocument>,
     pub diagnostics: Vec<Diagnostic>,
+    /// What could not be read, so that references to it are not called wrong as well.
+    pub broken: Vec<Broken>,
+}
+
+/// A document with mistakes, as far as it can be told what it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broken {
+    pub kind: DocumentKind,
+    pub site: Option<String>,
+    pub name: Option<String>,
+    pub r#type: Option<String>,
 }
 
 /// A document and where it is.
@@ -87,8 +98,8 @@ impl Problem {
 #[must_use]
 pub fn parse_bytes(path: &str, bytes: &[u8]) -> ParsedFile {
     let problem = |problem: Problem| ParsedFile {
-        documents: Vec::new(),
         diagnostics: vec![problem.into_diagnostic(path)],
+        ..ParsedFile::default()
     };
     if bytes.len() > LARGEST_FILE {
         return problem(too_large(bytes.len()));
@@ -114,6 +125,7 @@ fn too_large(bytes: usize) -> Problem {
 #[must_use]
 pub fn parse_file(path: &str, text: &str) -> ParsedFile {
     let mut documents = Vec::new();
+    let mut broken = Vec::new();
     let mut problems = Vec::new();
     if text.len() > LARGEST_FILE {
         problems.push(too_large(text.len()));
@@ -125,7 +137,10 @@ pub fn parse_file(path: &str, text: &str) -> ParsedFile {
                 if problems.len() >= MOST_PROBLEMS {
                     break;
                 }
-                documents.extend(read_segment(&segment, &mut problems));
+                match read_segment(&segment, &mut problems) {
+                    Some(document) => documents.push(document),
+                    None => broken.extend(segment.guess()),
+                }
             }
         }
     }
@@ -138,6 +153,7 @@ pub fn parse_file(path: &str, text: &str) -> ParsedFile {
     ParsedFile {
         documents,
         diagnostics,
+        broken,
     }
 }
 
@@ -200,3 +216,6 @@ fn read_typed(kind: DocumentKind, text: &str) -> Result<Document, serde_yaml::Er
 fn digest(document: &Document) -> [u8; 32] {
     *blake3::hash(&bitcode::encode(document)).as_bytes()
 }
+
+#[cfg(test)]
+mod tests;

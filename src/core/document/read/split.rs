@@ -1,6 +1,6 @@
 //! Cuts a file into documents, so that a mistake in one does not hide those of the others.
 
-use super::{Place, Problem};
+use super::{Broken, Place, Problem};
 use crate::core::document::DocumentKind;
 use crate::core::document::scalar::is_hidden;
 
@@ -27,6 +27,26 @@ impl Segment<'_> {
         None
     }
 
+    /// What the document seems to be, for when it cannot be read: the values of its fields
+    /// `kind`, `site`, `name` and `type` as far as they stand in lines of their own.
+    pub(crate) fn guess(&self) -> Option<Broken> {
+        let (kind, _) = self.kind()?;
+        let field = |name: &str| {
+            self.text.lines().find_map(|line| {
+                let value = line.strip_prefix(name)?.strip_prefix(':')?;
+                let value = value.split(" #").next().unwrap_or_default();
+                Some(value.trim().trim_matches(['"', '\'']).to_owned())
+            })
+        };
+        let (site, name, r#type) = (field("site"), field("name"), field("type"));
+        Some(Broken {
+            kind,
+            site,
+            name,
+            r#type,
+        })
+    }
+
     /// Whether nothing but comments, directives and document marks is here.
     fn is_empty(&self) -> bool {
         self.text.lines().all(|line| {
@@ -50,15 +70,22 @@ pub(crate) fn segments(text: &str) -> impl Iterator<Item = Segment<'_>> {
     let (mut start, mut start_line) = (0, 0);
     let mut offset = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {
-        let mark = line.strip_prefix("---");
-        if offset > 0
-            && mark.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
-        {
+        let ends_here = |mark: &str| {
+            let rest = line.strip_prefix(mark);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+        };
+        if offset > start && ends_here("---") {
             segments.push(Segment {
                 text: &text[start..offset],
                 lines_before: start_line,
             });
             (start, start_line) = (offset, number);
+        } else if ends_here("...") {
+            segments.push(Segment {
+                text: &text[start..offset],
+                lines_before: start_line,
+            });
+            (start, start_line) = (offset + line.len(), number + 1);
         }
         offset += line.len();
     }

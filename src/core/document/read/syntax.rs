@@ -72,6 +72,7 @@ pub(crate) fn problem(segment: &Segment<'_>, error: &Error, code: &'static str) 
         | Error::TaggedStructFieldName { .. }
         | Error::TaggedScalarCannotDeserializeIntoString { .. }
         | Error::TaggedEnumMismatch { .. } => {
+            let place = tag_before(segment, place);
             Problem::new(place, "yaml-tag", "tags are not supported")
                 .hint(Some("remove the word that begins with `!`".to_owned()))
         }
@@ -84,6 +85,33 @@ pub(crate) fn problem(segment: &Segment<'_>, error: &Error, code: &'static str) 
             let hint = tab.then(|| "indent with spaces, not with tabs".to_owned());
             Problem::new(place, code, words(error)).hint(hint)
         }
+    }
+}
+
+/// The reader points at the value behind a tag.
+fn tag_before(segment: &Segment<'_>, place: Place) -> Place {
+    let line = segment
+        .text
+        .lines()
+        .nth(place.line - segment.lines_before - 1)
+        .unwrap_or_default();
+    let characters: Vec<char> = line.chars().take(place.column).collect();
+    let begins = |index: usize| {
+        characters[index] == '!'
+            && index
+                .checked_sub(1)
+                .is_none_or(|before| " [{,".contains(characters[before]))
+    };
+    match (0..characters.len()).rev().find(|index| begins(*index)) {
+        Some(index) => {
+            let word = line.chars().skip(index).take_while(|c| !c.is_whitespace());
+            Place {
+                column: index + 1,
+                length: word.count(),
+                ..place
+            }
+        }
+        None => place,
     }
 }
 

@@ -110,6 +110,12 @@ fn bytes(text: &str) -> Result<u64, Malformed> {
 pub struct ByteSize(u64);
 
 impl ByteSize {
+    /// The size of this many bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
     /// The size of this many mebibytes.
     #[must_use]
     pub const fn mebibytes(count: u64) -> Self {

@@ -1,0 +1,337 @@
+//! Puts the documents of all files together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::findings::{Findings, fields};
+use super::rules::{self, Draft, Known};
+use super::{Assembled, Desired, FLEET_FILE, Resource, Source, SourceFile};
+use crate::core::diagnostic::{Diagnostic, Severity};
+use crate::core::document::environment::{EnvironmentType, Mail};
+use crate::core::document::read::Step;
+use crate::core::document::scalar::{Text, UnixUser};
+use crate::core::document::{
+    Document, DocumentKind, Environment, EnvironmentDefaults, EnvironmentDocument, Fleet,
+    FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, NodeDocument, Site, SiteDefaults,
+    SiteDocument,
+};
+use crate::core::spec::SpecHash;
+
+/// What was written, where, and its digest.
+type Written<T> = (T, Source, [u8; 32]);
+
+/// The desired state of all files, or every problem of all of them.
+///
+/// `text` gives the text of a file by its path; it is asked for only when a rule that
+/// concerns several documents finds a problem there.
+#[must_use]
+pub fn assemble(files: Vec<SourceFile>, text: &dyn Fn(&str) -> Option<String>) -> Assembled {
+    let mut sorted = Sorted::default();
+    for file in files {
+        sorted.take(file);
+    }
+    let Sorted {
+        fleets,
+        nodes,
+        sites,
+        environments,
+        known,
+        mut diagnostics,
+        documents,
+    } = sorted;
+    let mut findings = Findings::default();
+
+    let defaults = fleets.first().map(|(fleet, ..)| fleet.defaults.clone());
+    let fleet_is_known = defaults.is_some() || !known.has_broken_fleet();
+    let defaults = defaults.unwrap_or_default();
+    let fleet = only_fleet(fleets, &known, &mut findings, &mut diagnostics);
+    // While the fleet cannot be read, nobody knows what its defaults would have given.
+    let mut missing = fleet_is_known.then(Vec::new);
+    let draft = Draft {
+        fleet: fleet.and_then(|fleet| effective(fleet, &FleetDefaults::default(), &mut missing)),
+        nodes: all_effective(nodes, &defaults.node, &mut missing),
+        sites: all_effective(sites, &defaults.site, &mut missing),
+        environments: all_effective(environments, &defaults.environment, &mut missing),
+        known,
+        fleet_is_known,
+    };
+    for (source, name, Missing { path }) in missing.into_iter().flatten() {
+        let last = path.rsplit('.').next().unwrap_or_default().to_owned();
+        let at: Vec<Step> = path
+            .split('.')
+            .map(|part| Step::Entry(part.to_owned()))
+            .collect();
+        let at = &at[..at.len() - 1];
+        findings
+            .error(
+                &source,
+                at,
+                "missing-field",
+                format!("{name} has no `{path}`"),
+            )
+            .hint(format!(
+                "write `{last}` here, or below `defaults` of the fleet"
+            ));
+    }
+    rules::check(&draft, &mut findings);
+
+    diagnostics.extend(findings.into_diagnostics(text));
+    diagnostics.sort();
+    diagnostics.dedup();
+    let failed = diagnostics.iter().any(|d| d.severity == Severity::Error);
+    let desired = if failed { None } else { draft.finish() };
+    Assembled {
+        desired,
+        diagnostics,
+        documents,
+    }
+}
+
+#[derive(Default)]
+struct Sorted {
+    fleets: Vec<Written<FleetDocument>>,
+    nodes: Vec<Written<NodeDocument>>,
+    sites: Vec<Written<SiteDocument>>,
+    environments: Vec<Written<EnvironmentDocument>>,
+    known: Known,
+    diagnostics: Vec<Diagnostic>,
+    documents: usize,
+}
+
+impl Sorted {
+    fn take(&mut self, file: SourceFile) {
+        let path: Arc<str> = file.path.into();
+        self.documents += file.parsed.documents.len() + file.parsed.broken.len();
+        self.diagnostics.extend(file.parsed.diagnostics);
+        self.known.broken.extend(file.parsed.broken);
+        for found in file.parsed.documents {
+            let source = Source {
+                file: Arc::clone(&path),
+                line: found.line,
+            };
+            match found.document {
+                Document::Fleet(fleet) => self.fleets.push((*fleet, source, found.digest)),
+                Document::Node(node) => self.nodes.push((node, source, found.digest)),
+                Document::Site(site) => self.sites.push((site, source, found.digest)),
+                Document::Environment(environment) => {
+                    self.environments.push((environment, source, found.digest));
+                }
+            }
+        }
+    }
+}
+
+/// Exactly one fleet, in its file.
+fn only_fleet(
+    fleets: Vec<Written<FleetDocument>>,
+    known: &Known,
+    findings: &mut Findings,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Written<FleetDocument>> {
+    for (index, (_, source, _)) in fleets.iter().enumerate() {
+        if index > 0 {
+            let first = &fleets[0].1;
+            findings
+                .error(
+                    source,
+                    fields(["kind"]),
+                    "duplicate-id",
+                    "there is a second `Fleet`",
+                )
+                .hint(format!("the first one is at {}:{}", first.file, first.line));
+        } else if &*source.file != FLEET_FILE {
+            findings
+                .error(
+                    source,
+                    fields(["kind"]),
+                    "misplaced-fleet",
+                    format!("the `Fleet` document is not in `{FLEET_FILE}` at the root"),
+                )
+                .hint(format!("move it to `{FLEET_FILE}`"));
+        }
+    }
+    if fleets.is_empty() && !known.has_broken_fleet() {
+        diagnostics.push(Diagnostic {
+            file: FLEET_FILE.to_owned(),
+            line: 0,
+            column: 0,
+            severity: Severity::Error,
+            code: "missing-fleet",
+            message: "the fleet has no `Fleet` document".to_owned(),
+            hint: Some(format!(
+                "write `kind: Fleet`, `version: 1` and `name: …` into `{FLEET_FILE}`, or run \
+                 `pressluft init`"
+            )),
+            length: 0,
+        });
+    }
+    fleets.into_iter().next()
+}
+
+/// What a kind needs to become effective.
+trait Effective {
+    type Defaults: bitcode::Encode;
+    type Value;
+    const NAME: &'static str;
+
+    fn prepare(&mut self, defaults: &Self::Defaults);
+    fn finish(self) -> Result<Self::Value, Missing>;
+}
+
+impl Effective for FleetDocument {
+    type Defaults = FleetDefaults;
+    type Value = Fleet;
+    const NAME: &'static str = "the fleet";
+
+    fn prepare(&mut self, defaults: &FleetDefaults) {
+        self.fill(defaults);
+    }
+
+    fn finish(self) -> Result<Fleet, Missing> {
+        self.resolve()
+    }
+}
+
+impl Effective for NodeDocument {
+    type Defaults = NodeDefaults;
+    type Value = Node;
+    const NAME: &'static str = "the node";
+
+    fn prepare(&mut self, defaults: &NodeDefaults) {
+        self.fill(defaults);
+    }
+
+    fn finish(self) -> Result<Node, Missing> {
+        self.resolve()
+    }
+}
+
+impl Effective for SiteDocument {
+    type Defaults = SiteDefaults;
+    type Value = Site;
+    const NAME: &'static str = "the site";
+
+    fn prepare(&mut self, defaults: &SiteDefaults) {
+        self.fill(defaults);
+        let name = &self.name;
+        self.title.get_or_insert_with(|| Text::from(name));
+        self.admin.user.get_or_insert_with(|| UnixUser::from(name));
+    }
+
+    fn finish(self) -> Result<Site, Missing> {
+        self.resolve()
+    }
+}
+
+impl Effective for EnvironmentDocument {
+    type Defaults = EnvironmentDefaults;
+    type Value = Environment;
+    const NAME: &'static str = "the environment";
+
+    fn prepare(&mut self, defaults: &EnvironmentDefaults) {
+        self.fill(defaults);
+        let is_public = self.r#type == EnvironmentType::Production;
+        self.safety.noindex.get_or_insert(!is_public);
+        self.safety
+            .mail
+            .get_or_insert(if is_public { Mail::Send } else { Mail::Capture });
+    }
+
+    fn finish(self) -> Result<Environment, Missing> {
+        self.resolve()
+    }
+}
+
+/// What is missing where; none while it does not matter.
+type MissingFields = Option<Vec<(Source, &'static str, Missing)>>;
+
+fn effective<T: Effective>(
+    (mut document, source, digest): Written<T>,
+    defaults: &T::Defaults,
+    missing: &mut MissingFields,
+) -> Option<Resource<T::Value>> {
+    let below = below(defaults);
+    document.prepare(defaults);
+    finish(document, source, digest, &below, missing)
+}
+
+fn all_effective<T: Effective>(
+    documents: Vec<Written<T>>,
+    defaults: &T::Defaults,
+    missing: &mut MissingFields,
+) -> Vec<Resource<T::Value>> {
+    let below = below(defaults);
+    let mut resources = Vec::with_capacity(documents.len());
+    for (mut document, source, digest) in documents {
+        document.prepare(defaults);
+        resources.extend(finish(document, source, digest, &below, missing));
+    }
+    resources
+}
+
+/// What lies below every document of a kind: the fleet's defaults and, by its version, those
+/// of the program.
+fn below<D: bitcode::Encode>(defaults: &D) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.update(&bitcode::encode(defaults));
+    hasher
+}
+
+fn finish<T: Effective>(
+    document: T,
+    source: Source,
+    digest: [u8; 32],
+    below: &blake3::Hasher,
+    missing: &mut MissingFields,
+) -> Option<Resource<T::Value>> {
+    let fingerprint = SpecHash(*below.clone().update(&digest).finalize().as_bytes());
+    match document.finish() {
+        Ok(value) => Some(Resource {
+            value,
+            source,
+            fingerprint,
+        }),
+        Err(field) => {
+            if let Some(missing) = missing {
+                missing.push((source, T::NAME, field));
+            }
+            None
+        }
+    }
+}
+
+impl Draft {
+    /// The desired state of a draft without errors.
+    fn finish(self) -> Option<Desired> {
+        let nodes = self
+            .nodes
+            .into_iter()
+            .map(|node| (node.value.name.to_string(), node));
+        let sites = self
+            .sites
+            .into_iter()
+            .map(|site| (site.value.name.to_string(), site));
+        let environments = self.environments.into_iter().map(|environment| {
+            let value = &environment.value;
+            (
+                (value.site.to_string(), value.name.to_string()),
+                environment,
+            )
+        });
+        Some(Desired {
+            fleet: self.fleet?,
+            nodes: nodes.collect(),
+            sites: sites.collect(),
+            environments: environments.collect::<BTreeMap<_, _>>(),
+        })
+    }
+}
+
+impl Known {
+    fn has_broken_fleet(&self) -> bool {
+        self.broken
+            .iter()
+            .any(|broken| broken.kind == DocumentKind::Fleet)
+    }
+}

@@ -1,0 +1,151 @@
+//! Nodes: their addresses, and whether what runs on them fits.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Index;
+use crate::core::desired::Resource;
+use crate::core::desired::findings::{Findings, fields};
+use crate::core::document::node::NodeState;
+use crate::core::document::scalar::ByteSize;
+use crate::core::document::{Environment, Node};
+
+pub(super) fn check(index: &Index<'_>, findings: &mut Findings) {
+    addresses(index, findings);
+    // Without the fleet's defaults neither versions nor sizes are those that will hold.
+    if !index.draft.fleet_is_known {
+        return;
+    }
+    let mut on_node: BTreeMap<&str, Vec<&Resource<Environment>>> = BTreeMap::new();
+    for environment in &index.draft.environments {
+        let Some(node) = index.node_of(&environment.value) else {
+            continue;
+        };
+        php_version(environment, node, findings);
+        if node.value.php.ram_budget.is_some() {
+            on_node
+                .entry(node.value.name.as_str())
+                .or_default()
+                .push(environment);
+        }
+    }
+    for (name, environments) in on_node {
+        if let Some(node) = index.nodes.get(name) {
+            ram_budget(node, &environments, findings);
+        }
+    }
+}
+
+/// Two nodes at one address would be configured over each other.
+fn addresses(index: &Index<'_>, findings: &mut Findings) {
+    let mut hosts: HashMap<(&str, u16), &Resource<Node>> = HashMap::new();
+    let mut ips: HashMap<&str, &Resource<Node>> = HashMap::new();
+    let present = index
+        .draft
+        .nodes
+        .iter()
+        .filter(|node| node.value.state != NodeState::Absent);
+    for node in present {
+        let value = &node.value;
+        let host = (value.host.as_str(), value.ssh.port.get());
+        if let Some(first) = hosts
+            .get(&host)
+            .filter(|first| first.value.name != value.name)
+        {
+            findings
+                .error(
+                    &node.source,
+                    fields(["host"]),
+                    "duplicate-host",
+                    format!("the host `{}` is also that of `{}`", value.host, first.id()),
+                )
+                .hint("every node is a server of its own");
+        }
+        hosts.entry(host).or_insert(node);
+        let Some(ip) = &value.public_ip else { continue };
+        if let Some(first) = ips
+            .get(ip.as_str())
+            .filter(|first| first.value.name != value.name)
+        {
+            findings
+                .error(
+                    &node.source,
+                    fields(["public_ip"]),
+                    "duplicate-address",
+                    format!("the address `{ip}` is also that of `{}`", first.id()),
+                )
+                .hint("every node has an address of its own");
+        }
+        ips.entry(ip.as_str()).or_insert(node);
+    }
+}
+
+fn php_version(
+    environment: &Resource<Environment>,
+    node: &Resource<Node>,
+    findings: &mut Findings,
+) {
+    let version = &environment.value.php.version;
+    let versions = &node.value.php.versions;
+    if versions.contains(version) {
+        return;
+    }
+    let names: Vec<&str> = versions.iter().map(|version| version.as_str()).collect();
+    let node_id = node.id();
+    findings
+        .error(
+            &environment.source,
+            fields(["php", "version"]),
+            "php-version-not-on-node",
+            format!("the node `{}` does not have PHP {version}", node.value.name),
+        )
+        .hint(format!(
+            "use `{}`, or add it to `php.versions` of `{node_id}`",
+            names.join("`, `")
+        ));
+}
+
+/// All workers of all environments may be busy at once, each with all the memory it may take.
+fn ram_budget(
+    node: &Resource<Node>,
+    environments: &[&Resource<Environment>],
+    findings: &mut Findings,
+) {
+    let Some(budget) = node.value.php.ram_budget else {
+        return;
+    };
+    let need = |environment: &Environment| {
+        u64::from(environment.php.workers.get()) * environment.php.memory.as_bytes()
+    };
+    let total: u64 = environments
+        .iter()
+        .map(|environment| need(&environment.value))
+        .sum();
+    if total <= budget.as_bytes() {
+        return;
+    }
+    let mut largest: Vec<&&Resource<Environment>> = environments.iter().collect();
+    largest.sort_by_key(|environment| std::cmp::Reverse(need(&environment.value)));
+    let shares: Vec<String> = largest
+        .iter()
+        .take(3)
+        .map(|env| {
+            let php = &env.value.php;
+            format!("`{}` {} × {}", env.id(), php.workers.get(), php.memory)
+        })
+        .collect();
+    findings
+        .error(
+            &node.source,
+            fields(["php", "ram_budget"]),
+            "ram-budget-exceeded",
+            format!(
+                "the PHP workers of {} environments may take {}, more than the budget of {budget}",
+                environments.len(),
+                ByteSize::from_bytes(total),
+            ),
+        )
+        .hint(format!(
+            "the largest: {}; lower them or raise the budget",
+            shares.join(", ")
+        ));
+}

@@ -1,0 +1,117 @@
+//! The canonical form of a resource and the way back from it.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::core::document::{
+    Environment, EnvironmentDocument, Fleet, FleetDocument, Missing, Node, NodeDocument, Site,
+    SiteDocument,
+};
+use crate::core::id::ResourceId;
+use crate::core::spec::Spec;
+
+/// A recorded spec that this version cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    #[error("the recorded spec cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("the recorded spec has no `{}`", .0.path)]
+    Missing(Missing),
+}
+
+/// A resource that has a canonical form.
+pub trait HasSpec: Serialize + Sized {
+    /// The id of the resource.
+    fn id(&self) -> ResourceId;
+
+    /// The value that a canonical form stands for.
+    ///
+    /// # Errors
+    /// [`SpecError`] when it was written by a version with other fields.
+    fn from_spec(spec: &Spec) -> Result<Self, SpecError>;
+
+    /// Every field that has a value, without those that only say how to get there (`kind`,
+    /// `moved`) and without `defaults`, which show in the resources that they are laid under.
+    fn spec(&self) -> Spec {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(mut map)) => {
+                for name in ["kind", "moved", "defaults"] {
+                    map.remove(name);
+                }
+                prune(&mut map);
+                Spec(map)
+            }
+            // A derived `Serialize` of a struct with string keys gives an object.
+            Ok(_) | Err(_) => Spec::default(),
+        }
+    }
+}
+
+/// Takes out what is empty: `null`, lists and maps without members.
+fn prune(map: &mut Map<String, Value>) {
+    map.retain(|_, value| {
+        if let Value::Object(inner) = value {
+            prune(inner);
+        }
+        match value {
+            Value::Null => false,
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(inner) => !inner.is_empty(),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        }
+    });
+}
+
+fn written<T: serde::de::DeserializeOwned>(spec: &Spec, kind: &str) -> Result<T, SpecError> {
+    let mut map = spec.0.clone();
+    map.insert("kind".to_owned(), json!(kind));
+    Ok(serde_json::from_value(Value::Object(map))?)
+}
+
+impl HasSpec for Fleet {
+    fn id(&self) -> ResourceId {
+        ResourceId::Fleet
+    }
+
+    fn from_spec(spec: &Spec) -> Result<Self, SpecError> {
+        written::<FleetDocument>(spec, "Fleet")?
+            .resolve()
+            .map_err(SpecError::Missing)
+    }
+}
+
+impl HasSpec for Node {
+    fn id(&self) -> ResourceId {
+        ResourceId::Node(self.name.to_string())
+    }
+
+    fn from_spec(spec: &Spec) -> Result<Self, SpecError> {
+        written::<NodeDocument>(spec, "Node")?
+            .resolve()
+            .map_err(SpecError::Missing)
+    }
+}
+
+impl HasSpec for Site {
+    fn id(&self) -> ResourceId {
+        ResourceId::Site(self.name.to_string())
+    }
+
+    fn from_spec(spec: &Spec) -> Result<Self, SpecError> {
+        written::<SiteDocument>(spec, "Site")?
+            .resolve()
+            .map_err(SpecError::Missing)
+    }
+}
+
+impl HasSpec for Environment {
+    fn id(&self) -> ResourceId {
+        ResourceId::env(self.site.as_str(), self.name.as_str())
+    }
+
+    fn from_spec(spec: &Spec) -> Result<Self, SpecError> {
+        written::<EnvironmentDocument>(spec, "Environment")?
+            .resolve()
+            .map_err(SpecError::Missing)
+    }
+}
