@@ -1,1 +1,33 @@
-//! placeholder
+//! Reads the fleet repo: from a working tree on this machine, or from a bare copy of a
+//! remote repository, always into the same [`Snapshot`], and from there into documents.
+//!
+//! The author of the repository is not trusted. Nothing is checked out, no link is followed,
+//! no filter or hook runs, and whatever is not a plain file of a sane size is refused.
+
+mod credentials;
+mod error;
+mod fetch;
+mod host_key;
+mod limits;
+mod mirror;
+mod objects;
+mod reference;
+mod revision;
+mod selection;
+mod snapshot;
+mod stat_index;
+mod status;
+mod storage;
+mod transfer;
+mod url;
+mod working_tree;
+
+pub use credentials::Credentials;
+pub use error::GitError;
+pub use fetch::{FETCH_TIME, FetchProgress, FetchRequest, fetch};
+pub use reference::Reference;
+pub use revision::{Author, Revision};
+pub use snapshot::{BlobId, Reader, Snapshot, SourceFile};
+pub use url::RepoUrl;
+pub use working_tree::open_working_tree;
+mod load; pub use load::*;

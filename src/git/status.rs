@@ -1,0 +1,134 @@
+//! How the files of a working tree relate to its repository: tracked, ignored, changed.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::error::GitError;
+use super::objects;
+use super::revision::Revision;
+use super::selection::Selected;
+use super::snapshot::BlobId;
+
+/// What the repository of a working tree knows about the fleet root in it.
+pub(super) struct Tracked {
+    repository: git2::Repository,
+    place: String,
+    /// The fleet root in the repository: empty, or ends with `/`.
+    prefix: String,
+    /// Paths below the fleet root that git tracks, relative to it, sorted by their bytes.
+    paths: Vec<Vec<u8>>,
+    /// Submodules below the fleet root, relative to it.
+    pub(super) submodules: Vec<String>,
+}
+
+impl Tracked {
+    /// The repository that `root` is in, or none. A directory that the repository around it
+    /// ignores is a fleet of its own, not a part of that repository.
+    pub(super) fn find(root: &Path) -> Result<Option<Self>, GitError> {
+        let place = root.display().to_string();
+        let fail = |e: git2::Error| GitError::repository(&*place, &e);
+        let repository = match git2::Repository::discover(root) {
+            Ok(repository) => repository,
+            Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),
+            Err(error) => return Err(fail(error)),
+        };
+        let Some(prefix) = repository
+            .workdir()
+            .and_then(|top| top.canonicalize().ok())
+            .and_then(|top| root.strip_prefix(top).ok()?.to_str().map(str::to_owned))
+        else {
+            return Ok(None);
+        };
+        let prefix = if prefix.is_empty() {
+            prefix
+        } else {
+            prefix + "/"
+        };
+
+        let (mut paths, mut submodules) = (Vec::new(), Vec::new());
+        for entry in repository.index().map_err(fail)?.iter() {
+            let Some(path) = entry.path.strip_prefix(prefix.as_bytes()) else {
+                continue;
+            };
+            if entry.mode == 0o160_000 {
+                submodules.push(String::from_utf8_lossy(path).into_owned());
+            }
+            paths.push(path.to_owned());
+        }
+        if paths.is_empty()
+            && !prefix.is_empty()
+            && repository.is_path_ignored(&prefix).map_err(fail)?
+        {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            repository,
+            place,
+            prefix,
+            paths,
+            submodules,
+        }))
+    }
+
+    /// Whether git would not add this file: it is ignored, and not tracked all the same.
+    pub(super) fn ignores_file(&self, path: &str) -> bool {
+        self.paths
+            .binary_search_by(|known| known.as_slice().cmp(path.as_bytes()))
+            .is_err()
+            && self.is_ignored(path)
+    }
+
+    /// The same for a directory, given with its final `/`, and all that is in it.
+    pub(super) fn ignores_directory(&self, path: &str) -> bool {
+        let at = self
+            .paths
+            .partition_point(|known| known.as_slice() < path.as_bytes());
+        let has_tracked = self
+            .paths
+            .get(at)
+            .is_some_and(|p| p.starts_with(path.as_bytes()));
+        !has_tracked && self.is_ignored(path)
+    }
+
+    fn is_ignored(&self, path: &str) -> bool {
+        self.repository
+            .is_path_ignored(format!("{}{path}", self.prefix))
+            .unwrap_or(false)
+    }
+}
+
+/// The commit that is checked out, compared with the files that were found.
+pub(super) fn revision(
+    tracked: &Tracked,
+    rules: &str,
+    files: &[(Selected, BlobId)],
+) -> Result<Revision, GitError> {
+    let fail = |e: git2::Error| GitError::repository(&*tracked.place, &e);
+    let commit = match tracked.repository.head() {
+        Ok(head) => head.peel_to_commit().map_err(fail)?,
+        Err(error)
+            if matches!(
+                error.code(),
+                git2::ErrorCode::UnbornBranch | git2::ErrorCode::NotFound
+            ) =>
+        {
+            return Ok(Revision::default());
+        }
+        Err(error) => return Err(fail(error)),
+    };
+    let mut revision = Revision::of(&commit);
+    let tree = objects::subtree(&tracked.repository, &commit, &tracked.prefix).map_err(fail)?;
+    let mut committed: HashMap<String, BlobId> = match &tree {
+        Some(tree) => objects::listing(&tracked.repository, tree, rules).map_err(fail)?,
+        None => HashMap::new(),
+    };
+    for (file, blob) in files {
+        if committed.remove(&file.path) != Some(*blob) {
+            revision.dirty_paths.push(file.path.clone());
+        }
+    }
+    revision.dirty_paths.extend(committed.into_keys());
+    revision.dirty_paths.sort();
+    revision.dirty = !revision.dirty_paths.is_empty();
+    Ok(revision)
+}

@@ -1,0 +1,272 @@
+//! A snapshot of a directory on this machine, which may or may not be a git working tree.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::thread;
+
+use super::error::GitError;
+use super::limits;
+use super::revision::Revision;
+use super::selection::{EntryKind, Role, Selected, Selection, Verdict, link_target};
+use super::snapshot::{BlobId, Snapshot, Source};
+use super::stat_index::StatIndex;
+use super::status::{self, Tracked};
+use super::storage::{FileStat, FleetDir};
+use crate::clock;
+
+pub(super) const IGNORE_FILE: &str = ".pressluftignore";
+
+/// The files below `path`, committed or not, without those that git ignores.
+///
+/// `path` may be a subdirectory of a repository, or no repository at all. What is known of
+/// unchanged files is kept in `cache_dir`.
+///
+/// # Errors
+/// [`GitError`] when the directory or its repository cannot be read. Refused files are
+/// diagnostics of the snapshot.
+pub fn open_working_tree(path: &Path, cache_dir: Option<&Path>) -> Result<Snapshot, GitError> {
+    let directory = FleetDir::open(path)?;
+    let identity = identity(&directory.path);
+    let index = StatIndex::load(cache_dir, &identity, clock::now());
+    let tracked = Tracked::find(&directory.path)?;
+    let rules = ignore_rules(&directory)?;
+
+    let mut walk = Walk {
+        directory: &directory,
+        tracked: tracked.as_ref(),
+        selection: Selection::new(&rules),
+    };
+    walk.directory("")?;
+    walk.submodules();
+    let (files, mut diagnostics) = walk.selection.finish();
+
+    let hashed = hash(&directory, &index, files)?;
+    index.save(
+        hashed
+            .files
+            .iter()
+            .map(|(file, stat, blob)| (&*file.path, *stat, *blob)),
+        hashed.misses,
+    );
+    diagnostics.extend(hashed.diagnostics);
+
+    let files: Vec<(Selected, BlobId)> = hashed
+        .files
+        .into_iter()
+        .map(|(file, _, blob)| (file, blob))
+        .collect();
+    let revision = match &tracked {
+        Some(tracked) => status::revision(tracked, &rules, &files)?,
+        None => Revision::default(),
+    };
+    let source = Source::WorkingTree {
+        directory,
+        kept: hashed.kept,
+    };
+    Ok(Snapshot::new(
+        revision,
+        identity,
+        source,
+        files,
+        diagnostics,
+    ))
+}
+
+fn identity(path: &Path) -> String {
+    blake3::hash(path.as_os_str().as_bytes()).to_hex()[..24].to_owned()
+}
+
+fn ignore_rules(directory: &FleetDir) -> Result<String, GitError> {
+    match fs::symlink_metadata(directory.path.join(IGNORE_FILE)) {
+        Ok(_) => {
+            let (bytes, _) = directory.read(IGNORE_FILE, limits::IGNORE_BYTES)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        Err(_) => Ok(String::new()),
+    }
+}
+
+struct Walk<'a> {
+    directory: &'a FleetDir,
+    tracked: Option<&'a Tracked>,
+    selection: Selection<FileStat>,
+}
+
+impl Walk<'_> {
+    /// Looks into the directory `parent`, which is empty or ends with `/`.
+    fn directory(&mut self, parent: &str) -> Result<(), GitError> {
+        let path = self.directory.path.join(parent);
+        let cannot = |e| GitError::io("read", &path, e);
+        for entry in fs::read_dir(&path).map_err(cannot)? {
+            if self.selection.is_full() {
+                return Ok(());
+            }
+            let entry = entry.map_err(cannot)?;
+            let name = entry.file_name();
+            let name = name.as_bytes();
+            if name == b".git" && parent.is_empty() {
+                continue;
+            }
+            let kind = entry.file_type().map_err(cannot)?;
+            let target;
+            let kind = if kind.is_dir() {
+                if entry.path().join(".git").symlink_metadata().is_ok() {
+                    EntryKind::Submodule
+                } else {
+                    EntryKind::Directory
+                }
+            } else if kind.is_file() {
+                EntryKind::File
+            } else if kind.is_symlink() {
+                target = fs::read_link(entry.path()).map_err(cannot)?;
+                EntryKind::Symlink {
+                    target: target.as_os_str().as_bytes(),
+                    to_directory: self.leads_to_directory(parent, target.as_os_str().as_bytes()),
+                }
+            } else {
+                EntryKind::Special
+            };
+            match self.selection.judge(parent, name, kind) {
+                Verdict::Skip => {}
+                Verdict::Descend(path) => {
+                    if !self
+                        .tracked
+                        .is_some_and(|tracked| tracked.ignores_directory(&path))
+                    {
+                        self.directory(&path)?;
+                    }
+                }
+                Verdict::Take(path, role) => self.file(path, role, &entry)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: String, role: Role, entry: &fs::DirEntry) -> Result<(), GitError> {
+        if self
+            .tracked
+            .is_some_and(|tracked| tracked.ignores_file(&path))
+        {
+            return Ok(());
+        }
+        let meta = entry
+            .metadata()
+            .map_err(|e| GitError::io("read", &entry.path(), e))?;
+        self.selection
+            .take(path, role, meta.size(), FileStat::from(&meta));
+        Ok(())
+    }
+
+    fn leads_to_directory(&self, parent: &str, target: &[u8]) -> bool {
+        link_target(parent, target).is_some_and(|path| {
+            fs::symlink_metadata(self.directory.path.join(path)).is_ok_and(|meta| meta.is_dir())
+        })
+    }
+
+    /// Submodules that the repository knows and nobody has initialised are empty directories.
+    fn submodules(&mut self) {
+        let Some(tracked) = self.tracked else { return };
+        for path in &tracked.submodules {
+            let hidden = path.split('/').any(|part| part.starts_with('.'));
+            let (parent, name) = path
+                .rsplit_once('/')
+                .map_or(("", path.as_str()), |(p, n)| (p, n));
+            let parent = if parent.is_empty() {
+                String::new()
+            } else {
+                format!("{parent}/")
+            };
+            if !hidden {
+                self.selection
+                    .judge(&parent, name.as_bytes(), EntryKind::Submodule);
+            }
+        }
+    }
+}
+
+struct Hashed {
+    files: Vec<(Selected, FileStat, BlobId)>,
+    kept: HashMap<BlobId, Vec<u8>>,
+    diagnostics: Vec<crate::core::diagnostic::Diagnostic>,
+    misses: usize,
+}
+
+/// Gives every file its blob id, and reads for that only what the index does not know.
+fn hash(
+    directory: &FleetDir,
+    index: &StatIndex,
+    files: Vec<(Selected, FileStat)>,
+) -> Result<Hashed, GitError> {
+    let known: Vec<Option<BlobId>> = files
+        .iter()
+        .map(|(file, stat)| index.get(&file.path, stat))
+        .collect();
+    let unknown: Vec<usize> = (0..files.len()).filter(|i| known[*i].is_none()).collect();
+    let threads = if unknown.len() < 64 { 1 } else { parallelism() };
+    let chunk = unknown.len().div_ceil(threads).max(1);
+    let read: Vec<Result<Vec<_>, GitError>> = thread::scope(|scope| {
+        let workers: Vec<_> = unknown
+            .chunks(chunk)
+            .map(|chunk| {
+                let files = &files;
+                scope.spawn(move || {
+                    chunk
+                        .iter()
+                        .map(|i| read_one(directory, &files[*i].0, *i))
+                        .collect()
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join())
+            .collect()
+    });
+
+    let mut result = Hashed {
+        files: Vec::with_capacity(files.len()),
+        kept: HashMap::new(),
+        diagnostics: Vec::new(),
+        misses: unknown.len(),
+    };
+    let mut blobs = known;
+    let mut stats: Vec<FileStat> = files.iter().map(|(_, stat)| *stat).collect();
+    let mut bytes = 0;
+    for (i, content, stat, blob) in read
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+    {
+        (stats[i], blobs[i]) = (stat, Some(blob));
+        bytes += content.len() as u64;
+        if bytes <= limits::KEPT_BYTES && files[i].0.role == Role::Documents {
+            result.kept.insert(blob, content);
+        }
+    }
+    for (((mut file, _), stat), blob) in files.into_iter().zip(stats).zip(blobs) {
+        if let Some(blob) = blob {
+            file.size = stat.size;
+            result.files.push((file, stat, blob));
+        }
+    }
+    Ok(result)
+}
+
+type ReadFile = (usize, Vec<u8>, FileStat, BlobId);
+
+fn read_one(directory: &FleetDir, file: &Selected, i: usize) -> Result<ReadFile, GitError> {
+    let (content, stat) = directory.read(&file.path, limits::DOCUMENT_BYTES)?;
+    let blob = BlobId::of(&content).map_err(|e| GitError::repository(&*file.path, &e))?;
+    Ok((i, content, stat, blob))
+}
+
+/// How many threads share the work.
+pub(super) fn parallelism() -> usize {
+    thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8)
+}
