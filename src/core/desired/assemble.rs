@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::findings::{Findings, fields};
 use super::rules::{self, Draft, Known};
-use super::{Assembled, Desired, FLEET_FILE, Resource, Source, SourceFile};
+use super::{Assembled, Desired, FLEET_FILE, Resource, Source};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::environment::{EnvironmentType, Mail};
 use crate::core::document::read::Step;
 use crate::core::document::scalar::{Text, UnixUser};
 use crate::core::document::{
     Document, DocumentKind, Environment, EnvironmentDefaults, EnvironmentDocument, Fleet,
-    FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, NodeDocument, Site, SiteDefaults,
+    FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, ParsedFile, NodeDocument, Site, SiteDefaults,
     SiteDocument,
 };
 use crate::core::spec::SpecHash;
@@ -25,10 +25,13 @@ type Written<T> = (T, Source, [u8; 32]);
 /// `text` gives the text of a file by its path; it is asked for only when a rule that
 /// concerns several documents finds a problem there.
 #[must_use]
-pub fn assemble(files: Vec<SourceFile>, text: &dyn Fn(&str) -> Option<String>) -> Assembled {
+pub fn assemble(
+    files: Vec<(String, ParsedFile)>,
+    text: &dyn Fn(&str) -> Option<String>,
+) -> Assembled {
     let mut sorted = Sorted::default();
-    for file in files {
-        sorted.take(file);
+    for (path, parsed) in files {
+        sorted.take(path, parsed);
     }
     let Sorted {
         fleets,
@@ -99,12 +102,12 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn take(&mut self, file: SourceFile) {
-        let path: Arc<str> = file.path.into();
-        self.documents += file.parsed.documents.len() + file.parsed.broken.len();
-        self.diagnostics.extend(file.parsed.diagnostics);
-        self.known.broken.extend(file.parsed.broken);
-        for found in file.parsed.documents {
+    fn take(&mut self, path: String, parsed: ParsedFile) {
+        let path: Arc<str> = path.into();
+        self.documents += parsed.documents.len() + parsed.broken.len();
+        self.diagnostics.extend(parsed.diagnostics);
+        self.known.broken.extend(parsed.broken);
+        for found in parsed.documents {
             let source = Source {
                 file: Arc::clone(&path),
                 line: found.line,
