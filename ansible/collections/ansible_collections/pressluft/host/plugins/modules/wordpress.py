@@ -102,11 +102,13 @@ changes:
   elements: str
 """
 
+import contextlib
 import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pressluft.host.plugins.module_utils import mariadb, php
+from ansible_collections.pressluft.host.plugins.module_utils.lock import locked
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
 from ansible_collections.pressluft.host.plugins.module_utils.wordpress import Site
 
@@ -246,7 +248,8 @@ def main():
     if module.check_mode and not os.path.isdir(params["state_dir"]):
         module.exit_json(changed=True, changes=["everything"])
     try:
-        changes = apply(params, module.check_mode)
+        with contextlib.nullcontext() if module.check_mode else locked(params["state_dir"]):
+            changes = apply(params, module.check_mode)
     except Failed as error:
         module.fail_json(msg=str(error))
     result = {"changed": bool(changes), "changes": changes}
