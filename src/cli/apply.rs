@@ -66,7 +66,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 return Ok(Exit::InvalidDocuments);
             };
             let choice = args.choice.choice();
-            fleet.require(choice.targets.iter().chain(&choice.excludes).chain(&choice.rerun))?;
+            fleet.require(
+                choice
+                    .targets
+                    .iter()
+                    .chain(&choice.excludes)
+                    .chain(&choice.rerun),
+            )?;
             let prepared = fleet.plan(context, &choice)?;
             show(args, context, &prepared, &fleet.name())?;
             prepared
@@ -99,12 +105,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     stop_on_signals(&stop)?;
     let mut view = ProgressView::new(args.json, context.interactive);
     let mut broken = None;
-    let summary = daemon::run(&runner, &mut store, &[plan], parallel, &stop, &mut |progress| {
-        // The jobs go on when nobody can be told about them any more.
-        if let Err(error) = view.show(&progress) {
-            broken.get_or_insert(error);
-        }
-    })?;
+    let summary = daemon::run(
+        &runner,
+        &mut store,
+        &[plan],
+        parallel,
+        &stop,
+        &mut |progress| {
+            // The jobs go on when nobody can be told about them any more.
+            if let Err(error) = view.show(&progress) {
+                broken.get_or_insert(error);
+            }
+        },
+    )?;
     if summary.interrupted {
         cancel_rest(&mut store, plan)?;
     }
@@ -142,7 +155,9 @@ fn recover(store: &mut Store, is_json: bool) -> Result<(), CliError> {
         }
         if !is_json {
             for (job, worker) in &recovery.held {
-                output::note(&format!("job {job} is running in another process ({worker})"))?;
+                output::note(&format!(
+                    "job {job} is running in another process ({worker})"
+                ))?;
             }
         }
         if recovery.ending.is_empty() {
@@ -196,11 +211,13 @@ fn stop_on_signals(stop: &Stop) -> Result<(), CliError> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let stop = stop.clone();
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for _ in signals.forever() {
-            stop.stop();
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for _ in signals.forever() {
+                stop.stop();
+            }
+        })?;
     Ok(())
 }
 
@@ -213,7 +230,9 @@ fn cancel_rest(store: &mut Store, plan: crate::core::recorded::PlanId) -> Result
             limit: 1,
             ..crate::store::JobFilter::default()
         })?;
-        let Some(job) = page.jobs.first() else { return Ok(()) };
+        let Some(job) = page.jobs.first() else {
+            return Ok(());
+        };
         store.cancel_queued(job.id, "apply was interrupted", &actor(), clock::now())?;
     }
 }
@@ -225,7 +244,11 @@ fn nothing_to_do(args: &Args, prepared: &Prepared) -> Result<Exit, CliError> {
             "type": "summary", "succeeded": 0, "failed": 0, "blocked": blocked, "cancelled": 0,
         }))?;
     }
-    Ok(if blocked > 0 { Exit::Blocked } else { Exit::Done })
+    Ok(if blocked > 0 {
+        Exit::Blocked
+    } else {
+        Exit::Done
+    })
 }
 
 fn left_queued(
@@ -246,7 +269,11 @@ fn left_queued(
             queued.recorded
         ))?;
     }
-    Ok(if blocked > 0 { Exit::Blocked } else { Exit::Done })
+    Ok(if blocked > 0 {
+        Exit::Blocked
+    } else {
+        Exit::Done
+    })
 }
 
 fn finish(args: &Args, summary: &Summary, prepared: &Prepared) -> Result<Exit, CliError> {

@@ -162,4 +162,3 @@ fn parse_head(text: &str) -> Result<Head, String> {
         _ => Err(wrong()),
     }
 }
-

@@ -161,7 +161,10 @@ fn env_path(name: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment"
+)]
 fn env_text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

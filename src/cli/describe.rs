@@ -33,11 +33,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     };
     let revision = store.revision(&resource.revision)?;
     let url = url(&store, &resource)?;
-    let release = store.releases(&args.id)?.into_iter().find(|release| release.active);
+    let release = store
+        .releases(&args.id)?
+        .into_iter()
+        .find(|release| release.active);
     let mut whole = get::element(&resource);
     if let Value::Object(map) = &mut whole {
         map.insert("url".to_owned(), json!(url));
-        map.insert("release".to_owned(), json!(release.as_ref().map(|release| &release.name)));
+        map.insert(
+            "release".to_owned(),
+            json!(release.as_ref().map(|release| &release.name)),
+        );
         map.insert("last_job".to_owned(), json!(last_job));
         map.insert("source".to_owned(), json!(resource.source));
         map.insert("commit".to_owned(), json!(revision));
@@ -48,7 +54,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
     output::show(args.output, &whole, |_| {
         let release = release.as_ref().map(|release| release.name.clone());
-        text(&resource, url.as_deref(), release, last_job.as_ref(), revision.as_ref())
+        text(
+            &resource,
+            url.as_deref(),
+            release,
+            last_job.as_ref(),
+            revision.as_ref(),
+        )
     })?;
     Ok(Exit::Done)
 }
@@ -71,13 +83,19 @@ fn not_recorded(args: &Args, last_job: Option<&Job>) -> Result<Exit, CliError> {
 }
 
 fn url(store: &Store, resource: &RecordedResource) -> Result<Option<String>, CliError> {
-    let ResourceId::Env { site, name } = &resource.id else { return Ok(None) };
-    let Some(node_name) = &resource.node else { return Ok(None) };
+    let ResourceId::Env { site, name } = &resource.id else {
+        return Ok(None);
+    };
+    let Some(node_name) = &resource.node else {
+        return Ok(None);
+    };
     let node = store.recorded(&ResourceId::Node(node_name.clone()))?;
     let facts = store.node_facts(node_name)?;
     let fleet = store.recorded(&ResourceId::Fleet)?;
     let address = node.and_then(|node| daemon::public_address(&node.spec, facts.as_ref()));
-    let domain = fleet.as_ref().and_then(|fleet| fleet.spec.str("preview.domain"));
+    let domain = fleet
+        .as_ref()
+        .and_then(|fleet| fleet.spec.str("preview.domain"));
     let names = environment_names(site, name, address, domain);
     Ok(names.preview_host.map(|host| format!("http://{host}")))
 }
@@ -113,16 +131,35 @@ fn text(
         }
     }
     line("revision", commit);
-    line("document", format!("{}:{}", resource.source.file, resource.source.line));
-    line("generation", format!("{}, recorded {}", resource.generation, moment(resource.updated_at)));
+    line(
+        "document",
+        format!("{}:{}", resource.source.file, resource.source.line),
+    );
+    line(
+        "generation",
+        format!(
+            "{}, recorded {}",
+            resource.generation,
+            moment(resource.updated_at)
+        ),
+    );
     if let Some(job) = last_job {
         push_job(&mut out, job);
     }
     out.push_str("\nRecorded fields\n");
     let leaves = leaves(&resource.spec);
-    let width = leaves.keys().map(|path| path.join(".").len()).max().unwrap_or(0).min(32);
+    let width = leaves
+        .keys()
+        .map(|path| path.join(".").len())
+        .max()
+        .unwrap_or(0)
+        .min(32);
     for (path, value) in leaves {
-        out.push_str(&format!("  {:width$}  {}\n", path.join("."), printable(&value.to_string())));
+        out.push_str(&format!(
+            "  {:width$}  {}\n",
+            path.join("."),
+            printable(&value.to_string())
+        ));
     }
     out
 }
@@ -134,12 +171,18 @@ fn push_job(out: &mut String, job: &Job) {
         }
         _ => String::new(),
     };
-    let error = job.error_code.map_or_else(String::new, |code| format!(", {code}"));
+    let error = job
+        .error_code
+        .map_or_else(String::new, |code| format!(", {code}"));
     out.push_str(&format!(
         "  last job   {} {}{took}{error} ({})\n",
         job.job_type, job.status, job.id
     ));
-    if let Some(first) = job.error_message.as_ref().and_then(|message| message.lines().next()) {
+    if let Some(first) = job
+        .error_message
+        .as_ref()
+        .and_then(|message| message.lines().next())
+    {
         out.push_str(&format!("             {}\n", printable(first)));
     }
 }

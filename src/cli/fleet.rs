@@ -58,7 +58,11 @@ pub(crate) fn load(
         output::json_line(&validate::summary(&assembled))?;
     } else {
         let source = |path: &str| snapshot.text(path);
-        output::note(&diagnostics_view::text(&assembled.diagnostics, &source, context.width()))?;
+        output::note(&diagnostics_view::text(
+            &assembled.diagnostics,
+            &source,
+            context.width(),
+        ))?;
         output::note("nothing was planned, because the documents are not valid")?;
     }
     Ok(None)
@@ -73,7 +77,8 @@ pub(crate) fn assemble(snapshot: &Snapshot, context: &Context) -> Result<Assembl
 pub(crate) fn snapshot(args: &FleetArgs, context: &Context) -> Result<Snapshot, CliError> {
     let Some(url) = &args.repo else {
         let path = args.path.clone().unwrap_or_else(|| PathBuf::from("."));
-        return git::open_working_tree(&path, Some(&context.state_dir.join("cache"))).map_err(|error| from_git(&error));
+        return git::open_working_tree(&path, Some(&context.state_dir.join("cache")))
+            .map_err(|error| from_git(&error));
     };
     context.ensure_state_dir()?;
     let usage = |error| from_git(&error).exit(Exit::Usage);
@@ -106,7 +111,9 @@ impl Fleet {
     /// The name of the fleet.
     pub(crate) fn name(&self) -> String {
         let fleet = self.desired.spec(&ResourceId::Fleet);
-        fleet.and_then(|fleet| fleet.str("name").map(str::to_owned)).unwrap_or_default()
+        fleet
+            .and_then(|fleet| fleet.str("name").map(str::to_owned))
+            .unwrap_or_default()
     }
 
     /// Refuses ids that no document has, so that a mistyped target is not an empty plan.
@@ -126,7 +133,9 @@ impl Fleet {
                     });
                 let error = CliError::new(format!("no document has the id `{id}`"));
                 return Err(match near {
-                    Some(near) => error.exit(Exit::Usage).hint(format!("did you mean `{near}`?")),
+                    Some(near) => error
+                        .exit(Exit::Usage)
+                        .hint(format!("did you mean `{near}`?")),
                     None => error.exit(Exit::Usage),
                 });
             }
@@ -136,7 +145,11 @@ impl Fleet {
 
     /// The plan from what is recorded to this fleet.
     pub(crate) fn plan(&self, context: &Context, choice: &Choice) -> Result<Prepared, CliError> {
-        let store = if context.db_path.exists() { Some(open::for_reading(context)?) } else { None };
+        let store = if context.db_path.exists() {
+            Some(open::for_reading(context)?)
+        } else {
+            None
+        };
         let key = FingerprintKey::load(&context.secrets_dir)
             .map_err(|error| CliError::new(chain(&error)))?;
         let prepared = daemon::plan(
@@ -157,7 +170,11 @@ impl Fleet {
         context: &Context,
         prepared: &Prepared,
     ) -> Result<Vec<FileChanges>, CliError> {
-        let store = if context.db_path.exists() { Some(open::for_reading(context)?) } else { None };
+        let store = if context.db_path.exists() {
+            Some(open::for_reading(context)?)
+        } else {
+            None
+        };
         Ok(daemon::file_changes(prepared, store.as_ref())?)
     }
 }
@@ -177,8 +194,9 @@ impl From<DaemonError> for CliError {
         match error {
             DaemonError::Store(error) => error.into(),
             DaemonError::Git(error) => from_git(&error),
-            error @ DaemonError::SavedPlan { .. } => Self::new(chain(&error))
-                .hint("make it again with `pressluft plan --out FILE`"),
+            error @ DaemonError::SavedPlan { .. } => {
+                Self::new(chain(&error)).hint("make it again with `pressluft plan --out FILE`")
+            }
             other => Self::new(chain(&other)),
         }
     }

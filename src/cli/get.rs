@@ -44,7 +44,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             .iter()
             .map(|resource| {
                 let text = |path: &str| resource.spec.str(path).unwrap_or("").to_owned();
-                let revision = resource.revision.get(..12).unwrap_or(&resource.revision).to_owned();
+                let revision = resource
+                    .revision
+                    .get(..12)
+                    .unwrap_or(&resource.revision)
+                    .to_owned();
                 let mut row = vec![resource.id.to_string(), resource.status.to_string()];
                 row.extend(match args.kind {
                     Kind::Nodes => vec![text("host"), text("state")],

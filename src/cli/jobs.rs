@@ -75,7 +75,10 @@ struct LogsArgs {
 
 fn parse_status(text: &str) -> Result<JobStatus, String> {
     text.parse().map_err(|_| {
-        let all: Vec<&str> = JobStatus::ALL.iter().map(|status| status.as_str()).collect();
+        let all: Vec<&str> = JobStatus::ALL
+            .iter()
+            .map(|status| status.as_str())
+            .collect();
         format!("one of {}", all.join(", "))
     })
 }
@@ -101,7 +104,9 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
     })?;
     output::show(args.output, &page.jobs, |jobs| {
         let rows = jobs.iter().map(row).collect();
-        let heading = ["id", "job type", "resource", "node", "status", "started", "took", "error"];
+        let heading = [
+            "id", "job type", "resource", "node", "status", "started", "took", "error",
+        ];
         output::table(context.width(), &heading, rows)
     })?;
     if let (Format::Table, Some(cursor)) = (args.output, page.cursor) {
@@ -119,7 +124,8 @@ fn row(job: &Job) -> Vec<String> {
         job.status.to_string(),
         job.started_at.map_or_else(String::new, moment),
         took(job.started_at, job.finished_at),
-        job.error_code.map_or_else(String::new, |code| code.to_string()),
+        job.error_code
+            .map_or_else(String::new, |code| code.to_string()),
     ]
 }
 
@@ -156,7 +162,10 @@ fn find(store: &Store, text: &str) -> Result<Job, CliError> {
     if let Ok(id) = text.parse::<JobId>() {
         return store.job(id)?.ok_or_else(|| unknown(text));
     }
-    let page = store.jobs(&JobFilter { limit: 10_000, ..JobFilter::default() })?;
+    let page = store.jobs(&JobFilter {
+        limit: 10_000,
+        ..JobFilter::default()
+    })?;
     let mut found = page.jobs.into_iter().filter(|job| {
         let id = job.id.to_string();
         text.len() >= 4 && (id.starts_with(text) || id.ends_with(text))
@@ -198,18 +207,26 @@ fn show(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
             }
         }
         for attempt in &attempts {
-            let outcome = attempt.outcome.map_or("running", |outcome| outcome.as_str());
+            let outcome = attempt
+                .outcome
+                .map_or("running", |outcome| outcome.as_str());
             out.push_str(&format!(
                 "\nAttempt {} {} {}\n",
                 attempt.number,
                 outcome,
                 took(Some(attempt.started_at), attempt.finished_at)
             ));
-            for event in events.iter().filter(|event| event.attempt == attempt.number) {
+            for event in events
+                .iter()
+                .filter(|event| event.attempt == attempt.number)
+            {
                 push_event(&mut out, event);
             }
             if attempt.events_dropped > 0 {
-                out.push_str(&format!("  {} more tasks were not kept\n", attempt.events_dropped));
+                out.push_str(&format!(
+                    "  {} more tasks were not kept\n",
+                    attempt.events_dropped
+                ));
             }
         }
         out
@@ -235,7 +252,10 @@ fn heading(job: &Job) -> String {
     line("started", job.started_at.map_or_else(String::new, moment));
     line("finished", job.finished_at.map_or_else(String::new, moment));
     line("took", took(job.started_at, job.finished_at));
-    line("attempts", format!("{} of {}", job.attempt_count, job.max_attempts));
+    line(
+        "attempts",
+        format!("{} of {}", job.attempt_count, job.max_attempts),
+    );
     if let Some(code) = job.error_code {
         line("error", code.to_string());
     }
@@ -280,17 +300,22 @@ fn logs(args: &LogsArgs, context: &Context) -> Result<Exit, CliError> {
     let store = open::for_reading(context)?;
     let job = find(&store, &args.id)?;
     let mut paths: Vec<PathBuf> = match std::fs::read_dir(&context.log_dir) {
-        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+        Ok(entries) => entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error.into()),
     };
     let prefix = format!("{}-", job.id);
     paths.retain(|path| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
     });
     paths.sort();
     if paths.is_empty() {
-        output::note("ansible printed nothing besides its events; `pressluft jobs show` has those")?;
+        output::note(
+            "ansible printed nothing besides its events; `pressluft jobs show` has those",
+        )?;
     }
     for path in paths {
         let text = std::fs::read(&path)?;

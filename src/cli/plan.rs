@@ -64,7 +64,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         return Ok(Exit::InvalidDocuments);
     };
     let choice = args.choice.choice();
-    fleet.require(choice.targets.iter().chain(&choice.excludes).chain(&choice.rerun))?;
+    fleet.require(
+        choice
+            .targets
+            .iter()
+            .chain(&choice.excludes)
+            .chain(&choice.rerun),
+    )?;
     let prepared = fleet.plan(context, &choice)?;
     let heading = fleet::heading(&prepared, &fleet.name());
     if let Some(path) = &args.out {
@@ -77,7 +83,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     if args.json {
         let mut lines = plan_view::json(&prepared.plan, &heading);
         let summary = lines.pop();
-        for line in lines.into_iter().chain(plan_view::files_json(&files)).chain(summary) {
+        for line in lines
+            .into_iter()
+            .chain(plan_view::files_json(&files))
+            .chain(summary)
+        {
             output::json_line(&line)?;
         }
     } else if args.markdown {
@@ -87,8 +97,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         output::print(&plan_view::files_text(&files))?;
         if let Some(path) = &args.out {
             let path = path.display();
-            output::print(&format!("\nKept in `{path}`; apply it with: pressluft apply {path}\n"))?;
+            output::print(&format!(
+                "\nKept in `{path}`; apply it with: pressluft apply {path}\n"
+            ))?;
         }
     }
-    Ok(if args.detailed_exitcode && prepared.plan.has_changes() { Exit::Pending } else { Exit::Done })
+    Ok(if args.detailed_exitcode && prepared.plan.has_changes() {
+        Exit::Pending
+    } else {
+        Exit::Done
+    })
 }

@@ -20,7 +20,10 @@ use crate::daemon::{JobEnd, JobLabel, Progress};
 pub(crate) enum ProgressView {
     Json,
     Plain,
-    Live { bars: MultiProgress, running: BTreeMap<JobId, ProgressBar> },
+    Live {
+        bars: MultiProgress,
+        running: BTreeMap<JobId, ProgressBar>,
+    },
 }
 
 impl ProgressView {
@@ -29,7 +32,10 @@ impl ProgressView {
         if is_json {
             Self::Json
         } else if interactive && std::io::stderr().is_terminal() {
-            Self::Live { bars: MultiProgress::new(), running: BTreeMap::new() }
+            Self::Live {
+                bars: MultiProgress::new(),
+                running: BTreeMap::new(),
+            }
         } else {
             Self::Plain
         }
@@ -85,7 +91,11 @@ fn plain_of(progress: &Progress) -> Option<String> {
             if matches!(status, "ok" | "skipped") {
                 return None;
             }
-            Some(format!("{}: {status}: {}\n", title(job), printable(&result.task)))
+            Some(format!(
+                "{}: {status}: {}\n",
+                title(job),
+                printable(&result.task)
+            ))
         }
         Progress::JobFinished { job, end } => Some(format!("{}\n", finished(job, end))),
     }
@@ -109,7 +119,12 @@ fn finished(job: &JobLabel, end: &JobEnd) -> String {
         text.push_str(&format!(", {code} (job {})", job.id));
     }
     // All of it is in `jobs show`; what fits on a screen is here.
-    for line in end.error_message.iter().flat_map(|message| message.lines()).take(12) {
+    for line in end
+        .error_message
+        .iter()
+        .flat_map(|message| message.lines())
+        .take(12)
+    {
         text.push_str(&format!("\n    {}", printable(line)));
     }
     if let Some(hint) = end.hint {

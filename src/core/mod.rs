@@ -9,8 +9,8 @@ pub mod change;
 
 pub mod desired;
 pub mod diagnostic;
-pub mod event;
 pub mod document;
+pub mod event;
 pub mod facts;
 pub mod id;
 pub mod job;

@@ -22,7 +22,11 @@ pub fn of_task(diff: &TaskDiff) -> Option<String> {
     if let Some(prepared) = &diff.prepared {
         return (!prepared.trim().is_empty()).then(|| prepared.clone());
     }
-    let header = diff.after_header.as_deref().or(diff.before_header.as_deref()).unwrap_or("");
+    let header = diff
+        .after_header
+        .as_deref()
+        .or(diff.before_header.as_deref())
+        .unwrap_or("");
     let text = unified(
         header,
         diff.before.as_deref().unwrap_or(""),
@@ -38,7 +42,10 @@ mod tests {
     #[test]
     fn a_changed_line_is_shown_with_its_surroundings() {
         let text = unified("/etc/x", "a\nb\nc\n", "a\nB\nc\n");
-        assert_eq!(text, "--- before /etc/x\n+++ after /etc/x\n@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n");
+        assert_eq!(
+            text,
+            "--- before /etc/x\n+++ after /etc/x\n@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n"
+        );
         assert_eq!(unified("/etc/x", "a", "a"), "");
     }
 }

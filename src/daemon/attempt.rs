@@ -48,7 +48,9 @@ impl Attempted {
     /// Whether the environment was changed but does not answer as it should.
     #[must_use]
     pub(super) fn is_unhealthy(&self) -> bool {
-        self.failure.as_ref().is_some_and(|failure| failure.code == ErrorCode::HealthCheckFailed)
+        self.failure
+            .as_ref()
+            .is_some_and(|failure| failure.code == ErrorCode::HealthCheckFailed)
     }
 }
 
@@ -65,7 +67,14 @@ pub(super) fn run(
     cancel: &Cancel,
 ) -> Result<Attempted, DaemonError> {
     let mut store = Store::open(&runner.database)?;
-    let mut work = Work { runner, claim, label, tell, cancel, store: &mut store };
+    let mut work = Work {
+        runner,
+        claim,
+        label,
+        tell,
+        cancel,
+        store: &mut store,
+    };
     let (outcome, changes, failure) = match work.carry_out()? {
         Ok(changes) => (Outcome::Succeeded, changes, None),
         Err(failure) if cancel.is_cancelled() => {
@@ -74,10 +83,22 @@ pub(super) fn run(
         }
         Err(failure) => {
             let message = format!("{}\nhint: {}", failure.message, failure.hint);
-            (Outcome::Failed { code: failure.code, message }, Vec::new(), Some(failure))
+            (
+                Outcome::Failed {
+                    code: failure.code,
+                    message,
+                },
+                Vec::new(),
+                Some(failure),
+            )
         }
     };
-    let finish = Finish { job: claim.job.id, token: claim.token, outcome, changes: &changes };
+    let finish = Finish {
+        job: claim.job.id,
+        token: claim.token,
+        outcome,
+        changes: &changes,
+    };
     let status = store.finish(&finish, &runner.actor, clock::now())?;
     Ok(Attempted { status, failure })
 }
@@ -119,7 +140,10 @@ impl Work<'_> {
         let subject = match Subject::new(payload, Some(facts)) {
             Ok(subject) => subject,
             Err(error) => {
-                return Ok(Err(Failure::new(ErrorCode::SourceUnavailable, &error.to_string())));
+                return Ok(Err(Failure::new(
+                    ErrorCode::SourceUnavailable,
+                    &error.to_string(),
+                )));
             }
         };
         let tree = match render(&subject, self.claim.job.job_type, &secrets) {
@@ -146,7 +170,10 @@ impl Work<'_> {
         changes.extend(record::effects(self.store, effects, Some(node), revision)?);
         // A job that ran again for what is recorded already leaves it active, too.
         let id = self.claim.job.resource.clone();
-        changes.push(StateChange::Status { id, status: ResourceStatus::Active });
+        changes.push(StateChange::Status {
+            id,
+            status: ResourceStatus::Active,
+        });
         Ok(Ok(changes))
     }
 
@@ -155,13 +182,13 @@ impl Work<'_> {
         let mut named = BTreeMap::new();
         for name in payload.secret_names() {
             let origin = match payload.repo_secrets.get(&name) {
-                Some(digest) => Origin::Repo { digest: digest.clone() },
+                Some(digest) => Origin::Repo {
+                    digest: digest.clone(),
+                },
                 None => Origin::Store,
             };
             let value = secrets::reveal(self.store, &self.runner.identity, &name, &origin)
-                .map_err(|error| {
-                    Failure::new(ErrorCode::SecretUnavailable, &chain(&error))
-                })?;
+                .map_err(|error| Failure::new(ErrorCode::SecretUnavailable, &chain(&error)))?;
             named.insert(name, value.expose().clone());
         }
         Ok(named)
@@ -174,7 +201,10 @@ impl Work<'_> {
         named: BTreeMap<String, String>,
     ) -> Result<SecretValues, DaemonError> {
         let Some(id) = payload.environment_id() else {
-            return Ok(SecretValues { named, ..SecretValues::default() });
+            return Ok(SecretValues {
+                named,
+                ..SecretValues::default()
+            });
         };
         let identity = &self.runner.identity;
         let made = secrets::environment_secrets(self.store, identity, &id, clock::now())?;
@@ -240,7 +270,11 @@ impl Work<'_> {
         };
         let mut facts = None;
         let outcome = self.play(&invocation, redactor, &mut |result| {
-            facts = result.result.as_ref().and_then(|value| value.get("facts")).cloned();
+            facts = result
+                .result
+                .as_ref()
+                .and_then(|value| value.get("facts"))
+                .cloned();
         })?;
         if let Some(failure) = outcome.failure {
             return Ok(Err(failure));
@@ -249,11 +283,17 @@ impl Work<'_> {
             Some(Ok(facts)) => Ok(Ok((facts, true))),
             Some(Err(error)) => {
                 let message = format!("the node's facts cannot be read: {error}");
-                Ok(Err(Failure::new(ErrorCode::AnsibleUnexpectedError, &message)))
+                Ok(Err(Failure::new(
+                    ErrorCode::AnsibleUnexpectedError,
+                    &message,
+                )))
             }
             None => {
                 let message = "the node returned no facts";
-                Ok(Err(Failure::new(ErrorCode::AnsibleUnexpectedError, message)))
+                Ok(Err(Failure::new(
+                    ErrorCode::AnsibleUnexpectedError,
+                    message,
+                )))
             }
         }
     }
@@ -304,30 +344,41 @@ impl Work<'_> {
             let redact = |text: &str| redactor.redact(text).into_owned();
             let mut on_event = |event: Event| match event {
                 Event::TaskStart { task, .. } => {
-                    tell(Progress::TaskStarted { job: label.clone(), task });
+                    tell(Progress::TaskStarted {
+                        job: label.clone(),
+                        task,
+                    });
                 }
                 Event::Task(result) => {
                     on_result(&result);
                     let events = [task_event(&result)];
                     if failure.borrow().is_none()
                         && let Err(error) =
-                            store.borrow_mut().append_events(id, token, &events, clock::now())
+                            store
+                                .borrow_mut()
+                                .append_events(id, token, &events, clock::now())
                     {
                         give_up(error.into());
                     }
-                    tell(Progress::Task { job: label.clone(), result });
+                    tell(Progress::Task {
+                        job: label.clone(),
+                        result,
+                    });
                 }
                 Event::PlayStart { .. }
                 | Event::Warning { .. }
                 | Event::Stats { .. }
                 | Event::Unreadable { .. } => {}
             };
-            self.runner.engine.run(invocation, &redact, &mut on_start, &mut on_event, cancel)
+            self.runner
+                .engine
+                .run(invocation, &redact, &mut on_start, &mut on_event, cancel)
         };
         if let Some(key) = &outcome.enrolled_host_key {
             let (keys, source) = ([key.clone()], HostKeySource::Enrolled);
             let (node, actor) = (&self.label.node, &self.runner.actor);
-            self.store.set_host_keys(node, &keys, source, actor, clock::now())?;
+            self.store
+                .set_host_keys(node, &keys, source, actor, clock::now())?;
         }
         match failure.into_inner() {
             Some(error) => Err(error),
@@ -338,12 +389,16 @@ impl Work<'_> {
 
 /// Every value that must not be seen.
 fn texts(secrets: &SecretValues) -> impl Iterator<Item = &str> {
-    [&secrets.db_password, &secrets.redis_password, &secrets.admin_password]
-        .into_iter()
-        .chain(secrets.salts.values())
-        .chain(secrets.named.values())
-        .map(String::as_str)
-        .filter(|text| !text.is_empty())
+    [
+        &secrets.db_password,
+        &secrets.redis_password,
+        &secrets.admin_password,
+    ]
+    .into_iter()
+    .chain(secrets.salts.values())
+    .chain(secrets.named.values())
+    .map(String::as_str)
+    .filter(|text| !text.is_empty())
 }
 
 /// An error with its causes, each after a colon.
@@ -361,7 +416,11 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn process_of(pid: u32) -> Result<Process, DaemonError> {
     let pid = i32::try_from(pid).map_err(std::io::Error::other)?;
     let id = WorkerId::of(pid)?;
-    Ok(Process { pid, start: id.start, boot_id: id.boot })
+    Ok(Process {
+        pid,
+        start: id.start,
+        boot_id: id.boot,
+    })
 }
 
 /// The variable `pressluft_secrets`.
@@ -378,8 +437,13 @@ fn render(
     job_type: JobType,
     secrets: &SecretValues,
 ) -> Result<Option<Vec<u8>>, String> {
-    match subject.tree(job_type, Some(secrets)).map_err(|error| chain(&error))? {
-        Some(tree) => serde_json::to_vec(&tree).map(Some).map_err(|error| error.to_string()),
+    match subject
+        .tree(job_type, Some(secrets))
+        .map_err(|error| chain(&error))?
+    {
+        Some(tree) => serde_json::to_vec(&tree)
+            .map(Some)
+            .map_err(|error| error.to_string()),
         None => Ok(None),
     }
 }
@@ -397,6 +461,10 @@ fn task_event(result: &TaskResult) -> NewTaskEvent {
 
 /// All differences of a task as unified diffs, or none.
 fn diff_text(result: &TaskResult) -> Option<String> {
-    let texts: Vec<String> = result.diff.iter().filter_map(crate::core::unified::of_task).collect();
+    let texts: Vec<String> = result
+        .diff
+        .iter()
+        .filter_map(crate::core::unified::of_task)
+        .collect();
     (!texts.is_empty()).then(|| texts.join("\n"))
 }

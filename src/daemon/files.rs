@@ -41,7 +41,9 @@ pub fn file_changes(
 ) -> Result<Vec<FileChanges>, DaemonError> {
     let mut all = Vec::new();
     for job in &prepared.plan.jobs {
-        let Some(payload) = prepared.payloads.get(&job.id) else { continue };
+        let Some(payload) = prepared.payloads.get(&job.id) else {
+            continue;
+        };
         let facts = match store {
             Some(store) => store.node_facts(&job.node)?,
             None => None,
@@ -65,7 +67,9 @@ fn changes_of(
 ) -> Option<FileChanges> {
     let render = |payload: JobPayload| -> Result<Option<Tree>, String> {
         let subject = Subject::new(payload, facts.cloned()).map_err(|error| error.to_string())?;
-        subject.tree(job.job_type, None).map_err(|error| error.to_string())
+        subject
+            .tree(job.job_type, None)
+            .map_err(|error| error.to_string())
     };
     let mut changes = FileChanges {
         job: job.id.clone(),
@@ -94,7 +98,9 @@ fn recorded_payload(
         Some(name) => spec(ResourceId::Node(name.to_owned()))?,
         None => None,
     };
-    let (Some(fleet), Some(node)) = (fleet, node) else { return Ok(None) };
+    let (Some(fleet), Some(node)) = (fleet, node) else {
+        return Ok(None);
+    };
     let site_name = payload.site.as_ref().and_then(|site| site.str("name"));
     let site = match site_name {
         Some(name) => spec(ResourceId::Site(name.to_owned()))?,
@@ -115,26 +121,29 @@ fn recorded_payload(
 
 fn compare(before: Option<&Tree>, after: &Tree) -> Vec<FileChange> {
     let describe = |tree: &Tree, path: &str| -> String {
-        tree.items.iter().find(|item| item.path == path).map_or_else(String::new, |item| {
-            let owner = item.owner.as_deref().unwrap_or("-");
-            let group = item.group.as_deref().unwrap_or("-");
-            let mode = item.mode.unwrap_or("-");
-            match item.kind {
-                ItemKind::File => {
-                    let content = if item.sensitive && item.content.is_none() {
-                        "(sensitive)\n"
-                    } else {
-                        item.content.as_deref().unwrap_or("")
-                    };
-                    format!("# file {owner}:{group} {mode}\n{content}")
+        tree.items
+            .iter()
+            .find(|item| item.path == path)
+            .map_or_else(String::new, |item| {
+                let owner = item.owner.as_deref().unwrap_or("-");
+                let group = item.group.as_deref().unwrap_or("-");
+                let mode = item.mode.unwrap_or("-");
+                match item.kind {
+                    ItemKind::File => {
+                        let content = if item.sensitive && item.content.is_none() {
+                            "(sensitive)\n"
+                        } else {
+                            item.content.as_deref().unwrap_or("")
+                        };
+                        format!("# file {owner}:{group} {mode}\n{content}")
+                    }
+                    ItemKind::Directory => format!("# directory {owner}:{group} {mode}\n"),
+                    ItemKind::Link => {
+                        format!("# link to {}\n", item.target.as_deref().unwrap_or("-"))
+                    }
+                    ItemKind::Absent => String::new(),
                 }
-                ItemKind::Directory => format!("# directory {owner}:{group} {mode}\n"),
-                ItemKind::Link => {
-                    format!("# link to {}\n", item.target.as_deref().unwrap_or("-"))
-                }
-                ItemKind::Absent => String::new(),
-            }
-        })
+            })
     };
     let mut paths: Vec<&str> = before
         .into_iter()
@@ -148,7 +157,10 @@ fn compare(before: Option<&Tree>, after: &Tree) -> Vec<FileChange> {
         .filter_map(|path| {
             let old = before.map_or_else(String::new, |tree| describe(tree, path));
             let diff = unified(path, &old, &describe(after, path));
-            (!diff.is_empty()).then(|| FileChange { path: path.to_owned(), diff })
+            (!diff.is_empty()).then(|| FileChange {
+                path: path.to_owned(),
+                diff,
+            })
         })
         .collect()
 }

@@ -43,7 +43,10 @@ impl JobPayload {
             env @ ResourceId::Env { .. } => Some(env.clone()),
         };
         let env = environment.map(require).transpose()?;
-        let source_env = match (job.resource.site(), env.as_ref().and_then(|env| env.str("from"))) {
+        let source_env = match (
+            job.resource.site(),
+            env.as_ref().and_then(|env| env.str("from")),
+        ) {
             (Some(site), Some(from)) => Some(require(ResourceId::env(site, from))?),
             _ => None,
         };

@@ -39,7 +39,13 @@ pub fn plan(
     let mut recorded = BTreeMap::new();
     for id in &differing {
         if let Some(spec) = desired.spec(id) {
-            wanted.insert(id.clone(), Wanted { spec, source: desired.source(id) });
+            wanted.insert(
+                id.clone(),
+                Wanted {
+                    spec,
+                    source: desired.source(id),
+                },
+            );
         }
     }
     if let Some(store) = store {
@@ -61,20 +67,25 @@ pub fn plan(
         recorded,
         lookup: &lookup,
         production_of: &production_of,
-        has_environments: heads.iter().any(|(id, _)| matches!(id, ResourceId::Env { .. })),
+        has_environments: heads
+            .iter()
+            .any(|(id, _)| matches!(id, ResourceId::Env { .. })),
         fingerprints: known,
         choice: choice.clone(),
     });
     let mut payloads = BTreeMap::new();
     let templates = templates(snapshot)?;
     for job in &plan.jobs {
-        let mut payload = JobPayload::new(job, &lookup, &production_of)
-            .map_err(DaemonError::UnknownResource)?;
+        let mut payload =
+            JobPayload::new(job, &lookup, &production_of).map_err(DaemonError::UnknownResource)?;
         payload.templates.clone_from(&templates);
         payloads.insert(job.id.clone(), payload);
     }
     let mut repo_secrets = BTreeMap::new();
-    let names: BTreeSet<String> = payloads.values().flat_map(JobPayload::secret_names).collect();
+    let names: BTreeSet<String> = payloads
+        .values()
+        .flat_map(JobPayload::secret_names)
+        .collect();
     for name in names {
         if let Some(ciphertext) = snapshot.secret(&name)? {
             repo_secrets.insert(name, data_encoding::BASE64.encode(&ciphertext));
@@ -120,7 +131,12 @@ fn differing(
             }
         }
     }
-    differing.extend(heads.iter().filter(|(id, _)| !desired.contains(id)).map(|(id, _)| id.clone()));
+    differing.extend(
+        heads
+            .iter()
+            .filter(|(id, _)| !desired.contains(id))
+            .map(|(id, _)| id.clone()),
+    );
     differing
 }
 
@@ -133,7 +149,12 @@ fn fingerprints(
 ) -> Result<BTreeMap<String, String>, DaemonError> {
     let mut known = BTreeMap::new();
     if let Some(store) = store {
-        known.extend(store.secrets()?.into_iter().map(|secret| (secret.name, secret.fingerprint)));
+        known.extend(
+            store
+                .secrets()?
+                .into_iter()
+                .map(|secret| (secret.name, secret.fingerprint)),
+        );
     }
     if let Some(key) = key {
         for file in &snapshot.secrets {
@@ -152,9 +173,8 @@ fn templates(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, DaemonErro
         .templates
         .iter()
         .map(|file| {
-            let text = String::from_utf8(snapshot.read(file)?).map_err(|_| {
-                std::io::Error::other(format!("`{}` is not UTF-8 text", file.path))
-            })?;
+            let text = String::from_utf8(snapshot.read(file)?)
+                .map_err(|_| std::io::Error::other(format!("`{}` is not UTF-8 text", file.path)))?;
             let path = file.path.strip_prefix("templates/").unwrap_or(&file.path);
             Ok((path.to_owned(), text))
         })
@@ -170,7 +190,10 @@ fn revision(snapshot: &Snapshot) -> PlannedRevision {
     PlannedRevision {
         id,
         commit: revision.commit.clone(),
-        author: revision.author.as_ref().map(|author| format!("{} <{}>", author.name, author.email)),
+        author: revision
+            .author
+            .as_ref()
+            .map(|author| format!("{} <{}>", author.name, author.email)),
         subject: (!revision.subject.is_empty()).then(|| revision.subject.clone()),
         committed_at: revision.time,
         dirty: revision.dirty || revision.commit.is_none(),

@@ -17,10 +17,22 @@ pub struct JobLabel {
 /// One event of a run, in the order in which it happened.
 #[derive(Clone, Debug)]
 pub enum Progress {
-    JobStarted { job: JobLabel, attempt: u32 },
-    TaskStarted { job: JobLabel, task: String },
-    Task { job: JobLabel, result: Box<TaskResult> },
-    JobFinished { job: JobLabel, end: JobEnd },
+    JobStarted {
+        job: JobLabel,
+        attempt: u32,
+    },
+    TaskStarted {
+        job: JobLabel,
+        task: String,
+    },
+    Task {
+        job: JobLabel,
+        result: Box<TaskResult>,
+    },
+    JobFinished {
+        job: JobLabel,
+        end: JobEnd,
+    },
 }
 
 /// How a job ended, or why its attempt did when it is tried again.

@@ -78,16 +78,27 @@ pub fn enqueue(
     let plan = &prepared.plan;
     save_revision(store, &prepared.revision, now)?;
     let digests = keep_secrets(store, &prepared.repo_secrets)?;
-    let ids: BTreeMap<String, JobId> =
-        plan.jobs.iter().map(|job| (job.id.clone(), new_job_id(now))).collect();
+    let ids: BTreeMap<String, JobId> = plan
+        .jobs
+        .iter()
+        .map(|job| (job.id.clone(), new_job_id(now)))
+        .collect();
     let jobs = plan
         .jobs
         .iter()
         .map(|job| new_job(job, prepared, &digests, &ids, now))
         .collect::<Result<Vec<_>, _>>()?;
-    let expected: Vec<(ResourceId, u64)> =
-        plan.generations.iter().map(|(id, generation)| (id.clone(), *generation)).collect();
-    let mut queued = Queued { plan: None, jobs: ids, superseded: 0, recorded: 0 };
+    let expected: Vec<(ResourceId, u64)> = plan
+        .generations
+        .iter()
+        .map(|(id, generation)| (id.clone(), *generation))
+        .collect();
+    let mut queued = Queued {
+        plan: None,
+        jobs: ids,
+        superseded: 0,
+        recorded: 0,
+    };
     if !jobs.is_empty() {
         let new = NewPlan {
             id: new_plan_id(now),
@@ -100,7 +111,11 @@ pub fn enqueue(
         queued.superseded = store.enqueue(&new, &jobs, actor, now)?.superseded.len();
         queued.plan = Some(new.id);
     }
-    let effects: Vec<Effect> = plan.records.iter().map(|record| record.effect.clone()).collect();
+    let effects: Vec<Effect> = plan
+        .records
+        .iter()
+        .map(|record| record.effect.clone())
+        .collect();
     if !effects.is_empty() {
         let changes = record::effects(store, &effects, None, &prepared.revision.id)?;
         store.set_recorded(&changes, &expected, "recorded without a job", actor, now)?;
@@ -174,7 +189,11 @@ fn new_job(
         reason: job.reason.clone(),
         changes: serde_json::to_string(&job.changes)?,
         payload: serde_json::to_string(&payload)?,
-        depends_on: job.after.iter().filter_map(|need| ids.get(need).copied()).collect(),
+        depends_on: job
+            .after
+            .iter()
+            .filter_map(|need| ids.get(need).copied())
+            .collect(),
     })
 }
 

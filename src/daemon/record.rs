@@ -22,10 +22,14 @@ pub(super) fn effects(
         .iter()
         .map(|effect| {
             let recorded = store.recorded(&effect.resource)?;
-            let before = recorded.as_ref().map_or_else(Spec::default, |r| r.spec.clone());
+            let before = recorded
+                .as_ref()
+                .map_or_else(Spec::default, |r| r.spec.clone());
             let spec = effect.patch.apply(&before);
-            let mut fingerprints =
-                recorded.as_ref().map(|r| r.secret_fingerprints.clone()).unwrap_or_default();
+            let mut fingerprints = recorded
+                .as_ref()
+                .map(|r| r.secret_fingerprints.clone())
+                .unwrap_or_default();
             fingerprints.extend(effect.fingerprints.clone());
             let paths = leaves(&spec);
             fingerprints.retain(|path, _| {
@@ -46,7 +50,10 @@ pub(super) fn effects(
                 status: ResourceStatus::Active,
                 node: own_node,
                 revision: revision.to_owned(),
-                source: source.unwrap_or(Source { file: String::new(), line: 0 }),
+                source: source.unwrap_or(Source {
+                    file: String::new(),
+                    line: 0,
+                }),
                 secret_fingerprints: fingerprints,
             })))
         })

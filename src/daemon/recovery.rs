@@ -46,12 +46,16 @@ enum State {
 }
 
 fn state(held: &HeldJob) -> Result<State, DaemonError> {
-    let Ok(worker) = held.worker.parse::<WorkerId>() else { return Ok(State::Held) };
+    let Ok(worker) = held.worker.parse::<WorkerId>() else {
+        return Ok(State::Held);
+    };
     match worker.life()? {
         Life::Alive | Life::Elsewhere => return Ok(State::Held),
         Life::Dead => {}
     }
-    let Some(process) = &held.process else { return Ok(State::Dead) };
+    let Some(process) = &held.process else {
+        return Ok(State::Dead);
+    };
     let child = WorkerId {
         machine: worker.machine,
         boot: process.boot_id.clone(),

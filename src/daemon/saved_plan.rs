@@ -36,8 +36,12 @@ pub fn save(path: &Path, prepared: &Prepared) -> Result<(), DaemonError> {
         prepared: prepared.clone(),
     };
     let text = serde_json::to_vec_pretty(&saved)?;
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(&text)?;
     file.sync_all()?;
     Ok(())
@@ -62,7 +66,10 @@ pub fn load(path: &Path) -> Result<Prepared, DaemonError> {
     let saved: SavedPlan = serde_json::from_slice(&text)
         .map_err(|error| refuse(&format!("it is no saved plan of this version ({error})")))?;
     if saved.format != FORMAT {
-        return Err(refuse(&format!("its format is `{}`, not `{FORMAT}`", saved.format)));
+        return Err(refuse(&format!(
+            "its format is `{}`, not `{FORMAT}`",
+            saved.format
+        )));
     }
     if saved.prepared.digest()? != saved.digest {
         return Err(refuse("it was changed after it was written"));

@@ -30,7 +30,11 @@ pub struct SourceFile {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     #[error("cannot read `{path}`, which `{field}` names: {error}", path = .path.display())]
-    Unreadable { field: &'static str, path: PathBuf, error: std::io::Error },
+    Unreadable {
+        field: &'static str,
+        path: PathBuf,
+        error: std::io::Error,
+    },
 }
 
 /// The source of WordPress for a site.
@@ -38,7 +42,9 @@ pub enum SourceError {
 /// # Errors
 /// [`SourceError`] when a file cannot be read.
 pub(super) fn wordpress(fleet: &Spec, site: Option<&Spec>) -> Result<SourceFile, SourceError> {
-    let version = site.and_then(|site| site.str("wordpress.version")).map(str::to_owned);
+    let version = site
+        .and_then(|site| site.str("wordpress.version"))
+        .map(str::to_owned);
     let given = fleet.str("sources.wordpress");
     if let Some(path) = given.filter(|source| is_path(source)) {
         return Ok(SourceFile {
@@ -95,7 +101,11 @@ fn is_path(source: &str) -> bool {
 }
 
 fn digest<D: Digest>(field: &'static str, path: &Path) -> Result<String, SourceError> {
-    let unreadable = |error| SourceError::Unreadable { field, path: path.to_owned(), error };
+    let unreadable = |error| SourceError::Unreadable {
+        field,
+        path: path.to_owned(),
+        error,
+    };
     let mut file = File::open(path).map_err(unreadable)?;
     let mut digest = D::new();
     let mut buffer = vec![0; 1 << 16];

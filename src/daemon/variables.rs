@@ -82,8 +82,10 @@ impl Subject {
             })?;
         let value = |spec: &Spec| Value::Object(spec.0.clone());
         let (fleet, node) = (value(&self.payload.fleet), value(&self.payload.node));
-        let (site, env) =
-            (self.payload.site.as_ref().map(value), self.payload.env.as_ref().map(value));
+        let (site, env) = (
+            self.payload.site.as_ref().map(value),
+            self.payload.env.as_ref().map(value),
+        );
         let context = RenderContext {
             fleet: &fleet,
             node: &node,
@@ -100,7 +102,8 @@ impl Subject {
     /// The variable `pressluft`.
     #[must_use]
     pub fn variables(&self, job: &str, job_type: &str, attempt: u32) -> Map<String, Value> {
-        let path = |source: &SourceFile| source.path.as_ref().map(|path| path.display().to_string());
+        let path =
+            |source: &SourceFile| source.path.as_ref().map(|path| path.display().to_string());
         let value = json!({
             "job": {"id": job, "type": job_type, "attempt": attempt},
             "fleet": self.payload.fleet,
@@ -131,6 +134,8 @@ impl Subject {
 /// that is an address, else the first one that the node itself has.
 #[must_use]
 pub fn public_address(node: &Spec, facts: Option<&NodeFacts>) -> Option<IpAddr> {
-    let from_document = ["public_ip", "host"].iter().find_map(|field| node.str(field)?.parse().ok());
+    let from_document = ["public_ip", "host"]
+        .iter()
+        .find_map(|field| node.str(field)?.parse().ok());
     from_document.or_else(|| facts?.ipv4.iter().find_map(|address| address.parse().ok()))
 }

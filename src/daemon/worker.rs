@@ -114,7 +114,8 @@ pub fn run(
                         Ok(attempted) => {
                             failed += u64::from(attempted.status == JobStatus::Failed);
                             unhealthy += u64::from(
-                                attempted.is_unhealthy() && job.label.job_type == JobType::HealthCheck,
+                                attempted.is_unhealthy()
+                                    && job.label.job_type == JobType::HealthCheck,
                             );
                             watch(finished(job, attempted));
                         }
@@ -164,7 +165,11 @@ pub fn run(
 /// Whether a job of these plans may still come up.
 fn waits(store: &Store, plans: &[PlanId]) -> Result<bool, StoreError> {
     for plan in plans {
-        if store.job_counts(*plan)?.iter().any(|(status, _)| !status.is_terminal()) {
+        if store
+            .job_counts(*plan)?
+            .iter()
+            .any(|(status, _)| !status.is_terminal())
+        {
             return Ok(true);
         }
     }
@@ -184,7 +189,10 @@ fn spawn(
         resource: job.resource.clone(),
         node: job.node_id.clone(),
     };
-    watch(Progress::JobStarted { job: label.clone(), attempt: claim.attempt });
+    watch(Progress::JobStarted {
+        job: label.clone(),
+        attempt: claim.attempt,
+    });
     let running = Running {
         label: label.clone(),
         token: claim.token,
@@ -192,13 +200,15 @@ fn spawn(
         since: Instant::now(),
     };
     let (runner, sender, cancel) = (Arc::clone(runner), sender.clone(), running.cancel.clone());
-    thread::Builder::new().name(format!("job {}", label.resource)).spawn(move || {
-        let id = claim.job.id;
-        // The dispatcher outlives its threads; a message that nobody reads is of no use.
-        let mut tell = |progress| drop(sender.send(Message::Progress(progress)));
-        let result = attempt::run(&runner, &claim, &label, &mut tell, &cancel);
-        drop(sender.send(Message::Done(id, result)));
-    })?;
+    thread::Builder::new()
+        .name(format!("job {}", label.resource))
+        .spawn(move || {
+            let id = claim.job.id;
+            // The dispatcher outlives its threads; a message that nobody reads is of no use.
+            let mut tell = |progress| drop(sender.send(Message::Progress(progress)));
+            let result = attempt::run(&runner, &claim, &label, &mut tell, &cancel);
+            drop(sender.send(Message::Done(id, result)));
+        })?;
     Ok(running)
 }
 

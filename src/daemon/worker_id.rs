@@ -59,13 +59,21 @@ impl WorkerId {
         if self.boot != boot()? {
             return Ok(Life::Dead);
         }
-        Ok(if start_of(self.pid)? == Some(self.start) { Life::Alive } else { Life::Dead })
+        Ok(if start_of(self.pid)? == Some(self.start) {
+            Life::Alive
+        } else {
+            Life::Dead
+        })
     }
 }
 
 impl fmt::Display for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.machine, self.boot, self.pid, self.start)
+        write!(
+            f,
+            "{}/{}/{}/{}",
+            self.machine, self.boot, self.pid, self.start
+        )
     }
 }
 
@@ -96,7 +104,9 @@ fn machine() -> io::Result<String> {
 }
 
 fn boot() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
 }
 
 /// The start time of a process, or none when there is none or only its exit status is left.
@@ -109,8 +119,11 @@ fn start_of(pid: i32) -> io::Result<Option<u64>> {
         Err(error) => return Err(error),
     };
     // The name is in parentheses and may hold anything, so count from its end.
-    let fields: Vec<&str> =
-        text.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace().collect();
+    let fields: Vec<&str> = text
+        .rsplit_once(')')
+        .map_or("", |(_, rest)| rest)
+        .split_ascii_whitespace()
+        .collect();
     if matches!(fields.first(), Some(&"Z" | &"X")) {
         return Ok(None);
     }
@@ -126,11 +139,20 @@ mod tests {
         let this = WorkerId::this().expect("/proc is there");
         assert_eq!(this.to_string().parse(), Ok(this.clone()));
         assert_eq!(this.life().expect("readable"), Life::Alive);
-        let earlier = WorkerId { start: this.start - 1, ..this.clone() };
+        let earlier = WorkerId {
+            start: this.start - 1,
+            ..this.clone()
+        };
         assert_eq!(earlier.life().expect("readable"), Life::Dead);
-        let before_boot = WorkerId { boot: "x".into(), ..this.clone() };
+        let before_boot = WorkerId {
+            boot: "x".into(),
+            ..this.clone()
+        };
         assert_eq!(before_boot.life().expect("readable"), Life::Dead);
-        let other = WorkerId { machine: "x".into(), ..this };
+        let other = WorkerId {
+            machine: "x".into(),
+            ..this
+        };
         assert_eq!(other.life().expect("readable"), Life::Elsewhere);
     }
 }

@@ -19,10 +19,16 @@ pub fn load(snapshot: &Snapshot, _cache_dir: &Path) -> Result<Assembled, GitErro
         files.push((file.path.clone(), parse_bytes(&file.path, &content)));
     }
     let mut assembled = desired::assemble(files, &|path| snapshot.text(path));
-    if snapshot.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+    if snapshot
+        .diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
+    {
         assembled.desired = None;
     }
-    assembled.diagnostics.extend(snapshot.diagnostics.iter().cloned());
+    assembled
+        .diagnostics
+        .extend(snapshot.diagnostics.iter().cloned());
     assembled.diagnostics.sort();
     Ok(assembled)
 }

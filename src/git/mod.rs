@@ -30,4 +30,5 @@ pub use revision::{Author, Revision};
 pub use snapshot::{BlobId, Reader, Snapshot, SourceFile};
 pub use url::RepoUrl;
 pub use working_tree::open_working_tree;
-mod load; pub use load::*;
+mod load;
+pub use load::*;

@@ -7,7 +7,10 @@ use crate::support::World;
 const HOSTILE: &str = "{{ lookup('pipe','touch /tmp/pwned') }}";
 
 fn fleet(world: &World) {
-    world.write("pressluft.yaml", "kind: Fleet\nversion: 1\nname: converge\nSOURCES\n");
+    world.write(
+        "pressluft.yaml",
+        "kind: Fleet\nversion: 1\nname: converge\nSOURCES\n",
+    );
     world.write(
         "nodes.yaml",
         "kind: Node\nname: web-1\nhost: HOST1\n---\nkind: Node\nname: web-2\nhost: HOST2\n",
@@ -37,7 +40,10 @@ fn dashed(ip: &str) -> String {
 }
 
 fn moment(job: &Value, field: &str) -> String {
-    job[field].as_str().unwrap_or_else(|| panic!("no {field} in {job}")).to_owned()
+    job[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {field} in {job}"))
+        .to_owned()
 }
 
 /// Whether two jobs ran at the same time, by what is recorded.
@@ -54,10 +60,15 @@ fn a_fleet_converges_and_stays() {
     let secret = "preview:s3cr3t-pa55-Phrase";
     std::fs::write(world.dir.path().join("value"), secret).expect("a file");
     let file = world.dir.path().join("value").display().to_string();
-    world.pressluft(&["secret", "set", "acme/staging", "--from-file", &file]).expect(0);
+    world
+        .pressluft(&["secret", "set", "acme/staging", "--from-file", &file])
+        .expect(0);
 
     let first = world.pressluft(&["plan", "--json"]).expect(0);
-    assert_eq!(first.stdout, world.pressluft(&["plan", "--json"]).expect(0).stdout);
+    assert_eq!(
+        first.stdout,
+        world.pressluft(&["plan", "--json"]).expect(0).stdout
+    );
     world.pressluft(&["plan", "--detailed-exitcode"]).expect(2);
 
     world.pressluft(&["apply", "--auto-approve"]).expect(0);
@@ -76,9 +87,18 @@ fn a_fleet_converges_and_stays() {
     world.git(&["rm", "-q", "sites/acme-staging.yaml"]);
     world.commit("Without staging");
     let removed = world.pressluft(&["plan", "--json"]).expect(0).lines();
-    assert!(removed.iter().any(|line| line["type"] == "removed"), "{removed:?}");
+    assert!(
+        removed.iter().any(|line| line["type"] == "removed"),
+        "{removed:?}"
+    );
     world.pressluft(&["apply", "--auto-approve"]).expect(0);
-    assert_eq!(world.ssh(1, "ls /var/www/sites/acme").split_whitespace().count(), 2);
+    assert_eq!(
+        world
+            .ssh(1, "ls /var/www/sites/acme")
+            .split_whitespace()
+            .count(),
+        2
+    );
 }
 
 fn answers(world: &World) {
@@ -91,7 +111,10 @@ fn answers(world: &World) {
     ] {
         let (head, body) = world.visit(host, &name, "/");
         assert!(head.starts_with("HTTP/1.1 200"), "{name}: {head}");
-        assert!(!head.to_lowercase().contains("x-robots-tag"), "{name}: {head}");
+        assert!(
+            !head.to_lowercase().contains("x-robots-tag"),
+            "{name}: {head}"
+        );
         assert!(body.contains("<title>The "), "{name}: {body}");
         assert!(body.contains("lookup("), "the title is not literal: {body}");
     }
@@ -116,7 +139,10 @@ fn lanes(world: &World) {
     for (index, a) in jobs.iter().enumerate() {
         for b in &jobs[index + 1..] {
             let same = a["node_id"] == b["node_id"];
-            assert!(!(same && overlap(a, b)), "two jobs of one node overlap:\n{a}\n{b}");
+            assert!(
+                !(same && overlap(a, b)),
+                "two jobs of one node overlap:\n{a}\n{b}"
+            );
             across |= !same && overlap(a, b);
         }
     }
@@ -125,7 +151,10 @@ fn lanes(world: &World) {
 
 fn nothing_executed(world: &World) {
     for host in [1, 2] {
-        assert_eq!(world.ssh(host, "ls /tmp | grep -c pwned || true").trim(), "0");
+        assert_eq!(
+            world.ssh(host, "ls /tmp | grep -c pwned || true").trim(),
+            "0"
+        );
     }
     assert!(!std::path::Path::new("/tmp/pwned").exists());
     let constant = world.ssh(
@@ -142,50 +171,98 @@ fn one_edit_is_one_job(world: &World) {
     world.edit("sites/acme.yaml", "128M", "192M");
     world.commit("More memory");
     let lines = world.pressluft(&["plan", "--json"]).expect(0).lines();
-    let jobs: Vec<&Value> = lines.iter().filter(|line| line["type"] == "planned_job").collect();
+    let jobs: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["type"] == "planned_job")
+        .collect();
     assert_eq!(jobs.len(), 1, "{lines:?}");
     assert_eq!(jobs[0]["job_type"], "env_configure");
     assert_eq!(jobs[0]["changes"][0]["path"], "php.memory");
     let files = world.pressluft(&["plan", "--show-files"]).expect(0).stdout;
     assert!(files.contains("192M"), "{files}");
 
-    world.pressluft(&["apply", "--auto-approve", "--json"]).expect(0);
-    assert!(world.ssh(1, "grep -rhs 192M /etc/php/*/fpm/pool.d/").contains("memory_limit"));
+    world
+        .pressluft(&["apply", "--auto-approve", "--json"])
+        .expect(0);
+    assert!(
+        world
+            .ssh(1, "grep -rhs 192M /etc/php/*/fpm/pool.d/")
+            .contains("memory_limit")
+    );
     let jobs = world.jobs();
     let job = world.show(jobs.last().expect("a job"));
-    let diffs: Vec<&str> =
-        job["tasks"].as_array().into_iter().flatten().filter_map(|t| t["diff"].as_str()).collect();
+    let diffs: Vec<&str> = job["tasks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|t| t["diff"].as_str())
+        .collect();
     assert!(diffs.iter().any(|diff| diff.contains("192M")), "{job}");
-    let described = world.pressluft(&["describe", "env/acme/production"]).expect(0).stdout;
-    for word in ["http://acme.", "active", "env_configure", "sites/acme.yaml:", "ops@example.com"] {
+    let described = world
+        .pressluft(&["describe", "env/acme/production"])
+        .expect(0)
+        .stdout;
+    for word in [
+        "http://acme.",
+        "active",
+        "env_configure",
+        "sites/acme.yaml:",
+        "ops@example.com",
+    ] {
         assert!(described.contains(word), "no `{word}` in\n{described}");
     }
 
     // Neither a comment nor another order of keys is a change.
-    world.edit("sites/acme.yaml", "php: {memory: 192M, workers: 2}", "# why\nphp: {workers: 2, memory: 192M}");
+    world.edit(
+        "sites/acme.yaml",
+        "php: {memory: 192M, workers: 2}",
+        "# why\nphp: {workers: 2, memory: 192M}",
+    );
     world.commit("The same in other words");
     let lines = world.pressluft(&["plan", "--json"]).expect(0).lines();
-    assert!(!lines.iter().any(|line| line["type"] == "planned_job"), "{lines:?}");
+    assert!(
+        !lines.iter().any(|line| line["type"] == "planned_job"),
+        "{lines:?}"
+    );
 }
 
 fn again_changes_nothing(world: &World) {
     let before = world.jobs().len();
     world
         .pressluft(&[
-            "apply", "--auto-approve", "--rerun", "node/web-1", "--rerun", "site/acme", "--rerun",
-            "env/acme/production", "--rerun", "env/acme/staging",
+            "apply",
+            "--auto-approve",
+            "--rerun",
+            "node/web-1",
+            "--rerun",
+            "site/acme",
+            "--rerun",
+            "env/acme/production",
+            "--rerun",
+            "env/acme/staging",
         ])
         .expect(0);
     let jobs = world.jobs();
-    let types: std::collections::BTreeSet<&str> =
-        jobs[before..].iter().filter_map(|job| job["job_type"].as_str()).collect();
-    let all =
-        ["env_configure", "env_create", "health_check", "node_provision", "site_create"];
+    let types: std::collections::BTreeSet<&str> = jobs[before..]
+        .iter()
+        .filter_map(|job| job["job_type"].as_str())
+        .collect();
+    let all = [
+        "env_configure",
+        "env_create",
+        "health_check",
+        "node_provision",
+        "site_create",
+    ];
     assert_eq!(types.into_iter().collect::<Vec<_>>(), all);
     for job in &jobs[before..] {
         let shown = world.show(job);
         for task in shown["tasks"].as_array().into_iter().flatten() {
-            assert_ne!(task["status"], "changed", "{} of {}: {task}", job["job_type"], job["resource"]);
+            assert_ne!(
+                task["status"], "changed",
+                "{} of {}: {task}",
+                job["job_type"], job["resource"]
+            );
         }
     }
 }
@@ -202,11 +279,19 @@ fn nothing_leaks(world: &World, secret: &str) {
     let key = std::fs::read_to_string(world.state().join("ssh/id_ed25519")).expect("a key");
     let key_line = key.lines().nth(2).expect("key material").to_owned();
     let (_, password) = secret.split_once(':').expect("user and password");
-    for needle in [value("DB_PASSWORD"), value("AUTH_KEY"), password.to_owned(), key_line] {
+    for needle in [
+        value("DB_PASSWORD"),
+        value("AUTH_KEY"),
+        password.to_owned(),
+        key_line,
+    ] {
         assert!(needle.len() > 12, "{needle}");
         let mut found = World::files_with(&world.state(), &needle);
         found.retain(|path| !path.ends_with("ssh/id_ed25519"));
         assert_eq!(found, Vec::<std::path::PathBuf>::new());
-        assert_eq!(World::files_with(&world.repo(), &needle), Vec::<std::path::PathBuf>::new());
+        assert_eq!(
+            World::files_with(&world.repo(), &needle),
+            Vec::<std::path::PathBuf>::new()
+        );
     }
 }

@@ -8,14 +8,28 @@ use crate::support::World;
 fn each_refusal_has_its_code_and_the_others_go_on() {
     let world = World::new("err", 4);
     // Host 3 lets nobody in, host 4 has no Python.
-    world.ssh(3, "rm /root/.ssh/authorized_keys.pressluft 2>/dev/null; true");
+    world.ssh(
+        3,
+        "rm /root/.ssh/authorized_keys.pressluft 2>/dev/null; true",
+    );
     let key = world.pressluft(&["ssh-key"]).expect(0).stdout;
     let material = key.split_whitespace().nth(1).expect("a key").to_owned();
-    world.ssh(3, &format!("sed -i '\\#{material}#d' /root/.ssh/authorized_keys"));
+    world.ssh(
+        3,
+        &format!("sed -i '\\#{material}#d' /root/.ssh/authorized_keys"),
+    );
     world.ssh(4, "mv /usr/bin/python3 /usr/bin/python3.away");
-    let foreign = world.fleet(&["hostkey", "1"]).expect(0).stdout.trim().to_owned();
+    let foreign = world
+        .fleet(&["hostkey", "1"])
+        .expect(0)
+        .stdout
+        .trim()
+        .to_owned();
 
-    world.write("pressluft.yaml", "kind: Fleet\nversion: 1\nname: errors\nSOURCES\n");
+    world.write(
+        "pressluft.yaml",
+        "kind: Fleet\nversion: 1\nname: errors\nSOURCES\n",
+    );
     world.write(
         "nodes.yaml",
         &format!(
@@ -28,11 +42,19 @@ fn each_refusal_has_its_code_and_the_others_go_on() {
         .replace("name: nowhere\nhost: HOST1", "name: nowhere\nhost: HOST8"),
     );
     world.commit("Nodes of all kinds");
-    let ran = world.pressluft(&["apply", "--auto-approve", "--json"]).expect(7);
-    let ends: Vec<Value> =
-        ran.lines().into_iter().filter(|line| line["type"] == "job_finished").collect();
+    let ran = world
+        .pressluft(&["apply", "--auto-approve", "--json"])
+        .expect(7);
+    let ends: Vec<Value> = ran
+        .lines()
+        .into_iter()
+        .filter(|line| line["type"] == "job_finished")
+        .collect();
     let code = |node: &str| {
-        let end = ends.iter().find(|end| end["node"] == node).unwrap_or_else(|| panic!("{node}"));
+        let end = ends
+            .iter()
+            .find(|end| end["node"] == node)
+            .unwrap_or_else(|| panic!("{node}"));
         (end["status"].clone(), end["error_code"].clone())
     };
     assert_eq!(code("good"), ("succeeded".into(), Value::Null));

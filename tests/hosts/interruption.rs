@@ -8,7 +8,10 @@ use crate::support::World;
 #[test]
 fn a_killed_apply_is_picked_up_by_the_next() {
     let world = World::new("kill", 1);
-    world.write("pressluft.yaml", "kind: Fleet\nversion: 1\nname: kill\nSOURCES\n");
+    world.write(
+        "pressluft.yaml",
+        "kind: Fleet\nversion: 1\nname: kill\nSOURCES\n",
+    );
     world.write("nodes.yaml", "kind: Node\nname: web-1\nhost: HOST1\n");
     world.write(
         "sites.yaml",
@@ -27,8 +30,7 @@ fn a_killed_apply_is_picked_up_by_the_next() {
     let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let mut creating = None;
     for line in lines {
-        let line: serde_json::Value =
-            serde_json::from_str(&line.expect("a line")).expect("JSON");
+        let line: serde_json::Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
         if line["type"] == "job_started" && line["job_type"] == "site_create" {
             creating = Some(line["job_id"].clone());
         }
@@ -41,7 +43,10 @@ fn a_killed_apply_is_picked_up_by_the_next() {
     child.wait().expect("gone");
 
     let jobs = world.jobs();
-    assert!(jobs.iter().any(|job| job["status"] == "running"), "{jobs:?}");
+    assert!(
+        jobs.iter().any(|job| job["status"] == "running"),
+        "{jobs:?}"
+    );
     world.pressluft(&["apply", "--auto-approve"]).expect(0);
     for job in world.jobs() {
         let status = job["status"].as_str().expect("a status");

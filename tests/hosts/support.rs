@@ -32,7 +32,11 @@ impl Ran {
 
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "\n-- stdout\n{}\n-- stderr\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "\n-- stdout\n{}\n-- stderr\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
@@ -58,7 +62,11 @@ impl World {
         let source = Command::new(root.join("tests/hosts/wordpress-source"))
             .output()
             .expect("wordpress-source runs");
-        assert!(source.status.success(), "{}", String::from_utf8_lossy(&source.stderr));
+        assert!(
+            source.status.success(),
+            "{}",
+            String::from_utf8_lossy(&source.stderr)
+        );
         let text = String::from_utf8_lossy(&source.stdout).into_owned();
         let value = |key: &str| {
             text.lines()
@@ -108,11 +116,17 @@ impl World {
     }
 
     pub(crate) fn ssh(&self, host: u32, command: &str) -> String {
-        self.fleet(&["ssh", &host.to_string(), command]).expect(0).stdout
+        self.fleet(&["ssh", &host.to_string(), command])
+            .expect(0)
+            .stdout
     }
 
     pub(crate) fn ip(&self, host: u32) -> String {
-        self.fleet(&["ip", &host.to_string()]).expect(0).stdout.trim().to_owned()
+        self.fleet(&["ip", &host.to_string()])
+            .expect(0)
+            .stdout
+            .trim()
+            .to_owned()
     }
 
     pub(crate) fn git(&self, words: &[&str]) {
@@ -131,7 +145,10 @@ impl World {
     pub(crate) fn write(&self, path: &str, text: &str) {
         let mut text = text.replace(
             "SOURCES",
-            &format!("sources: {{wordpress: {}, wp_cli: {}}}", self.wordpress, self.wp_cli),
+            &format!(
+                "sources: {{wordpress: {}, wp_cli: {}}}",
+                self.wordpress, self.wp_cli
+            ),
         );
         for host in 1..=8 {
             let mark = format!("HOST{host}");
@@ -166,7 +183,10 @@ impl World {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
             .env("PRESSLUFT_STATE_DIR", self.state())
-            .env("PRESSLUFT_ANSIBLE_VENV", self.root.join("target/ansible-venv"))
+            .env(
+                "PRESSLUFT_ANSIBLE_VENV",
+                self.root.join("target/ansible-venv"),
+            )
             .stdin(Stdio::null());
         command
     }
@@ -190,7 +210,9 @@ impl World {
 
     /// The jobs as recorded, the oldest first, each with its tasks.
     pub(crate) fn jobs(&self) -> Vec<Value> {
-        let list = self.pressluft(&["jobs", "list", "--limit", "500", "-o", "json"]).expect(0);
+        let list = self
+            .pressluft(&["jobs", "list", "--limit", "500", "-o", "json"])
+            .expect(0);
         let mut jobs = list.json().as_array().expect("a list").clone();
         jobs.reverse();
         jobs
@@ -198,7 +220,9 @@ impl World {
 
     pub(crate) fn show(&self, job: &Value) -> Value {
         let id = job["id"].as_str().expect("an id");
-        self.pressluft(&["jobs", "show", id, "-o", "json"]).expect(0).json()
+        self.pressluft(&["jobs", "show", id, "-o", "json"])
+            .expect(0)
+            .json()
     }
 
     /// Files below `dir` that contain `needle`.
@@ -213,7 +237,9 @@ impl World {
                 } else if path.is_dir() {
                     open.push(path);
                 } else if fs::read(&path).is_ok_and(|bytes| {
-                    bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
+                    bytes
+                        .windows(needle.len())
+                        .any(|window| window == needle.as_bytes())
                 }) {
                     found.push(path);
                 }

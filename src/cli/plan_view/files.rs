@@ -11,9 +11,15 @@ pub(crate) fn files_text(all: &[FileChanges]) -> String {
     let bold = Style::new().bold();
     let mut out = String::new();
     for changes in all {
-        out.push_str(&format!("\n{bold}Files of {} {}{bold:#}\n", changes.job, changes.resource));
+        out.push_str(&format!(
+            "\n{bold}Files of {} {}{bold:#}\n",
+            changes.job, changes.resource
+        ));
         if let Some(why) = &changes.unknown {
-            out.push_str(&format!("  not known before the job runs: {}\n", printable(why)));
+            out.push_str(&format!(
+                "  not known before the job runs: {}\n",
+                printable(why)
+            ));
         }
         for line in changes.files.iter().flat_map(|file| file.diff.lines()) {
             let style = match line.as_bytes().first() {

@@ -25,9 +25,9 @@ pub(crate) fn json(plan: &Plan, heading: &Heading) -> Vec<Value> {
             "after": job.after,
         })
     }));
-    lines.extend(plan.records.iter().map(|record| {
-        json!({"type": "record", "resource": record.resource, "changes": record.changes})
-    }));
+    lines.extend(plan.records.iter().map(
+        |record| json!({"type": "record", "resource": record.resource, "changes": record.changes}),
+    ));
     lines.extend(plan.blocked.iter().map(|blocked| {
         json!({
             "type": "blocked",

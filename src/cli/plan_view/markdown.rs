@@ -8,7 +8,10 @@ const LIMIT: usize = 60_000;
 
 /// The whole plan as Markdown that GitHub, GitLab, Gitea and Forgejo render.
 pub(crate) fn markdown(plan: &Plan, heading: &Heading) -> String {
-    let commit = heading.commit.as_deref().map_or("", |commit| commit.get(..12).unwrap_or(commit));
+    let commit = heading
+        .commit
+        .as_deref()
+        .map_or("", |commit| commit.get(..12).unwrap_or(commit));
     let mut out = format!("### Pressluft plan for {}", code(&heading.fleet));
     if !commit.is_empty() {
         out.push_str(&format!(" at {}", code(commit)));
@@ -31,7 +34,9 @@ pub(crate) fn markdown(plan: &Plan, heading: &Heading) -> String {
         }
     }
     if left > 0 {
-        out.push_str(&format!("\n{left} more, left out because a comment has a limit.\n"));
+        out.push_str(&format!(
+            "\n{left} more, left out because a comment has a limit.\n"
+        ));
     }
     out
 }
@@ -52,10 +57,18 @@ fn sections(plan: &Plan) -> impl Iterator<Item = String> + '_ {
         details(&title, "recorded without a job", &record.changes)
     });
     let blocked = plan.blocked.iter().map(|blocked| {
-        format!("\n- :warning: **{}** is blocked: {}\n", blocked.resource, escape(&blocked.message))
+        format!(
+            "\n- :warning: **{}** is blocked: {}\n",
+            blocked.resource,
+            escape(&blocked.message)
+        )
     });
     let removed = plan.removed.iter().map(|removed| {
-        format!("\n- **{}**: {}\n", removed.resource, escape(&removed.message))
+        format!(
+            "\n- **{}**: {}\n",
+            removed.resource,
+            escape(&removed.message)
+        )
     });
     jobs.chain(records).chain(blocked).chain(removed)
 }
@@ -88,12 +101,18 @@ fn code(text: &str) -> String {
 }
 
 fn html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// Plain text that Markdown leaves alone, but for code spans, which our messages use.
 fn escape(text: &str) -> String {
-    html(text).replace('*', "\\*").replace('_', "\\_").replace('[', "\\[").replace('|', "\\|")
+    html(text)
+        .replace('*', "\\*")
+        .replace('_', "\\_")
+        .replace('[', "\\[")
+        .replace('|', "\\|")
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ pub(crate) fn text(plan: &Plan, heading: &Heading, all: bool) -> String {
     let dim = Style::new().dimmed();
     let mut out = header(heading);
     if plan.partial {
-        out.push_str(&format!("{dim}Part of the plan only: --target or --exclude is given{dim:#}\n"));
+        out.push_str(&format!(
+            "{dim}Part of the plan only: --target or --exclude is given{dim:#}\n"
+        ));
     }
     let mut last = None;
     for job in &plan.jobs {
@@ -35,7 +37,11 @@ pub(crate) fn text(plan: &Plan, heading: &Heading, all: bool) -> String {
         for record in &plan.records {
             out.push_str(&format!("  {}\n", record.resource));
             let is_new = record.changes.iter().all(|change| change.before.is_null());
-            let action = if is_new { Action::Create } else { Action::Update };
+            let action = if is_new {
+                Action::Create
+            } else {
+                Action::Update
+            };
             push_changes(&mut out, &record.changes, action, all);
         }
     }
@@ -44,21 +50,30 @@ pub(crate) fn text(plan: &Plan, heading: &Heading, all: bool) -> String {
         "Blocked",
         AnsiColor::Yellow.on_default(),
         '!',
-        plan.blocked.iter().map(|b| (b.resource.to_string(), format!("{} ({})", b.message, b.code))),
+        plan.blocked.iter().map(|b| {
+            (
+                b.resource.to_string(),
+                format!("{} ({})", b.message, b.code),
+            )
+        }),
     );
     push_list(
         &mut out,
         "No longer asked for",
         AnsiColor::Magenta.on_default(),
         '-',
-        plan.removed.iter().map(|r| (r.resource.to_string(), r.message.clone())),
+        plan.removed
+            .iter()
+            .map(|r| (r.resource.to_string(), r.message.clone())),
     );
     if plan.has_changes() {
         out.push_str(&format!("\n{bold}{}{bold:#}\n", sentence(plan.counts())));
     } else {
         let rest = plan.counts();
         let green = AnsiColor::Green.on_default().bold();
-        out.push_str(&format!("\n{green}No changes{green:#}: the record is what the documents ask for"));
+        out.push_str(&format!(
+            "\n{green}No changes{green:#}: the record is what the documents ask for"
+        ));
         if rest.blocked + rest.removed > 0 {
             out.push_str(&format!(
                 "; {} blocked, {} no longer asked for",
@@ -85,7 +100,9 @@ fn header(heading: &Heading) -> String {
         None => out.push_str(", which is not in a git repository"),
     }
     if heading.dirty {
-        out.push_str(&format!(" {yellow}with changes that are not committed{yellow:#}"));
+        out.push_str(&format!(
+            " {yellow}with changes that are not committed{yellow:#}"
+        ));
     }
     out.push('\n');
     out
@@ -118,8 +135,16 @@ fn push_job(out: &mut String, job: &PlannedJob, all: bool) {
 }
 
 fn push_changes(out: &mut String, changes: &[Change], action: Action, all: bool) {
-    let shown = if all || action != Action::Create { changes.len() } else { FIELDS_SHOWN };
-    let width = changes.iter().take(shown).map(|change| change.path.chars().count()).max();
+    let shown = if all || action != Action::Create {
+        changes.len()
+    } else {
+        FIELDS_SHOWN
+    };
+    let width = changes
+        .iter()
+        .take(shown)
+        .map(|change| change.path.chars().count())
+        .max();
     let width = width.unwrap_or(0).min(32);
     for change in changes.iter().take(shown) {
         let (sign, colour) = match (change.before.is_null(), change.after.is_null()) {
@@ -134,12 +159,16 @@ fn push_changes(out: &mut String, changes: &[Change], action: Action, all: bool)
             '-' => value(&change.before),
             _ => format!("{} → {}", value(&change.before), value(&change.after)),
         };
-        out.push_str(&format!("      {colour}{sign}{colour:#} {path:width$}  {what}\n"));
+        out.push_str(&format!(
+            "      {colour}{sign}{colour:#} {path:width$}  {what}\n"
+        ));
     }
     if changes.len() > shown {
         let dim = Style::new().dimmed();
         let more = changes.len() - shown;
-        out.push_str(&format!("      {dim}and {more} more, shown with --verbose{dim:#}\n"));
+        out.push_str(&format!(
+            "      {dim}and {more} more, shown with --verbose{dim:#}\n"
+        ));
     }
 }
 
@@ -157,6 +186,9 @@ fn push_list(
     let bold = Style::new().bold();
     out.push_str(&format!("\n{bold}{title} ({}){bold:#}\n", rows.len()));
     for (resource, message) in rows {
-        out.push_str(&format!("  {style}{sign}{style:#} {resource}: {}\n", printable(&message)));
+        out.push_str(&format!(
+            "  {style}{sign}{style:#} {resource}: {}\n",
+            printable(&message)
+        ));
     }
 }

@@ -70,15 +70,20 @@ impl Named {
 
     /// The secret behind `secret:NAME`; any other text is itself.
     pub(super) fn resolve<'a>(&'a self, text: &'a str) -> Result<&'a str, RenderError> {
-        let Some(name) = text.strip_prefix("secret:") else { return Ok(text) };
+        let Some(name) = text.strip_prefix("secret:") else {
+            return Ok(text);
+        };
         match self {
             Self::Hidden => Ok(SENSITIVE),
             Self::Known(values) => {
-                values.get(name).map(String::as_str).ok_or_else(|| RenderError::Value {
-                    field: "secret",
-                    value: name.to_owned(),
-                    reason: "no secret of this name was handed to the job",
-                })
+                values
+                    .get(name)
+                    .map(String::as_str)
+                    .ok_or_else(|| RenderError::Value {
+                        field: "secret",
+                        value: name.to_owned(),
+                        reason: "no secret of this name was handed to the job",
+                    })
             }
         }
     }
@@ -94,8 +99,10 @@ impl RenderContext<'_> {
                 "salts": secrets.salts,
             }),
             None => {
-                let salts: Map<String, Value> =
-                    SALTS.iter().map(|name| ((*name).to_owned(), json!(SENSITIVE))).collect();
+                let salts: Map<String, Value> = SALTS
+                    .iter()
+                    .map(|name| ((*name).to_owned(), json!(SENSITIVE)))
+                    .collect();
                 json!({"db_password": SENSITIVE, "redis_password": SENSITIVE, "salts": salts})
             }
         }

@@ -32,7 +32,11 @@ fn sha512_crypt(password: &[u8], salt: &str, rounds: usize) -> String {
     first.update(stretched(&alternate, password.len()));
     let mut bits = password.len();
     while bits > 0 {
-        first.update(if bits & 1 == 1 { &alternate[..] } else { password });
+        first.update(if bits & 1 == 1 {
+            &alternate[..]
+        } else {
+            password
+        });
         bits >>= 1;
     }
     let mut sum: Vec<u8> = first.finalize().to_vec();
@@ -84,7 +88,10 @@ fn encode(sum: &[u8]) -> String {
         for _ in 0..group % 3 {
             (a, b, c) = (b, c, a);
         }
-        put(u32::from(sum[a]) << 16 | u32::from(sum[b]) << 8 | u32::from(sum[c]), 4);
+        put(
+            u32::from(sum[a]) << 16 | u32::from(sum[b]) << 8 | u32::from(sum[c]),
+            4,
+        );
     }
     put(u32::from(sum[63]), 2);
     text
@@ -103,8 +110,12 @@ mod tests {
              UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v."
         );
         assert_eq!(
-            sha512_crypt(b"a very much longer text to encrypt.  This one even stretches over \
-                           morethan one line.", "anotherlongsalts", 1400),
+            sha512_crypt(
+                b"a very much longer text to encrypt.  This one even stretches over \
+                           morethan one line.",
+                "anotherlongsalts",
+                1400
+            ),
             "$6$rounds=1400$anotherlongsalts$POfYwTEok97VWcjxIiSOjiykti.o/pQs.wPvMxQ6Fm7I6IoYN3CmLs66x\
              9t0oSwbtEW7o7UmJEiDwGqd8p4ur1"
         );

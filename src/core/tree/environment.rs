@@ -18,16 +18,22 @@ pub fn environment_tree(
     templates: &Templates,
 ) -> Result<Tree, RenderError> {
     let env = ctx.env_view()?;
-    let names = ctx.names.ok_or(RenderError::Missing("the environment's names"))?;
+    let names = ctx
+        .names
+        .ok_or(RenderError::Missing("the environment's names"))?;
     check_names(names)?;
     let site = name_part(&env, "site")?;
     let version = php_version(&env["php"]["version"], "php.version")?;
-    let others: Vec<String> =
-        php_versions(&ctx.node_view())?.into_iter().filter(|other| *other != version).collect();
+    let others: Vec<String> = php_versions(&ctx.node_view())?
+        .into_iter()
+        .filter(|other| *other != version)
+        .collect();
     let named = Named::of(ctx.secrets);
     let password = basic_auth(ctx, &env, names, &named)?;
     let cron = seconds(&env["cron"]["interval"])?;
-    let from = env["from"].as_str().filter(|_| env["safety"]["uploads"] == "proxy");
+    let from = env["from"]
+        .as_str()
+        .filter(|_| env["safety"]["uploads"] == "proxy");
     let renderer = templates.renderer(named)?;
     let view = context! {
         env => seen(&with_decoded_redirects(env.clone())),
@@ -57,10 +63,13 @@ pub fn environment_tree(
     let system = names.system.as_str();
     let root = names.root.as_str();
     tree.push(
-        Item::file(format!("{root}/shared/wp-config.php"), render("wordpress/wp-config.php")?)
-            .owned("root", system, Some("0440"))
-            .sensitive()
-            .checked("php-lint"),
+        Item::file(
+            format!("{root}/shared/wp-config.php"),
+            render("wordpress/wp-config.php")?,
+        )
+        .owned("root", system, Some("0440"))
+        .sensitive()
+        .checked("php-lint"),
     );
     tree.push(
         Item::file(
@@ -74,7 +83,9 @@ pub fn environment_tree(
     let pool = |version: &str| format!("/etc/php/{version}/fpm/pool.d/{system}.conf");
     let php = |version: &str| format!("reload-php{version}");
     tree.push(
-        Item::file(pool(&version), render("php/pool.conf")?).checked("php-fpm").then(php(&version)),
+        Item::file(pool(&version), render("php/pool.conf")?)
+            .checked("php-fpm")
+            .then(php(&version)),
     );
     for other in &others {
         tree.push(Item::absent(pool(other)).then(php(other)));
@@ -91,15 +102,21 @@ pub fn environment_tree(
         .then("reload-nginx"),
     );
     tree.push(
-        Item::file(format!("/etc/nginx/sites-enabled/{system}.conf"), render("nginx/site.conf")?)
-            .checked("nginx")
-            .then("reload-nginx"),
+        Item::file(
+            format!("/etc/nginx/sites-enabled/{system}.conf"),
+            render("nginx/site.conf")?,
+        )
+        .checked("nginx")
+        .then("reload-nginx"),
     );
     tree.push(
-        Item::file(format!("/etc/redis/users.d/{system}.acl"), render("redis/user.acl")?)
-            .root("0600")
-            .sensitive()
-            .then("redis-acl"),
+        Item::file(
+            format!("/etc/redis/users.d/{system}.acl"),
+            render("redis/user.acl")?,
+        )
+        .root("0600")
+        .sensitive()
+        .then("redis-acl"),
     );
     tree.push(Item::file(
         format!("/etc/logrotate.d/pressluft-{system}"),
@@ -115,7 +132,11 @@ pub fn environment_tree(
         let unit = render("systemd/cron.service")?;
         tree.push(Item::file(format!("{units}/{service}"), unit).then(reload));
         let unit = render("systemd/cron.timer")?;
-        tree.push(Item::file(format!("{units}/{timer}"), unit).then(reload).then("start-cron"));
+        tree.push(
+            Item::file(format!("{units}/{timer}"), unit)
+                .then(reload)
+                .then("start-cron"),
+        );
         tree.push(Item::link(wanted, format!("{units}/{timer}")).then(reload));
     } else {
         tree.push(Item::absent(wanted).then("stop-cron"));
@@ -139,7 +160,10 @@ fn checks_and_reloads(
     tree.handler("daemon-reload", &["systemctl", "daemon-reload"]);
     for version in others.iter().map(String::as_str).chain([version]) {
         let unit = format!("php{version}-fpm");
-        tree.handler(format!("reload-php{version}"), &["systemctl", "reload-or-restart", &unit]);
+        tree.handler(
+            format!("reload-php{version}"),
+            &["systemctl", "reload-or-restart", &unit],
+        );
     }
     tree.handler("redis-acl", &["/usr/local/lib/pressluft/redis-acl"]);
     tree.handler("reload-nginx", &["systemctl", "reload-or-restart", "nginx"]);
@@ -160,7 +184,10 @@ fn directories(tree: &mut Builder, names: &EnvironmentNames, site: &str) {
         let path = format!("{root}/{below}");
         tree.push(Item::directory(path, "0700").owned(system, system, Some("0700")));
     }
-    tree.push(Item::directory(format!("/var/lib/pressluft/sites/{site}"), "0700"));
+    tree.push(Item::directory(
+        format!("/var/lib/pressluft/sites/{site}"),
+        "0700",
+    ));
     tree.push(Item::directory(names.state.clone(), "0700"));
 }
 
@@ -174,7 +201,9 @@ fn check_names(names: &EnvironmentNames) -> Result<(), RenderError> {
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || extra.contains(c))
     };
     let host = names.preview_host.as_deref();
-    let host = host.ok_or(RenderError::Missing("the node's address or a preview domain"))?;
+    let host = host.ok_or(RenderError::Missing(
+        "the node's address or a preview domain",
+    ))?;
     for (field, value, extra) in [
         ("names.system", names.system.as_str(), "_-"),
         ("names.root", names.root.as_str(), "_-/"),
@@ -183,7 +212,11 @@ fn check_names(names: &EnvironmentNames) -> Result<(), RenderError> {
     ] {
         if !fits(value, extra) {
             let reason = "it has characters that a name cannot have";
-            return Err(RenderError::Value { field, value: value.to_owned(), reason });
+            return Err(RenderError::Value {
+                field,
+                value: value.to_owned(),
+                reason,
+            });
         }
     }
     Ok(())
@@ -192,12 +225,18 @@ fn check_names(names: &EnvironmentNames) -> Result<(), RenderError> {
 fn name_part(env: &Value, field: &'static str) -> Result<String, RenderError> {
     let value = env[field].as_str().unwrap_or_default();
     if !value.is_empty()
-        && value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && value
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     {
         return Ok(value.to_owned());
     }
     let reason = "it has characters that a name cannot have";
-    Err(RenderError::Value { field, value: value.to_owned(), reason })
+    Err(RenderError::Value {
+        field,
+        value: value.to_owned(),
+        reason,
+    })
 }
 
 /// User and password hash, from `http.basic_auth` or, in copies, from `safety.basic_auth`: a
@@ -209,10 +248,19 @@ fn basic_auth(
     named: &Named,
 ) -> Result<Option<Value>, RenderError> {
     let site = env["site"].as_str().unwrap_or_default();
-    let (user, password) = match (&env["http"]["basic_auth"], env["safety"]["basic_auth"].as_str()) {
+    let (user, password) = match (
+        &env["http"]["basic_auth"],
+        env["safety"]["basic_auth"].as_str(),
+    ) {
         (Value::Object(own), _) => {
-            let reference = own.get("password").and_then(Value::as_str).unwrap_or_default();
-            (own.get("user").and_then(Value::as_str).unwrap_or(site), named.resolve(reference)?)
+            let reference = own
+                .get("password")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            (
+                own.get("user").and_then(Value::as_str).unwrap_or(site),
+                named.resolve(reference)?,
+            )
         }
         (_, Some(reference)) => {
             let value = named.resolve(reference)?;
@@ -229,7 +277,10 @@ fn basic_auth(
 
 /// The headers of every answer: ours, unless the document has its own of the name.
 fn headers(env: &Value) -> Map<String, Value> {
-    let own = env["http"]["headers"].as_object().cloned().unwrap_or_default();
+    let own = env["http"]["headers"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
     let mut all = Map::new();
     let mut ours = vec![
         ("X-Content-Type-Options", "nosniff"),
@@ -248,9 +299,10 @@ fn headers(env: &Value) -> Map<String, Value> {
         }
     }
     let robots = all.contains_key("X-Robots-Tag");
-    all.extend(own.into_iter().filter(|(name, _)| {
-        !(robots && name.eq_ignore_ascii_case("X-Robots-Tag"))
-    }));
+    all.extend(
+        own.into_iter()
+            .filter(|(name, _)| !(robots && name.eq_ignore_ascii_case("X-Robots-Tag"))),
+    );
     all
 }
 
@@ -294,7 +346,9 @@ fn decoded(text: &str) -> String {
 
 /// `10r/s`, with a burst of two such seconds or of ten requests.
 fn rate_limit(env: &Value) -> Result<Option<View>, RenderError> {
-    let Some(text) = env["http"]["rate_limit"].as_str() else { return Ok(None) };
+    let Some(text) = env["http"]["rate_limit"].as_str() else {
+        return Ok(None);
+    };
     let (count, unit) = text.split_once("r/").unwrap_or((text, ""));
     match (count.parse::<u32>(), unit) {
         (Ok(count), "s" | "m") if count > 0 => {
@@ -311,12 +365,18 @@ fn rate_limit(env: &Value) -> Result<Option<View>, RenderError> {
 
 /// A size in PHP's words, such as `256M`.
 fn php_size(value: &Value, field: &'static str) -> Result<String, RenderError> {
-    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), ToOwned::to_owned);
     let number = text.strip_suffix(['K', 'M', 'G']).unwrap_or(&text);
     if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(text);
     }
-    Err(RenderError::Value { field, value: text, reason: "a size is written like `256M`" })
+    Err(RenderError::Value {
+        field,
+        value: text,
+        reason: "a size is written like `256M`",
+    })
 }
 
 /// The seconds of a duration such as `5m`, or none where cron is off.

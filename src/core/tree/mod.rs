@@ -37,7 +37,11 @@ pub enum RenderError {
     Missing(&'static str),
     /// A value cannot be what it stands for.
     #[error("`{field}` cannot be `{value}`: {reason}")]
-    Value { field: &'static str, value: String, reason: &'static str },
+    Value {
+        field: &'static str,
+        value: String,
+        reason: &'static str,
+    },
 }
 
 /// Everything that one job places on a node.
@@ -119,7 +123,11 @@ impl Item {
 
     /// A file of root that everybody may read.
     fn file(path: impl Into<String>, content: String) -> Self {
-        Self { content: Some(content), ..Self::new(path, ItemKind::File) }.root("0644")
+        Self {
+            content: Some(content),
+            ..Self::new(path, ItemKind::File)
+        }
+        .root("0644")
     }
 
     /// A directory of root.
@@ -129,7 +137,11 @@ impl Item {
 
     fn link(path: impl Into<String>, target: impl Into<String>) -> Self {
         let item = Self::new(path, ItemKind::Link);
-        Self { target: Some(target.into()), ..item }.owned("root", "root", None)
+        Self {
+            target: Some(target.into()),
+            ..item
+        }
+        .owned("root", "root", None)
     }
 
     fn absent(path: impl Into<String>) -> Self {
@@ -141,11 +153,19 @@ impl Item {
     }
 
     fn owned(self, owner: &str, group: &str, mode: Option<&'static str>) -> Self {
-        Self { owner: Some(owner.to_owned()), group: Some(group.to_owned()), mode, ..self }
+        Self {
+            owner: Some(owner.to_owned()),
+            group: Some(group.to_owned()),
+            mode,
+            ..self
+        }
     }
 
     fn sensitive(self) -> Self {
-        Self { sensitive: true, ..self }
+        Self {
+            sensitive: true,
+            ..self
+        }
     }
 
     fn checked(mut self, validator: &'static str) -> Self {
@@ -173,7 +193,10 @@ impl Builder {
     }
 
     fn handler(&mut self, name: impl Into<String>, argv: &[&str]) {
-        self.handlers.push(Handler { name: name.into(), argv: words(argv) });
+        self.handlers.push(Handler {
+            name: name.into(),
+            argv: words(argv),
+        });
     }
 
     fn push(&mut self, item: Item) {

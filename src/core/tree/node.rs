@@ -20,8 +20,13 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     let ubuntu = facts.distribution == "ubuntu";
     let container = facts.virtualization.as_deref().is_some_and(is_container);
     let swap = bytes(&node["swap"], "swap")?.filter(|_| !container);
-    let window = node["patching"]["window"].as_str().map(Window::parse).transpose()?;
-    let reboot = window.as_ref().filter(|_| node["patching"]["reboot"] == "if-needed");
+    let window = node["patching"]["window"]
+        .as_str()
+        .map(Window::parse)
+        .transpose()?;
+    let reboot = window
+        .as_ref()
+        .filter(|_| node["patching"]["reboot"] == "if-needed");
     let renderer = templates.renderer(Named::of(ctx.secrets))?;
     let megabytes = facts.memory_bytes / MIB;
     let control_address = facts.control_address.as_deref();
@@ -65,19 +70,30 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     tree.push(Item::directory("/var/log/pressluft", "0750").owned("root", "adm", Some("0750")));
 
     // nginx
-    tree.push(
-        Item::directory("/etc/nginx/pressluft", "0750").owned("root", "www-data", Some("0750")),
-    );
+    tree.push(Item::directory("/etc/nginx/pressluft", "0750").owned(
+        "root",
+        "www-data",
+        Some("0750"),
+    ));
     for (path, template) in [
         ("/etc/nginx/nginx.conf", "nginx/nginx.conf"),
         ("/etc/nginx/snippets/pressluft-php.conf", "nginx/php.conf"),
         ("/etc/nginx/snippets/pressluft-deny.conf", "nginx/deny.conf"),
-        ("/etc/nginx/sites-enabled/000-default.conf", "nginx/default.conf"),
+        (
+            "/etc/nginx/sites-enabled/000-default.conf",
+            "nginx/default.conf",
+        ),
     ] {
-        tree.push(Item::file(path, render(template)?).checked("nginx").then("reload-nginx"));
+        tree.push(
+            Item::file(path, render(template)?)
+                .checked("nginx")
+                .then("reload-nginx"),
+        );
     }
     tree.push(
-        Item::absent("/etc/nginx/sites-enabled/default").checked("nginx").then("reload-nginx"),
+        Item::absent("/etc/nginx/sites-enabled/default")
+            .checked("nginx")
+            .then("reload-nginx"),
     );
 
     // PHP
@@ -96,8 +112,11 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
 
     // MariaDB and Redis
     tree.push(
-        Item::file("/etc/mysql/mariadb.conf.d/99-pressluft.cnf", render("mariadb/pressluft.cnf")?)
-            .then("restart-mariadb"),
+        Item::file(
+            "/etc/mysql/mariadb.conf.d/99-pressluft.cnf",
+            render("mariadb/pressluft.cnf")?,
+        )
+        .then("restart-mariadb"),
     );
     tree.push(
         Item::file("/etc/redis/redis.conf", render("redis/redis.conf")?)
@@ -107,9 +126,12 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     );
     tree.push(Item::directory("/etc/redis/users.d", "0700"));
     tree.push(
-        Item::file("/usr/local/lib/pressluft/redis-acl", render("redis/acl.sh")?)
-            .root("0755")
-            .then("redis-acl"),
+        Item::file(
+            "/usr/local/lib/pressluft/redis-acl",
+            render("redis/acl.sh")?,
+        )
+        .root("0755")
+        .then("redis-acl"),
     );
 
     // The way in, and who is kept out
@@ -121,29 +143,46 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     );
     for (path, template) in [
         ("/etc/fail2ban/jail.local", "fail2ban/jail.local"),
-        ("/etc/fail2ban/filter.d/pressluft-login.conf", "fail2ban/login.conf"),
-        ("/etc/fail2ban/filter.d/pressluft-xmlrpc.conf", "fail2ban/xmlrpc.conf"),
+        (
+            "/etc/fail2ban/filter.d/pressluft-login.conf",
+            "fail2ban/login.conf",
+        ),
+        (
+            "/etc/fail2ban/filter.d/pressluft-xmlrpc.conf",
+            "fail2ban/xmlrpc.conf",
+        ),
     ] {
         tree.push(Item::file(path, render(template)?).then("fail2ban"));
     }
     tree.push(
-        Item::file("/etc/ssh/sshd_config.d/10-pressluft.conf", render("ssh/sshd.conf")?)
-            .root("0600")
-            .checked("sshd")
-            .then("reload-ssh"),
+        Item::file(
+            "/etc/ssh/sshd_config.d/10-pressluft.conf",
+            render("ssh/sshd.conf")?,
+        )
+        .root("0600")
+        .checked("sshd")
+        .then("reload-ssh"),
     );
     if ubuntu {
         tree.push(Item::directory("/etc/systemd/system/ssh.socket.d", "0755"));
-        tree.push(unit("ssh.socket.d/pressluft.conf", render("ssh/socket.conf")?).then("ssh-socket"));
+        tree.push(
+            unit("ssh.socket.d/pressluft.conf", render("ssh/socket.conf")?).then("ssh-socket"),
+        );
     }
 
     // Updates and reboots
-    tree.push(Item::file("/etc/apt/apt.conf.d/20auto-upgrades", render("apt/auto-upgrades")?));
+    tree.push(Item::file(
+        "/etc/apt/apt.conf.d/20auto-upgrades",
+        render("apt/auto-upgrades")?,
+    ));
     tree.push(Item::file(
         "/etc/apt/apt.conf.d/52pressluft-upgrades",
         render("apt/unattended-upgrades")?,
     ));
-    tree.push(Item::directory("/etc/systemd/system/apt-daily-upgrade.timer.d", "0755"));
+    tree.push(Item::directory(
+        "/etc/systemd/system/apt-daily-upgrade.timer.d",
+        "0755",
+    ));
     let timer = "apt-daily-upgrade.timer.d/pressluft.conf";
     tree.push(
         match window {
@@ -154,11 +193,17 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     );
     let wanted = "/etc/systemd/system/timers.target.wants/pressluft-reboot.timer";
     if reboot.is_some() {
-        tree.push(unit("pressluft-reboot.service", render("systemd/reboot.service")?));
+        tree.push(unit(
+            "pressluft-reboot.service",
+            render("systemd/reboot.service")?,
+        ));
         tree.push(
             unit("pressluft-reboot.timer", render("systemd/reboot.timer")?).then("reboot-timer"),
         );
-        tree.push(Item::link(wanted, "/etc/systemd/system/pressluft-reboot.timer"));
+        tree.push(Item::link(
+            wanted,
+            "/etc/systemd/system/pressluft-reboot.timer",
+        ));
     } else {
         tree.push(no_unit("pressluft-reboot.service"));
         tree.push(no_unit("pressluft-reboot.timer").then("no-reboot-timer"));
@@ -167,19 +212,31 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
 
     // The kernel and the logs
     tree.push(
-        Item::file("/etc/sysctl.d/60-pressluft.conf", render("sysctl/pressluft.conf")?)
-            .then("sysctl"),
+        Item::file(
+            "/etc/sysctl.d/60-pressluft.conf",
+            render("sysctl/pressluft.conf")?,
+        )
+        .then("sysctl"),
     );
     let wanted = "/etc/systemd/system/swap.target.wants/pressluft-swap.service";
     if swap.is_some() {
         tree.push(unit("pressluft-swap.service", render("systemd/swap.service")?).then("swap"));
-        tree.push(Item::directory("/etc/systemd/system/swap.target.wants", "0755"));
-        tree.push(Item::link(wanted, "/etc/systemd/system/pressluft-swap.service"));
+        tree.push(Item::directory(
+            "/etc/systemd/system/swap.target.wants",
+            "0755",
+        ));
+        tree.push(Item::link(
+            wanted,
+            "/etc/systemd/system/pressluft-swap.service",
+        ));
     } else if !container {
         tree.push(Item::absent(wanted));
         tree.push(no_unit("pressluft-swap.service").then("no-swap"));
     }
-    tree.push(Item::file("/etc/logrotate.d/pressluft", render("logrotate/node.conf")?));
+    tree.push(Item::file(
+        "/etc/logrotate.d/pressluft",
+        render("logrotate/node.conf")?,
+    ));
     tree.push(Item::directory("/etc/systemd/journald.conf.d", "0755"));
     tree.push(
         Item::file(
@@ -206,10 +263,19 @@ fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
     tree.validator("nginx", &["nginx", "-t"]);
     tree.validator("nft", &["nft", "-c", "-f", "%s"]);
     // sshd wants its directory, which the socket unit makes only with the first connection.
-    tree.validator("sshd", &["sh", "-c", "mkdir -p -m 0755 /run/sshd && exec sshd -t"]);
+    tree.validator(
+        "sshd",
+        &["sh", "-c", "mkdir -p -m 0755 /run/sshd && exec sshd -t"],
+    );
 
     tree.handler("daemon-reload", &["systemctl", "daemon-reload"]);
-    tree.handler("sysctl", &["/usr/lib/systemd/systemd-sysctl", "/etc/sysctl.d/60-pressluft.conf"]);
+    tree.handler(
+        "sysctl",
+        &[
+            "/usr/lib/systemd/systemd-sysctl",
+            "/etc/sysctl.d/60-pressluft.conf",
+        ],
+    );
     tree.handler("journald", &["systemctl", "restart", "systemd-journald"]);
     tree.handler("nftables", &["nft", "-f", "/etc/nftables.conf"]);
     if ubuntu {
@@ -217,19 +283,34 @@ fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
     }
     tree.handler("reload-ssh", &["systemctl", "try-reload-or-restart", "ssh"]);
     tree.handler("swap", &["systemctl", "restart", "pressluft-swap.service"]);
-    tree.handler("no-swap", &["sh", "-c", "swapoff /swapfile 2>/dev/null; rm -f /swapfile"]);
+    tree.handler(
+        "no-swap",
+        &["sh", "-c", "swapoff /swapfile 2>/dev/null; rm -f /swapfile"],
+    );
     tree.handler("restart-mariadb", &["systemctl", "restart", "mariadb"]);
     tree.handler("redis-acl", &["/usr/local/lib/pressluft/redis-acl"]);
     tree.handler("restart-redis", &["systemctl", "restart", "redis-server"]);
     for version in versions {
         let unit = format!("php{version}-fpm");
-        tree.handler(format!("reload-php{version}"), &["systemctl", "reload-or-restart", &unit]);
+        tree.handler(
+            format!("reload-php{version}"),
+            &["systemctl", "reload-or-restart", &unit],
+        );
     }
     tree.handler("reload-nginx", &["systemctl", "reload-or-restart", "nginx"]);
     tree.handler("fail2ban", &["systemctl", "reload-or-restart", "fail2ban"]);
-    tree.handler("upgrade-timer", &["systemctl", "try-restart", "apt-daily-upgrade.timer"]);
-    tree.handler("reboot-timer", &["systemctl", "restart", "pressluft-reboot.timer"]);
-    tree.handler("no-reboot-timer", &["systemctl", "stop", "pressluft-reboot.timer"]);
+    tree.handler(
+        "upgrade-timer",
+        &["systemctl", "try-restart", "apt-daily-upgrade.timer"],
+    );
+    tree.handler(
+        "reboot-timer",
+        &["systemctl", "restart", "pressluft-reboot.timer"],
+    );
+    tree.handler(
+        "no-reboot-timer",
+        &["systemctl", "stop", "pressluft-reboot.timer"],
+    );
 }
 
 fn unit(name: &str, content: String) -> Item {
@@ -241,13 +322,22 @@ fn no_unit(name: &str) -> Item {
 }
 
 fn is_container(kind: &str) -> bool {
-    matches!(kind, "systemd-nspawn" | "lxc" | "lxc-libvirt" | "docker" | "podman" | "openvz")
+    matches!(
+        kind,
+        "systemd-nspawn" | "lxc" | "lxc-libvirt" | "docker" | "podman" | "openvz"
+    )
 }
 
 /// The PHP versions of a node, each in the form `8.2`: they become parts of paths.
 pub(super) fn php_versions(node: &Value) -> Result<Vec<String>, RenderError> {
-    let versions = node["php"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    versions.iter().map(|version| php_version(version, "php.versions")).collect()
+    let versions = node["php"]["versions"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    versions
+        .iter()
+        .map(|version| php_version(version, "php.versions"))
+        .collect()
 }
 
 /// A PHP version such as `8.2`.
@@ -277,7 +367,9 @@ fn bytes(value: &Value, field: &'static str) -> Result<Option<u64>, RenderError>
         Value::Null => Ok(None),
         Value::Number(number) => number.as_u64().map(Some).ok_or_else(wrong),
         Value::String(text) => {
-            let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+            let split = text
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(text.len());
             let (number, unit) = text.split_at(split);
             let scale: u64 = match unit {
                 "" | "B" => 1,
@@ -287,7 +379,10 @@ fn bytes(value: &Value, field: &'static str) -> Result<Option<u64>, RenderError>
                 "T" | "TiB" => 1 << 40,
                 _ => return Err(wrong()),
             };
-            let bytes = number.parse::<u64>().ok().and_then(|n| n.checked_mul(scale));
+            let bytes = number
+                .parse::<u64>()
+                .ok()
+                .and_then(|n| n.checked_mul(scale));
             bytes.map(Some).ok_or_else(wrong)
         }
         _ => Err(wrong()),
@@ -295,9 +390,15 @@ fn bytes(value: &Value, field: &'static str) -> Result<Option<u64>, RenderError>
 }
 
 fn fail2ban_allow(node: &Value, control_address: Option<&str>) -> Vec<String> {
-    let listed = node["fail2ban"]["allow"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut addresses: Vec<String> =
-        listed.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect();
+    let listed = node["fail2ban"]["allow"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let mut addresses: Vec<String> = listed
+        .iter()
+        .filter_map(Value::as_str)
+        .map(ToOwned::to_owned)
+        .collect();
     addresses.extend(control_address.map(ToOwned::to_owned));
     addresses.dedup();
     addresses
@@ -305,16 +406,17 @@ fn fail2ban_allow(node: &Value, control_address: Option<&str>) -> Vec<String> {
 
 /// `8080/tcp` as the words of a rule.
 fn open_ports(node: &Value) -> Result<Vec<View>, RenderError> {
-    let listed = node["firewall"]["open"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let listed = node["firewall"]["open"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     listed
         .iter()
         .map(|value| {
             let text = value.as_str().unwrap_or_default();
             let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
             match (port.parse::<u16>(), protocol) {
-                (Ok(port), "tcp" | "udp") if port > 0 => {
-                    Ok(context! { protocol, range => port })
-                }
+                (Ok(port), "tcp" | "udp") if port > 0 => Ok(context! { protocol, range => port }),
                 _ => Err(RenderError::Value {
                     field: "firewall.open",
                     value: value.to_string(),
@@ -358,15 +460,28 @@ impl Window {
             }
         }
         let (start, end) = times?;
-        Some(Self { days, start, end, zone })
+        Some(Self {
+            days,
+            start,
+            end,
+            zone,
+        })
     }
 
     /// The beginning of the window, or a moment well inside of it: reboots come after the
     /// updates that ask for them.
     fn calendar(&self, inside: bool) -> String {
         let length = (self.end + 24 * 60 - self.start) % (24 * 60);
-        let at = if inside { (self.start + length / 2).min(24 * 60 - 1) } else { self.start };
-        let days = if self.days.is_empty() { String::new() } else { format!("{} ", self.days) };
+        let at = if inside {
+            (self.start + length / 2).min(24 * 60 - 1)
+        } else {
+            self.start
+        };
+        let days = if self.days.is_empty() {
+            String::new()
+        } else {
+            format!("{} ", self.days)
+        };
         format!("{days}*-*-* {:02}:{:02}:00 {}", at / 60, at % 60, self.zone)
     }
 }

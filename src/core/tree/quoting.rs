@@ -49,7 +49,11 @@ pub(super) fn php_value(value: &Value) -> Result<String, Error> {
         ValueKind::Map => {
             let mut items = Vec::new();
             for key in value.try_iter()? {
-                items.push(format!("{} => {}", php_value(&key)?, php_value(&value.get_item(&key)?)?));
+                items.push(format!(
+                    "{} => {}",
+                    php_value(&key)?,
+                    php_value(&value.get_item(&key)?)?
+                ));
             }
             Ok(format!("array( {} )", items.join(", ")))
         }
@@ -60,7 +64,10 @@ pub(super) fn php_value(value: &Value) -> Result<String, Error> {
 /// A quoted word for a place where nginx knows no variables, such as a location.
 pub(super) fn nginx_literal(text: &str) -> Result<String, Error> {
     no_control(text, "a value of nginx")?;
-    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+    Ok(format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\").replace('"', "\\\"")
+    ))
 }
 
 /// A quoted word for a place where nginx looks for variables. It has no escape for a dollar
@@ -75,7 +82,10 @@ pub(super) fn header_name(text: &str) -> Result<String, Error> {
     if !text.is_empty() && text.chars().all(token) {
         return Ok(text.to_owned());
     }
-    Err(refuse("a header's name", "may hold letters, digits, `-` and `_` only"))
+    Err(refuse(
+        "a header's name",
+        "may hold letters, digits, `-` and `_` only",
+    ))
 }
 
 /// A DNS name.
@@ -84,7 +94,10 @@ pub(super) fn host_name(text: &str) -> Result<String, Error> {
     if !text.is_empty() && text.len() <= 253 && text.chars().all(fits) && !text.starts_with('-') {
         return Ok(text.to_owned());
     }
-    Err(refuse("a host name", "may hold lower-case letters, digits, `-` and `.` only"))
+    Err(refuse(
+        "a host name",
+        "may hold lower-case letters, digits, `-` and `.` only",
+    ))
 }
 
 /// The name of a PHP setting.
@@ -93,7 +106,10 @@ pub(super) fn ini_key(text: &str) -> Result<String, Error> {
     if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(fits) {
         return Ok(text.to_owned());
     }
-    Err(refuse("a PHP setting's name", "may hold letters, digits, `_`, `-` and `.` only"))
+    Err(refuse(
+        "a PHP setting's name",
+        "may hold letters, digits, `_`, `-` and `.` only",
+    ))
 }
 
 /// A value in a PHP-FPM pool file. Single quotes take everything literally but themselves;
@@ -103,11 +119,19 @@ pub(super) fn ini_value(value: &Value) -> Result<String, Error> {
         ValueKind::Bool => return Ok(if value.is_true() { "1" } else { "0" }.to_owned()),
         ValueKind::Number => return Ok(value.to_string()),
         ValueKind::String => value.as_str().unwrap_or_default(),
-        _ => return Err(refuse("a PHP setting", "is neither text, number nor switch")),
+        _ => {
+            return Err(refuse(
+                "a PHP setting",
+                "is neither text, number nor switch",
+            ));
+        }
     };
     no_control(text, "a PHP setting")?;
     if text.contains("$pool") {
-        return Err(refuse("a PHP setting", "holds `$pool`, which PHP-FPM always replaces"));
+        return Err(refuse(
+            "a PHP setting",
+            "holds `$pool`, which PHP-FPM always replaces",
+        ));
     }
     if text.is_empty() {
         return Ok("\"\"".to_owned());
@@ -136,22 +160,32 @@ pub(super) fn ip_family(text: &str) -> Result<&'static str, Error> {
 }
 
 fn network(text: &str) -> Result<IpAddr, Error> {
-    let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-    let address: IpAddr =
-        address.parse().map_err(|_| refuse("an address", "is not an IP address or network"))?;
+    let (address, prefix) = text
+        .split_once('/')
+        .map_or((text, None), |(a, p)| (a, Some(p)));
+    let address: IpAddr = address
+        .parse()
+        .map_err(|_| refuse("an address", "is not an IP address or network"))?;
     let longest = if address.is_ipv4() { 32 } else { 128 };
     let prefix_fits = prefix.is_none_or(|digits| {
         digits.bytes().all(|b| b.is_ascii_digit())
             && digits.parse::<u8>().is_ok_and(|length| length <= longest)
     });
-    if prefix_fits { Ok(address) } else { Err(refuse("a network", "has no valid prefix length")) }
+    if prefix_fits {
+        Ok(address)
+    } else {
+        Err(refuse("a network", "has no valid prefix length"))
+    }
 }
 
 /// The name of a Debian package, as it may stand in a regular expression.
 pub(super) fn package_name(text: &str) -> Result<String, Error> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
     if text.len() < 2 || !text.chars().all(fits) {
-        return Err(refuse("a package's name", "may hold lower-case letters, digits, `+-.` only"));
+        return Err(refuse(
+            "a package's name",
+            "may hold lower-case letters, digits, `+-.` only",
+        ));
     }
     Ok(text.replace('.', "\\.").replace('+', "\\+"))
 }
@@ -160,7 +194,10 @@ pub(super) fn package_name(text: &str) -> Result<String, Error> {
 pub(super) fn htpasswd_user(text: &str) -> Result<String, Error> {
     no_control(text, "a user name")?;
     if text.is_empty() || text.contains(':') || text.starts_with('#') {
-        return Err(refuse("a user name", "is empty, holds `:` or begins with `#`"));
+        return Err(refuse(
+            "a user name",
+            "is empty, holds `:` or begins with `#`",
+        ));
     }
     Ok(text.to_owned())
 }
@@ -170,9 +207,11 @@ pub(super) fn sha256(text: &str) -> String {
     if text == super::SENSITIVE {
         return text.to_owned();
     }
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        hex.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-        hex
-    })
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            hex.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+            hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+            hex
+        })
 }

@@ -63,7 +63,10 @@ impl Templates {
     /// The templates of this version.
     #[must_use]
     pub fn embedded() -> Self {
-        let sources = EMBEDDED.iter().map(|(name, text)| (*name, Cow::Borrowed(*text))).collect();
+        let sources = EMBEDDED
+            .iter()
+            .map(|(name, text)| (*name, Cow::Borrowed(*text)))
+            .collect();
         Self { sources }
     }
 
@@ -90,11 +93,20 @@ impl Templates {
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         engine.set_auto_escape_callback(|_| AutoEscape::None);
         let mut syntax = SyntaxConfig::builder();
-        syntax.keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true);
-        engine.set_syntax(syntax.build().map_err(|error| failure("(syntax)", &error))?);
+        syntax
+            .keep_trailing_newline(true)
+            .trim_blocks(true)
+            .lstrip_blocks(true);
+        engine.set_syntax(
+            syntax
+                .build()
+                .map_err(|error| failure("(syntax)", &error))?,
+        );
         add_filters(&mut engine, named);
         for (name, source) in &self.sources {
-            engine.add_template(name, source).map_err(|error| failure(name, &error))?;
+            engine
+                .add_template(name, source)
+                .map_err(|error| failure(name, &error))?;
         }
         Ok(Renderer { engine })
     }
@@ -124,11 +136,16 @@ fn failure(name: &str, error: &Error) -> RenderError {
     if let Some(line) = error.line() {
         reason = format!("line {line}: {reason}");
     }
-    RenderError::Template { template: name.to_owned(), reason }
+    RenderError::Template {
+        template: name.to_owned(),
+        reason,
+    }
 }
 
 fn add_filters(engine: &mut Environment<'_>, named: Named) {
-    engine.add_filter("php_single_quoted", |text: &str| quoting::php_single_quoted(text));
+    engine.add_filter("php_single_quoted", |text: &str| {
+        quoting::php_single_quoted(text)
+    });
     engine.add_filter("php_value", |value: Value| quoting::php_value(&value));
     engine.add_filter("nginx_literal", |text: &str| quoting::nginx_literal(text));
     engine.add_filter("nginx_value", |text: &str| quoting::nginx_value(text));
@@ -142,7 +159,9 @@ fn add_filters(engine: &mut Environment<'_>, named: Named) {
     engine.add_filter("htpasswd_user", |text: &str| quoting::htpasswd_user(text));
     engine.add_filter("sha256", |text: &str| quoting::sha256(text));
     engine.add_filter("resolve", move |value: Value| -> Result<Value, Error> {
-        let Some(text) = value.as_str() else { return Ok(value) };
+        let Some(text) = value.as_str() else {
+            return Ok(value);
+        };
         match named.resolve(text) {
             Ok(text) => Ok(Value::from(text)),
             Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
