@@ -50,8 +50,13 @@ pub(crate) fn text(
             let hidden = secrets.get(file).map_or(&[][..], Vec::as_slice);
             source(file).map(|text| harmless(&text, hidden))
         });
-        let snippet = text.as_deref().and_then(|text| Snippet::new(diagnostic, text));
-        let report = Report { diagnostic, snippet };
+        let snippet = text
+            .as_deref()
+            .and_then(|text| Snippet::new(diagnostic, text));
+        let report = Report {
+            diagnostic,
+            snippet,
+        };
         if handler.render_report(&mut out, &report).is_err() {
             // A string takes everything; a report that cannot be drawn is still said.
             out.push_str(&plain(diagnostic));
@@ -61,7 +66,13 @@ pub(crate) fn text(
 }
 
 fn plain(diagnostic: &Diagnostic) -> String {
-    let Diagnostic { file, line, column, message, .. } = diagnostic;
+    let Diagnostic {
+        file,
+        line,
+        column,
+        message,
+        ..
+    } = diagnostic;
     format!("{file}:{line}:{column}: {message}\n")
 }
 
@@ -70,7 +81,10 @@ fn secret_places(diagnostics: &[Diagnostic]) -> BTreeMap<&str, Vec<(usize, usize
     let mut places: BTreeMap<&str, Vec<_>> = BTreeMap::new();
     for diagnostic in diagnostics.iter().filter(|d| d.code == "literal-secret") {
         let place = (diagnostic.line, diagnostic.column, diagnostic.length);
-        places.entry(diagnostic.file.as_str()).or_default().push(place);
+        places
+            .entry(diagnostic.file.as_str())
+            .or_default()
+            .push(place);
     }
     places
 }
@@ -84,9 +98,9 @@ fn harmless(text: &str, secrets: &[(usize, usize, usize)]) -> String {
         let covered: Vec<_> = secrets.iter().filter(|(at, ..)| *at == index + 1).collect();
         for (position, c) in line.chars().enumerate() {
             let column = position + 1;
-            let secret = covered.iter().any(|(_, from, length)| {
-                (*from..from + length).contains(&column)
-            });
+            let secret = covered
+                .iter()
+                .any(|(_, from, length)| (*from..from + length).contains(&column));
             match c {
                 '\n' | '\r' => out.push(c),
                 '\t' => out.push(' '),
@@ -122,7 +136,11 @@ impl Snippet {
             return None;
         }
         let line = line.trim_end_matches(['\n', '\r']);
-        let byte = |column: usize| line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
+        let byte = |column: usize| {
+            line.char_indices()
+                .nth(column)
+                .map_or(line.len(), |(at, _)| at)
+        };
         let from = byte(diagnostic.column.saturating_sub(1));
         let to = byte(diagnostic.column.saturating_sub(1) + diagnostic.length.max(1));
         let span = LabeledSpan::new_primary_with_span(None, (start + from, to - from));
@@ -140,7 +158,13 @@ struct Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Diagnostic { file, line, column, message, .. } = self.diagnostic;
+        let Diagnostic {
+            file,
+            line,
+            column,
+            message,
+            ..
+        } = self.diagnostic;
         match (&self.snippet, line) {
             (Some(_), _) => f.write_str(message),
             (None, 0) => write!(f, "{file}: {message}"),
@@ -164,11 +188,16 @@ impl miette::Diagnostic for Report<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.diagnostic.hint.as_ref().map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
+        self.diagnostic
+            .hint
+            .as_ref()
+            .map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.snippet.as_ref().map(|snippet| &snippet.source as &dyn SourceCode)
+        self.snippet
+            .as_ref()
+            .map(|snippet| &snippet.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

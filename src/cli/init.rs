@@ -61,7 +61,11 @@ fn fleet_name(args: &Args) -> Result<String, CliError> {
         .collect();
     let name: String = words.join("-").chars().take(40).collect();
     let name = name.trim_end_matches('-');
-    Ok(if Slug::parse(name).is_ok() { name.to_owned() } else { "fleet".to_owned() })
+    Ok(if Slug::parse(name).is_ok() {
+        name.to_owned()
+    } else {
+        "fleet".to_owned()
+    })
 }
 
 /// Nothing of the operator's is ever overwritten. A fresh `git init` is no content.
@@ -70,7 +74,10 @@ fn refuse_content(directory: &Path) -> Result<(), CliError> {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => {
-            return Err(CliError::new(format!("cannot read `{}`: {error}", directory.display())));
+            return Err(CliError::new(format!(
+                "cannot read `{}`: {error}",
+                directory.display()
+            )));
         }
     };
     for entry in entries {

@@ -32,10 +32,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         output::json_line(&summary(&assembled))?;
     } else {
         let source = |path: &str| snapshot.text(path);
-        output::print(&diagnostics_view::text(&assembled.diagnostics, &source, context.width()))?;
+        output::print(&diagnostics_view::text(
+            &assembled.diagnostics,
+            &source,
+            context.width(),
+        ))?;
         output::print(&format!("{}\n", verdict(&assembled)))?;
     }
-    Ok(if errors > 0 { Exit::InvalidDocuments } else { Exit::Done })
+    Ok(if errors > 0 {
+        Exit::InvalidDocuments
+    } else {
+        Exit::Done
+    })
 }
 
 /// The last line of a JSON stream about documents.
@@ -49,7 +57,11 @@ pub(crate) fn summary(assembled: &Assembled) -> serde_json::Value {
 }
 
 fn count(assembled: &Assembled, severity: Severity) -> usize {
-    assembled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+    assembled
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == severity)
+        .count()
 }
 
 /// `12 documents are valid`, or how many problems there are in how many files.
@@ -57,14 +69,28 @@ fn verdict(assembled: &Assembled) -> String {
     let green = anstyle::AnsiColor::Green.on_default().bold();
     let red = anstyle::AnsiColor::Red.on_default().bold();
     let documents = plural(assembled.documents, "document");
-    let (errors, warnings) =
-        (count(assembled, Severity::Error), count(assembled, Severity::Warning));
-    let also = if warnings > 0 { format!(", {}", plural(warnings, "warning")) } else { String::new() };
+    let (errors, warnings) = (
+        count(assembled, Severity::Error),
+        count(assembled, Severity::Warning),
+    );
+    let also = if warnings > 0 {
+        format!(", {}", plural(warnings, "warning"))
+    } else {
+        String::new()
+    };
     if errors == 0 {
-        let are = if assembled.documents == 1 { "is" } else { "are" };
+        let are = if assembled.documents == 1 {
+            "is"
+        } else {
+            "are"
+        };
         return format!("{green}✓{green:#} {documents} {are} valid{also}");
     }
-    let mut files: Vec<&str> = assembled.diagnostics.iter().map(|d| d.file.as_str()).collect();
+    let mut files: Vec<&str> = assembled
+        .diagnostics
+        .iter()
+        .map(|d| d.file.as_str())
+        .collect();
     files.dedup();
     format!(
         "{red}✗{red:#} {}{also} in {}; {documents} checked",
@@ -74,5 +100,9 @@ fn verdict(assembled: &Assembled) -> String {
 }
 
 fn plural(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+    if count == 1 {
+        format!("1 {word}")
+    } else {
+        format!("{count} {word}s")
+    }
 }

@@ -9,9 +9,18 @@ const TEMPLATES: [(&str, &str); 10] = [
     ("README.md", include_str!("files/README.md")),
     (".gitignore", include_str!("files/gitignore")),
     (".pressluftignore", include_str!("files/pressluftignore")),
-    (".vscode/settings.json", include_str!("files/vscode-settings.json")),
-    (".vscode/extensions.json", include_str!("files/vscode-extensions.json")),
-    (".github/workflows/pressluft.yml", include_str!("files/github.yml")),
+    (
+        ".vscode/settings.json",
+        include_str!("files/vscode-settings.json"),
+    ),
+    (
+        ".vscode/extensions.json",
+        include_str!("files/vscode-extensions.json"),
+    ),
+    (
+        ".github/workflows/pressluft.yml",
+        include_str!("files/github.yml"),
+    ),
     (".gitlab-ci.yml", include_str!("files/gitlab.yml")),
 ];
 
@@ -23,11 +32,17 @@ pub(crate) fn files(name: &str) -> Vec<(String, String)> {
         .collect();
     files.push(schema_file("document", &schema::of_any()));
     for kind in DocumentKind::ALL {
-        files.push(schema_file(&kind.as_str().to_lowercase(), schema::of(*kind)));
+        files.push(schema_file(
+            &kind.as_str().to_lowercase(),
+            schema::of(*kind),
+        ));
     }
     files
 }
 
 fn schema_file(name: &str, schema: &serde_json::Value) -> (String, String) {
-    (format!(".pressluft/schemas/{name}.schema.json"), schema::text(schema))
+    (
+        format!(".pressluft/schemas/{name}.schema.json"),
+        schema::text(schema),
+    )
 }

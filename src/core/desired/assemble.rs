@@ -12,8 +12,8 @@ use crate::core::document::read::Step;
 use crate::core::document::scalar::{Text, UnixUser};
 use crate::core::document::{
     Document, DocumentKind, Environment, EnvironmentDefaults, EnvironmentDocument, Fleet,
-    FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, ParsedFile, NodeDocument, Site, SiteDefaults,
-    SiteDocument,
+    FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, NodeDocument, ParsedFile, Site,
+    SiteDefaults, SiteDocument,
 };
 use crate::core::spec::SpecHash;
 
@@ -45,7 +45,10 @@ pub fn assemble(
     let mut findings = Findings::default();
 
     let defaults = fleets.first().map(|(fleet, ..)| fleet.defaults.clone());
-    let fleet_is_known = defaults.is_some() || !known.has_broken_fleet();
+    let lost_defaults = fleets
+        .first()
+        .is_some_and(|(_, source, _)| source.lost("defaults"));
+    let fleet_is_known = !lost_defaults && (defaults.is_some() || !known.has_broken_fleet());
     let defaults = defaults.unwrap_or_default();
     let fleet = only_fleet(fleets, &known, &mut findings, &mut diagnostics);
     // While the fleet cannot be read, nobody knows what its defaults would have given.
@@ -59,6 +62,10 @@ pub fn assemble(
         fleet_is_known,
     };
     for (source, name, Missing { path }) in missing.into_iter().flatten() {
+        let top = path.split('.').next().unwrap_or_default();
+        if source.lost(top) {
+            continue;
+        }
         let last = path.rsplit('.').next().unwrap_or_default().to_owned();
         let at: Vec<Step> = path
             .split('.')
@@ -104,13 +111,22 @@ struct Sorted {
 impl Sorted {
     fn take(&mut self, path: String, parsed: ParsedFile) {
         let path: Arc<str> = path.into();
-        self.documents += parsed.documents.len() + parsed.broken.len();
+        self.documents += parsed.documents.len() + parsed.salvaged.len() + parsed.broken.len();
         self.diagnostics.extend(parsed.diagnostics);
         self.known.broken.extend(parsed.broken);
-        for found in parsed.documents {
+        let whole = parsed
+            .documents
+            .into_iter()
+            .map(|document| (document, Vec::new()));
+        let rest = parsed
+            .salvaged
+            .into_iter()
+            .map(|part| (part.document, part.lost));
+        for (found, lost) in whole.chain(rest) {
             let source = Source {
                 file: Arc::clone(&path),
                 line: found.line,
+                lost,
             };
             match found.document {
                 Document::Fleet(fleet) => self.fleets.push((*fleet, source, found.digest)),

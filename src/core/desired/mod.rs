@@ -31,6 +31,16 @@ pub struct Source {
     pub file: Arc<str>,
     /// From 1.
     pub line: usize,
+    /// The fields at the top of the document below which something is wrong, so that rules
+    /// do not take what is missing there for left out. Empty in a desired state.
+    pub(crate) lost: Vec<String>,
+}
+
+impl Source {
+    /// Whether something below a field at the top is wrong and therefore missing.
+    pub(crate) fn lost(&self, field: &str) -> bool {
+        self.lost.iter().any(|lost| lost == field)
+    }
 }
 
 /// One resource of the desired state.
@@ -104,7 +114,10 @@ impl Desired {
             ResourceId::Env { site, name } => &self.environment(site, name)?.source,
         };
         let line = u32::try_from(source.line).unwrap_or(u32::MAX);
-        Some(recorded::Source { file: source.file.to_string(), line })
+        Some(recorded::Source {
+            file: source.file.to_string(),
+            line,
+        })
     }
 
     /// The digests of all specs, in the order of the ids.

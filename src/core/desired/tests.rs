@@ -14,5 +14,8 @@ fn the_design_assembles() {
     assert_eq!(result.diagnostics, []);
     let desired = result.desired.expect("no errors");
     let env = &desired.environments[&("acme".to_owned(), "staging".to_owned())];
-    assert_eq!(env.value.safety.mail, crate::core::document::environment::Mail::Capture);
+    assert_eq!(
+        env.value.safety.mail,
+        crate::core::document::environment::Mail::Capture
+    );
 }
