@@ -1,34 +1,22 @@
-//! Problems of documents as people and programs read them.
+//! How diagnostics are shown: with the lines that they are about, or as JSON lines.
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity as MietteSeverity,
+    SourceCode,
+};
 use serde_json::{Value, json};
 
-use super::context::Context;
-use super::error::CliError;
-use super::output::{self, printable};
 use crate::core::diagnostic::{Diagnostic, Severity};
-use crate::git::Snapshot;
 
-/// Says what is wrong: to standard error for people, as JSON lines on standard output.
-pub(crate) fn show(
-    diagnostics: &[Diagnostic],
-    snapshot: &Snapshot,
-    context: &Context,
-    is_json: bool,
-) -> Result<(), CliError> {
-    for diagnostic in diagnostics {
-        if is_json {
-            output::json_line(&line(diagnostic))?;
-        } else {
-            output::note(text(diagnostic, snapshot, context.width()).trim_end())?;
-        }
-    }
-    Ok(())
-}
+/// Lines longer than this are not shown; they hold no document that a person wrote.
+const LONGEST_LINE: usize = 400;
 
-/// One line of the JSON stream.
-fn line(diagnostic: &Diagnostic) -> Value {
-    let mut value = json!({
+/// One diagnostic as an object of a JSON stream.
+pub(crate) fn line(diagnostic: &Diagnostic) -> Value {
+    let mut object = json!({
         "type": "diagnostic",
         "severity": diagnostic.severity,
         "code": diagnostic.code,
@@ -37,64 +25,183 @@ fn line(diagnostic: &Diagnostic) -> Value {
         "line": diagnostic.line,
         "column": diagnostic.column,
     });
-    if let Some(hint) = &diagnostic.hint {
-        value["hint"] = json!(hint);
+    if let (Some(hint), Some(object)) = (&diagnostic.hint, object.as_object_mut()) {
+        object.insert("hint".to_owned(), json!(hint));
     }
-    value
+    object
 }
 
-/// What, where, the lines around it with the place underlined, and what to do.
-fn text(diagnostic: &Diagnostic, snapshot: &Snapshot, width: usize) -> String {
-    let severity = match diagnostic.severity {
-        Severity::Error => miette::Severity::Error,
-        Severity::Warning => miette::Severity::Warning,
-    };
-    let mut report = MietteDiagnostic::new(printable(&diagnostic.message))
-        .with_code(diagnostic.code)
-        .with_severity(severity);
-    if let Some(hint) = &diagnostic.hint {
-        report = report.with_help(printable(hint));
-    }
-    let source = source(diagnostic, snapshot);
-    if let Some(text) = &source {
-        let offset = offset(text, diagnostic.line, diagnostic.column);
-        let bytes = text[offset..].chars().take(diagnostic.length).map(char::len_utf8).sum();
-        report = report.with_label(LabeledSpan::underline((offset, bytes)));
-    }
-    let place = format!("{}:{}:{}", diagnostic.file, diagnostic.line, diagnostic.column);
-    let report = miette::Report::new(report);
-    let report = match source {
-        Some(text) => report.with_source_code(NamedSource::new(printable(&diagnostic.file), text)),
-        None => report,
-    };
+/// The diagnostics for a terminal of `width` columns; `source` gives the text of a file.
+pub(crate) fn text(
+    diagnostics: &[Diagnostic],
+    source: &dyn Fn(&str) -> Option<String>,
+    width: usize,
+) -> String {
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode())
+        .with_width(width.clamp(40, 120))
+        .with_context_lines(1)
+        .without_cause_chain();
+    let secrets = secret_places(diagnostics);
+    let mut sources: BTreeMap<&str, Option<String>> = BTreeMap::new();
     let mut out = String::new();
-    let theme = match anstream::stderr().current_choice() {
-        anstream::ColorChoice::Never => GraphicalTheme::unicode_nocolor(),
-        _ => GraphicalTheme::unicode(),
-    };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(width);
-    match handler.render_report(&mut out, report.as_ref()) {
-        Ok(()) => out,
-        // Without a snippet the place has to be said in words.
-        Err(_) => format!("{place}: {}\n", printable(&diagnostic.message)),
+    for diagnostic in diagnostics {
+        let file = diagnostic.file.as_str();
+        let text = sources.entry(file).or_insert_with(|| {
+            let hidden = secrets.get(file).map_or(&[][..], Vec::as_slice);
+            source(file).map(|text| harmless(&text, hidden))
+        });
+        let snippet = text
+            .as_deref()
+            .and_then(|text| Snippet::new(diagnostic, text));
+        let report = Report {
+            diagnostic,
+            snippet,
+        };
+        if handler.render_report(&mut out, &report).is_err() {
+            // A string takes everything; a report that cannot be drawn is still said.
+            out.push_str(&plain(diagnostic));
+        }
+    }
+    out
+}
+
+fn plain(diagnostic: &Diagnostic) -> String {
+    let Diagnostic {
+        file,
+        line,
+        column,
+        message,
+        ..
+    } = diagnostic;
+    format!("{file}:{line}:{column}: {message}\n")
+}
+
+/// Where literal secrets stand, by file: line, column and length.
+fn secret_places(diagnostics: &[Diagnostic]) -> BTreeMap<&str, Vec<(usize, usize, usize)>> {
+    let mut places: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for diagnostic in diagnostics.iter().filter(|d| d.code == "literal-secret") {
+        let place = (diagnostic.line, diagnostic.column, diagnostic.length);
+        places
+            .entry(diagnostic.file.as_str())
+            .or_default()
+            .push(place);
+    }
+    places
+}
+
+/// The text with everything replaced, one character by one, that would drive a terminal, and
+/// with secrets covered.
+fn harmless(text: &str, secrets: &[(usize, usize, usize)]) -> String {
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let mut out = String::with_capacity(text.len());
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let covered: Vec<_> = secrets.iter().filter(|(at, ..)| *at == index + 1).collect();
+        for (position, c) in line.chars().enumerate() {
+            let column = position + 1;
+            let secret = covered
+                .iter()
+                .any(|(_, from, length)| (*from..from + length).contains(&column));
+            match c {
+                '\n' | '\r' => out.push(c),
+                '\t' => out.push(' '),
+                _ if secret => out.push('*'),
+                _ if crate::core::document::scalar::is_hidden(c) => out.push('\u{fffd}'),
+                _ => out.push(c),
+            }
+        }
+    }
+    out
+}
+
+/// The marked place in the text of a file, in bytes.
+#[derive(Debug)]
+struct Snippet {
+    source: NamedSource<String>,
+    span: LabeledSpan,
+}
+
+impl Snippet {
+    /// None for a place that is not in the text, or in a line that is too long to show.
+    fn new(diagnostic: &Diagnostic, text: &str) -> Option<Self> {
+        let index = diagnostic.line.checked_sub(1)?;
+        let mut start = 0;
+        let mut lines = text.split_inclusive('\n');
+        for _ in 0..index {
+            start += lines.next()?.len();
+        }
+        let around = text[..start].lines().next_back().into_iter();
+        let line = lines.next().unwrap_or_default();
+        let mut around = around.chain([line]).chain(lines.next());
+        if around.any(|line| line.chars().count() > LONGEST_LINE) {
+            return None;
+        }
+        let line = line.trim_end_matches(['\n', '\r']);
+        let byte = |column: usize| {
+            line.char_indices()
+                .nth(column)
+                .map_or(line.len(), |(at, _)| at)
+        };
+        let from = byte(diagnostic.column.saturating_sub(1));
+        let to = byte(diagnostic.column.saturating_sub(1) + diagnostic.length.max(1));
+        let span = LabeledSpan::new_primary_with_span(None, (start + from, to - from));
+        let source = NamedSource::new(&diagnostic.file, text.to_owned());
+        Some(Self { source, span })
     }
 }
 
-/// The text that the problem is in, if it has a place and can be shown.
-fn source(diagnostic: &Diagnostic, snapshot: &Snapshot) -> Option<String> {
-    if diagnostic.line == 0 {
-        return None;
-    }
-    let file = snapshot.files.iter().find(|file| file.path == diagnostic.file)?;
-    let text = String::from_utf8(snapshot.read(file).ok()?).ok()?;
-    // Hidden characters would move the cursor; each is replaced by one that shows.
-    Some(text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c }).collect())
+/// A diagnostic in the words of the renderer.
+#[derive(Debug)]
+struct Report<'a> {
+    diagnostic: &'a Diagnostic,
+    snippet: Option<Snippet>,
 }
 
-/// The byte offset of a place; the end of the text when there is no such place.
-fn offset(text: &str, line: usize, column: usize) -> usize {
-    let start: usize =
-        text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    let rest = text.get(start..).unwrap_or("");
-    start + rest.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum::<usize>()
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Diagnostic {
+            file,
+            line,
+            column,
+            message,
+            ..
+        } = self.diagnostic;
+        match (&self.snippet, line) {
+            (Some(_), _) => f.write_str(message),
+            (None, 0) => write!(f, "{file}: {message}"),
+            (None, _) => write!(f, "{file}:{line}:{column}: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for Report<'_> {}
+
+impl miette::Diagnostic for Report<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.diagnostic.code))
+    }
+
+    fn severity(&self) -> Option<MietteSeverity> {
+        Some(match self.diagnostic.severity {
+            Severity::Error => MietteSeverity::Error,
+            Severity::Warning => MietteSeverity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.diagnostic
+            .hint
+            .as_ref()
+            .map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.snippet
+            .as_ref()
+            .map(|snippet| &snippet.source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let snippet = self.snippet.as_ref()?;
+        Some(Box::new(std::iter::once(snippet.span.clone())))
+    }
 }

@@ -7,9 +7,8 @@ use super::context::Context;
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::plan_view::Heading;
-use super::{diagnostics_view, open, output};
-use crate::core::desired::{Assembled, Desired, SourceFile, assemble};
-use crate::core::diagnostic::Severity;
+use super::{diagnostics_view, open, output, validate};
+use crate::core::desired::{Assembled, Desired};
 use crate::core::id::ResourceId;
 use crate::core::plan::Choice;
 use crate::daemon::{self, DaemonError, FileChanges, Prepared, SpecHashes, WantedState};
@@ -40,29 +39,9 @@ pub(crate) struct Fleet {
     pub(crate) desired: Desired,
 }
 
-/// What stands in the fleet repo, valid or not.
-pub(crate) fn read(args: &FleetArgs, context: &Context) -> Result<(Snapshot, Assembled), CliError> {
-    let snapshot = snapshot(args, context)?;
-    let parsed = git::parse(&snapshot, cache_dir(context).as_deref())
-        .map_err(|error| from_git(&error))?;
-    let files = parsed
-        .files
-        .into_iter()
-        .map(|(path, parsed)| SourceFile { path, parsed })
-        .collect();
-    let text = |path: &str| {
-        let file = snapshot.files.iter().find(|file| file.path == path)?;
-        String::from_utf8(snapshot.read(file).ok()?).ok()
-    };
-    let mut assembled = assemble(files, &text);
-    let refused = snapshot.diagnostics.iter().chain(&parsed.diagnostics).cloned();
-    assembled.diagnostics.extend(refused);
-    assembled.diagnostics.sort();
-    assembled.diagnostics.dedup();
-    if assembled.diagnostics.iter().any(|d| d.severity == Severity::Error) {
-        assembled.desired = None;
-    }
-    Ok((snapshot, assembled))
+/// All documents of a snapshot, checked.
+pub(crate) fn assemble(snapshot: &Snapshot, context: &Context) -> Result<Assembled, CliError> {
+    git::load(snapshot, cache_dir(context).as_deref()).map_err(|error| from_git(&error))
 }
 
 /// Where parsed documents are kept. Looking at a fleet repo needs nothing but the binary and
@@ -83,10 +62,20 @@ pub(crate) fn load(
     context: &Context,
     is_json: bool,
 ) -> Result<Option<Fleet>, CliError> {
-    let (snapshot, assembled) = read(args, context)?;
-    diagnostics_view::show(&assembled.diagnostics, &snapshot, context, is_json)?;
+    let snapshot = snapshot(args, context)?;
+    let assembled = assemble(&snapshot, context)?;
+    if is_json {
+        for diagnostic in &assembled.diagnostics {
+            output::json_line(&diagnostics_view::line(diagnostic))?;
+        }
+    } else if !assembled.diagnostics.is_empty() {
+        let source = |path: &str| snapshot.text(path);
+        output::note(&diagnostics_view::text(&assembled.diagnostics, &source, context.width()))?;
+    }
     let Some(desired) = assembled.desired else {
-        if !is_json {
+        if is_json {
+            output::json_line(&validate::summary(&assembled))?;
+        } else {
             output::note("nothing was planned, because the documents are not valid")?;
         }
         return Ok(None);

@@ -12,6 +12,7 @@ mod diagnostics_view;
 mod doctor;
 mod fleet;
 mod get;
+mod init;
 mod jobs;
 mod man;
 mod open;
@@ -19,9 +20,12 @@ mod output;
 mod plan;
 mod plan_view;
 mod progress_view;
+mod scaffold;
+mod schema;
 mod secret;
 mod ssh_key;
 mod supervise;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -48,6 +52,10 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Make a new fleet repo that validates
+    Init(init::Args),
+    /// Check all documents and report every problem
+    Validate(validate::Args),
     /// Show what would change between the documents and what is recorded
     Plan(plan::Args),
     /// Carry out a plan: queue its jobs, run them, record how they ended
@@ -66,6 +74,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Write man pages into a directory
     Man(man::Args),
+    /// Print the JSON Schema of documents
+    Schema(schema::Args),
     /// Store, reveal and list secrets
     Secret(secret::Args),
     /// Print the public half of the control plane's own SSH key
@@ -110,6 +120,8 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
     let context = Context::new(&cli.global)?;
     log_to_stderr(cli.global.verbose);
     match &cli.command {
+        Command::Init(args) => init::run(args, &context),
+        Command::Validate(args) => validate::run(args, &context),
         Command::Plan(args) => plan::run(args, &context),
         Command::Apply(args) => apply::run(args, &context),
         Command::Get(args) => get::run(args, &context),
@@ -119,6 +131,7 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Completions(args) => completions::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Man(args) => man::run(args, &context),
+        Command::Schema(args) => schema::run(args, &context),
         Command::Secret(args) => secret::run(args, &context),
         Command::SshKey(args) => ssh_key::run(args, &context),
         Command::Supervise(_) => Ok(Exit::Done),

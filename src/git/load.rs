@@ -7,7 +7,7 @@ use super::document_cache::DocumentCache;
 use super::error::GitError;
 use super::parallel;
 use super::snapshot::{BlobId, Snapshot, SourceFile, is_lfs_pointer};
-use crate::core::desired::{self, Assembled, assemble};
+use crate::core::desired::{Assembled, assemble};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::{ParsedFile, parse_bytes};
 
@@ -49,7 +49,7 @@ pub fn load(snapshot: &Snapshot, cache_dir: Option<&Path>) -> Result<Assembled, 
 fn parse(
     snapshot: &Snapshot,
     cache_dir: Option<&Path>,
-) -> Result<Vec<desired::SourceFile>, GitError> {
+) -> Result<Vec<(String, ParsedFile)>, GitError> {
     let cache = cache_dir.map(|directory| DocumentCache::new(directory, &snapshot.identity));
     let mut known = cache.as_ref().map(DocumentCache::load).unwrap_or_default();
     let cached = known.len();
@@ -91,7 +91,7 @@ fn parse(
     for (index, parsed) in missing.iter().zip(parsed) {
         files[*index] = Some(parsed?);
     }
-    let files: Vec<ParsedFile> = files.into_iter().flatten().collect();
+    let mut files: Vec<ParsedFile> = files.into_iter().flatten().collect();
     if let Some(cache) = &cache {
         let clean = |file: &ParsedFile| file.diagnostics.is_empty();
         let added = missing
@@ -99,19 +99,16 @@ fn parse(
             .filter(|index| clean(&files[**index]))
             .count();
         if is_worth_saving(added, known.len(), cached) {
-            let entries = snapshot
-                .files
-                .iter()
-                .zip(&files)
-                .filter(|(_, file)| clean(file));
-            cache.save(entries.map(|(source, file)| (source.blob, &file.documents)));
+            let blobs = snapshot.files.iter().map(|file| file.blob);
+            let entries = blobs.zip(&mut files).filter(|(_, file)| clean(file));
+            let mut entries: Vec<_> = entries
+                .map(|(blob, file)| (blob, &mut file.documents))
+                .collect();
+            cache.save(&mut entries);
         }
     }
     let paths = snapshot.files.iter().map(|file| file.path.clone());
-    let files = paths
-        .zip(files)
-        .map(|(path, parsed)| desired::SourceFile { path, parsed });
-    Ok(files.collect())
+    Ok(paths.zip(files).collect())
 }
 
 /// Parsing a few files again takes less time than writing all of the documents.

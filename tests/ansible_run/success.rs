@@ -207,3 +207,17 @@ fn many_threads_share_one_engine() {
     let run = bench.state.path().join("run");
     assert_eq!(std::fs::read_dir(run).expect("there").count(), 0);
 }
+
+#[test]
+fn another_port_has_a_pin_of_its_own() {
+    let node = crate::node_or_skip!(node(1));
+    node.shell("test -e /run/other-sshd || { /usr/sbin/sshd -p 2222 && touch /run/other-sshd; }");
+    let bench = Bench::new();
+    let mut invocation = bench.invocation(&node, "- ansible.builtin.ping:");
+    invocation.host.port = 2222;
+    for host_key in [None, Some(node.host_key.clone())] {
+        invocation.attempt += 1;
+        invocation.host.host_key = host_key;
+        assert_eq!(bench.run(&invocation).outcome.failure, None);
+    }
+}

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use super::findings::{Findings, fields};
 use super::rules::{self, Draft, Known};
-use super::{Assembled, Desired, FLEET_FILE, Resource, Source, SourceFile};
+use super::{Assembled, Desired, FLEET_FILE, Resource, Source};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::environment::{EnvironmentType, Mail};
 use crate::core::document::read::Step;
 use crate::core::document::scalar::{Text, UnixUser};
 use crate::core::document::{
     Document, DocumentKind, Environment, EnvironmentDefaults, EnvironmentDocument, Fleet,
-    FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, NodeDocument, Site, SiteDefaults,
-    SiteDocument,
+    FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, NodeDocument, ParsedFile, Site,
+    SiteDefaults, SiteDocument,
 };
 use crate::core::spec::SpecHash;
 
@@ -25,10 +25,13 @@ type Written<T> = (T, Source, [u8; 32]);
 /// `text` gives the text of a file by its path; it is asked for only when a rule that
 /// concerns several documents finds a problem there.
 #[must_use]
-pub fn assemble(files: Vec<SourceFile>, text: &dyn Fn(&str) -> Option<String>) -> Assembled {
+pub fn assemble(
+    files: Vec<(String, ParsedFile)>,
+    text: &dyn Fn(&str) -> Option<String>,
+) -> Assembled {
     let mut sorted = Sorted::default();
-    for file in files {
-        sorted.take(file);
+    for (path, parsed) in files {
+        sorted.take(path, parsed);
     }
     let Sorted {
         fleets,
@@ -42,7 +45,10 @@ pub fn assemble(files: Vec<SourceFile>, text: &dyn Fn(&str) -> Option<String>) -
     let mut findings = Findings::default();
 
     let defaults = fleets.first().map(|(fleet, ..)| fleet.defaults.clone());
-    let fleet_is_known = defaults.is_some() || !known.has_broken_fleet();
+    let lost_defaults = fleets
+        .first()
+        .is_some_and(|(_, source, _)| source.lost("defaults"));
+    let fleet_is_known = !lost_defaults && (defaults.is_some() || !known.has_broken_fleet());
     let defaults = defaults.unwrap_or_default();
     let fleet = only_fleet(fleets, &known, &mut findings, &mut diagnostics);
     // While the fleet cannot be read, nobody knows what its defaults would have given.
@@ -56,6 +62,10 @@ pub fn assemble(files: Vec<SourceFile>, text: &dyn Fn(&str) -> Option<String>) -
         fleet_is_known,
     };
     for (source, name, Missing { path }) in missing.into_iter().flatten() {
+        let top = path.split('.').next().unwrap_or_default();
+        if source.lost(top) {
+            continue;
+        }
         let last = path.rsplit('.').next().unwrap_or_default().to_owned();
         let at: Vec<Step> = path
             .split('.')
@@ -99,15 +109,24 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn take(&mut self, file: SourceFile) {
-        let path: Arc<str> = file.path.into();
-        self.documents += file.parsed.documents.len() + file.parsed.broken.len();
-        self.diagnostics.extend(file.parsed.diagnostics);
-        self.known.broken.extend(file.parsed.broken);
-        for found in file.parsed.documents {
+    fn take(&mut self, path: String, parsed: ParsedFile) {
+        let path: Arc<str> = path.into();
+        self.documents += parsed.documents.len() + parsed.salvaged.len() + parsed.broken.len();
+        self.diagnostics.extend(parsed.diagnostics);
+        self.known.broken.extend(parsed.broken);
+        let whole = parsed
+            .documents
+            .into_iter()
+            .map(|document| (document, Vec::new()));
+        let rest = parsed
+            .salvaged
+            .into_iter()
+            .map(|part| (part.document, part.lost));
+        for (found, lost) in whole.chain(rest) {
             let source = Source {
                 file: Arc::clone(&path),
                 line: found.line,
+                lost,
             };
             match found.document {
                 Document::Fleet(fleet) => self.fleets.push((*fleet, source, found.digest)),

@@ -4,10 +4,7 @@ use crate::core::document::parse_file;
 const DESIGN: &str = include_str!("../../../tests/data/design.yaml");
 
 fn assembled(text: &str) -> Assembled {
-    let files = vec![SourceFile {
-        path: FLEET_FILE.to_owned(),
-        parsed: parse_file(FLEET_FILE, text),
-    }];
+    let files = vec![(FLEET_FILE.to_owned(), parse_file(FLEET_FILE, text))];
     assemble(files, &|_| Some(text.to_owned()))
 }
 
@@ -17,6 +14,8 @@ fn the_design_assembles() {
     assert_eq!(result.diagnostics, []);
     let desired = result.desired.expect("no errors");
     let env = &desired.environments[&("acme".to_owned(), "staging".to_owned())];
-    println!("{}", env.spec().canonical());
-    panic!();
+    assert_eq!(
+        env.value.safety.mail,
+        crate::core::document::environment::Mail::Capture
+    );
 }
