@@ -1,12 +1,13 @@
 //! The files of one environment: pool, vhost, wp-config, cron, must-use plugin.
 
-use minijinja::{Value as View, context};
-use serde_json::{Map, Value, json};
+use minijinja::context;
+use serde_json::Value;
 
 use super::context::Named;
-use super::node::{php_version, php_versions};
 use super::templates::seen;
-use super::{Builder, Item, RenderContext, RenderError, SENSITIVE, Templates, Tree, crypt};
+use super::values::{php_size, php_version, php_versions, seconds};
+use super::vhost::{basic_auth, headers, rate_limit, with_decoded_redirects};
+use super::{Builder, Item, RenderContext, RenderError, Templates, Tree};
 use crate::core::names::EnvironmentNames;
 
 /// The tree that `site_create`, `env_create` and `env_configure` apply.
@@ -243,170 +244,4 @@ fn name_part(env: &Value, field: &'static str) -> Result<String, RenderError> {
         value: value.to_owned(),
         reason,
     })
-}
-
-/// User and password hash, from `http.basic_auth` or, in copies, from `safety.basic_auth`: a
-/// secret that holds `user:password`, or a password alone for a user named like the site.
-fn basic_auth(
-    ctx: &RenderContext<'_>,
-    env: &Value,
-    names: &EnvironmentNames,
-    named: &Named,
-) -> Result<Option<Value>, RenderError> {
-    let site = env["site"].as_str().unwrap_or_default();
-    let (user, password) = match (
-        &env["http"]["basic_auth"],
-        env["safety"]["basic_auth"].as_str(),
-    ) {
-        (Value::Object(own), _) => {
-            let reference = own
-                .get("password")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            (
-                own.get("user").and_then(Value::as_str).unwrap_or(site),
-                named.resolve(reference)?,
-            )
-        }
-        (_, Some(reference)) => {
-            let value = named.resolve(reference)?;
-            value.split_once(':').unwrap_or((site, value))
-        }
-        _ => return Ok(None),
-    };
-    let hash = match ctx.secrets {
-        Some(_) => crypt::hash(password, &names.system),
-        None => SENSITIVE.to_owned(),
-    };
-    Ok(Some(json!({"user": user, "hash": hash})))
-}
-
-/// The headers of every answer: ours, unless the document has its own of the name.
-fn headers(env: &Value) -> Map<String, Value> {
-    let own = env["http"]["headers"]
-        .as_object()
-        .cloned()
-        .unwrap_or_default();
-    let mut all = Map::new();
-    let mut ours = vec![
-        ("X-Content-Type-Options", "nosniff"),
-        ("Referrer-Policy", "strict-origin-when-cross-origin"),
-        ("X-Frame-Options", "SAMEORIGIN"),
-    ];
-    if env["safety"]["noindex"] == true {
-        ours.push(("X-Robots-Tag", "noindex, nofollow"));
-    }
-    if env["maintenance"] == true {
-        ours.push(("Retry-After", "300"));
-    }
-    for (name, value) in ours {
-        if !own.keys().any(|key| key.eq_ignore_ascii_case(name)) || name == "X-Robots-Tag" {
-            all.insert(name.to_owned(), json!(value));
-        }
-    }
-    let robots = all.contains_key("X-Robots-Tag");
-    all.extend(
-        own.into_iter()
-            .filter(|(name, _)| !(robots && name.eq_ignore_ascii_case("X-Robots-Tag"))),
-    );
-    all
-}
-
-/// nginx compares locations with the decoded path, so percent signs are resolved here; a
-/// source with a query is compared with the request as it came.
-fn with_decoded_redirects(mut env: Value) -> Value {
-    let redirects = env["http"]["redirects"].as_array_mut();
-    for redirect in redirects.into_iter().flatten() {
-        let from = redirect["from"].as_str().unwrap_or_default().to_owned();
-        redirect["exact"] = json!(from.contains('?'));
-        if !from.contains('?') {
-            redirect["from"] = json!(decoded(&from));
-        }
-        if redirect["status"].is_null() {
-            redirect["status"] = json!(301);
-        }
-    }
-    env
-}
-
-/// `text` without percent-encoding, or as it is when that gives no UTF-8.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while let Some(byte) = bytes.get(index) {
-        let hex = text.get(index + 1..index + 3).filter(|_| *byte == b'%');
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(value) => {
-                plain.push(value);
-                index += 3;
-            }
-            None => {
-                plain.push(*byte);
-                index += 1;
-            }
-        }
-    }
-    String::from_utf8(plain).unwrap_or_else(|_| text.to_owned())
-}
-
-/// `10r/s`, with a burst of two such seconds or of ten requests.
-fn rate_limit(env: &Value) -> Result<Option<View>, RenderError> {
-    let Some(text) = env["http"]["rate_limit"].as_str() else {
-        return Ok(None);
-    };
-    let (count, unit) = text.split_once("r/").unwrap_or((text, ""));
-    match (count.parse::<u32>(), unit) {
-        (Ok(count), "s" | "m") if count > 0 => {
-            let burst = if unit == "s" { count * 2 } else { 10 };
-            Ok(Some(context! { rate => format!("{count}r/{unit}"), burst }))
-        }
-        _ => Err(RenderError::Value {
-            field: "http.rate_limit",
-            value: text.to_owned(),
-            reason: "a rate is written like `10r/s`",
-        }),
-    }
-}
-
-/// A size in PHP's words, such as `256M`.
-fn php_size(value: &Value, field: &'static str) -> Result<String, RenderError> {
-    let text = value
-        .as_str()
-        .map_or_else(|| value.to_string(), ToOwned::to_owned);
-    let number = text.strip_suffix(['K', 'M', 'G']).unwrap_or(&text);
-    if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
-        return Ok(text);
-    }
-    Err(RenderError::Value {
-        field,
-        value: text,
-        reason: "a size is written like `256M`",
-    })
-}
-
-/// The seconds of a duration such as `5m`, or none where cron is off.
-fn seconds(value: &Value) -> Result<Option<u64>, RenderError> {
-    let wrong = || RenderError::Value {
-        field: "cron.interval",
-        value: value.to_string(),
-        reason: "a duration is written like `5m`",
-    };
-    match value {
-        Value::Null | Value::Bool(false) => Ok(None),
-        Value::Number(number) => Ok(number.as_u64().filter(|seconds| *seconds > 0)),
-        Value::String(text) if text == "off" => Ok(None),
-        Value::String(text) => {
-            let scale = match text.chars().last() {
-                Some('s') => 1,
-                Some('m') => 60,
-                Some('h') => 3600,
-                Some('d') => 86_400,
-                _ => return Err(wrong()),
-            };
-            let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-            Ok(number.checked_mul(scale).filter(|seconds| *seconds > 0))
-        }
-        _ => Err(wrong()),
-    }
 }

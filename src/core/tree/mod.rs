@@ -10,6 +10,9 @@ mod environment;
 mod node;
 mod quoting;
 mod templates;
+mod values;
+mod vhost;
+mod window;
 
 use std::collections::BTreeMap;
 

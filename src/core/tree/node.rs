@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::context::Named;
 use super::templates::seen;
+use super::values::{bytes, php_versions};
+use super::window::Window;
 use super::{Builder, Item, RenderContext, RenderError, Templates, Tree};
 
 const MIB: u64 = 1 << 20;
@@ -321,67 +323,6 @@ fn is_container(kind: &str) -> bool {
     )
 }
 
-/// The PHP versions of a node, each in the form `8.2`: they become parts of paths.
-pub(super) fn php_versions(node: &Value) -> Result<Vec<String>, RenderError> {
-    let versions = node["php"]["versions"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    versions
-        .iter()
-        .map(|version| php_version(version, "php.versions"))
-        .collect()
-}
-
-/// A PHP version such as `8.2`.
-pub(super) fn php_version(value: &Value, field: &'static str) -> Result<String, RenderError> {
-    let text = value.as_str().unwrap_or_default();
-    let digits = |part: &str| {
-        !part.is_empty() && part.len() <= 2 && part.bytes().all(|b| b.is_ascii_digit())
-    };
-    match text.split_once('.') {
-        Some((major, minor)) if digits(major) && digits(minor) => Ok(text.to_owned()),
-        _ => Err(RenderError::Value {
-            field,
-            value: value.to_string(),
-            reason: "a PHP version is written like `8.2`",
-        }),
-    }
-}
-
-/// A size in bytes, from a number or a text such as `512MiB` or `256M`.
-fn bytes(value: &Value, field: &'static str) -> Result<Option<u64>, RenderError> {
-    let wrong = || RenderError::Value {
-        field,
-        value: value.to_string(),
-        reason: "a size is written like `512MiB`",
-    };
-    match value {
-        Value::Null => Ok(None),
-        Value::Number(number) => number.as_u64().map(Some).ok_or_else(wrong),
-        Value::String(text) => {
-            let split = text
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(text.len());
-            let (number, unit) = text.split_at(split);
-            let scale: u64 = match unit {
-                "" | "B" => 1,
-                "K" | "KiB" => 1 << 10,
-                "M" | "MiB" => 1 << 20,
-                "G" | "GiB" => 1 << 30,
-                "T" | "TiB" => 1 << 40,
-                _ => return Err(wrong()),
-            };
-            let bytes = number
-                .parse::<u64>()
-                .ok()
-                .and_then(|n| n.checked_mul(scale));
-            bytes.map(Some).ok_or_else(wrong)
-        }
-        _ => Err(wrong()),
-    }
-}
-
 fn fail2ban_allow(node: &Value, control_address: Option<&str>) -> Vec<String> {
     let listed = node["fail2ban"]["allow"]
         .as_array()
@@ -418,86 +359,4 @@ fn open_ports(node: &Value) -> Result<Vec<View>, RenderError> {
             }
         })
         .collect()
-}
-
-/// A maintenance window such as `sun 03:00-05:00 Europe/Berlin`, as systemd's calendar events.
-struct Window {
-    days: String,
-    start: u32,
-    end: u32,
-    zone: String,
-}
-
-impl Window {
-    fn parse(text: &str) -> Result<Self, RenderError> {
-        Self::read(text).ok_or_else(|| RenderError::Value {
-            field: "patching.window",
-            value: text.to_owned(),
-            reason: "a window is written like `sun 03:00-05:00 Europe/Berlin`",
-        })
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        let mut days = String::new();
-        let mut times = None;
-        let mut zone = "UTC".to_owned();
-        for word in text.split_whitespace() {
-            if word.starts_with(|c: char| c.is_ascii_digit()) {
-                let (start, end) = word.split_once('-')?;
-                times = Some((minutes(start)?, minutes(end)?));
-            } else if times.is_some() {
-                let fits = |c: char| c.is_ascii_alphanumeric() || "/_+-".contains(c);
-                zone = Some(word).filter(|word| word.chars().all(fits))?.to_owned();
-            } else if !matches!(word, "daily" | "*") {
-                days = calendar_days(word)?;
-            }
-        }
-        let (start, end) = times?;
-        Some(Self {
-            days,
-            start,
-            end,
-            zone,
-        })
-    }
-
-    /// The beginning of the window, or a moment well inside of it: reboots come after the
-    /// updates that ask for them.
-    fn calendar(&self, inside: bool) -> String {
-        let length = (self.end + 24 * 60 - self.start) % (24 * 60);
-        let at = if inside {
-            (self.start + length / 2).min(24 * 60 - 1)
-        } else {
-            self.start
-        };
-        let days = if self.days.is_empty() {
-            String::new()
-        } else {
-            format!("{} ", self.days)
-        };
-        format!("{days}*-*-* {:02}:{:02}:00 {}", at / 60, at % 60, self.zone)
-    }
-}
-
-fn minutes(text: &str) -> Option<u32> {
-    let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
-}
-
-/// `mon-fri,sun` as `Mon..Fri,Sun`.
-fn calendar_days(text: &str) -> Option<String> {
-    let day = |word: &str| {
-        ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
-            .into_iter()
-            .find(|day| day.eq_ignore_ascii_case(word))
-    };
-    let parts: Option<Vec<String>> = text
-        .split(',')
-        .map(|part| match part.split_once('-') {
-            Some((first, last)) => Some(format!("{}..{}", day(first)?, day(last)?)),
-            None => day(part).map(ToOwned::to_owned),
-        })
-        .collect();
-    parts.map(|parts| parts.join(","))
 }
