@@ -16,13 +16,15 @@ use crate::ansible::{Cancel, Engine, Host, Invocation, Playbook};
 use crate::clock;
 use crate::core::event::{Event, TaskResult};
 use crate::core::facts::NodeFacts;
+use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobStatus, JobType};
 use crate::core::outcome::{AttemptOutcome, Failure};
 use crate::core::recorded::ResourceStatus;
 use crate::core::tree::SecretValues;
 use crate::secrets::{self, Identity, Origin, Redactor};
 use crate::store::{
-    Claim, Finish, HostKeySource, NewTaskEvent, Outcome, Process, StateChange, Store,
+    Claim, Finish, HostKeySource, NewTaskEvent, Outcome, Process, Release, ReleaseHealth,
+    StateChange, Store,
 };
 
 /// What every attempt of this process uses.
@@ -161,9 +163,21 @@ impl Work<'_> {
             tree,
             ..self.invocation(host)
         };
-        let outcome = self.play(&invocation, &redactor, &mut |_| {})?;
+        let mut release = None;
+        let outcome = self.play(&invocation, &redactor, &mut |result| {
+            let served = result.result.as_ref().and_then(|value| value.get("release")?.as_str());
+            if let Some(name) = served.filter(|name| !name.is_empty()) {
+                release = Some(name.to_owned());
+            }
+        })?;
         if let Some(failure) = outcome.failure {
             return Ok(Err(failure));
+        }
+        if let Some((name, environment)) = release.zip(subject.payload.environment_id()) {
+            changes.push(StateChange::Release(served(name, environment)));
+        }
+        if self.claim.job.job_type == JobType::HealthCheck {
+            self.note_health(&mut changes)?;
         }
         let (node, revision) = (&self.claim.job.node_id, &self.claim.job.revision);
         let effects = &subject.payload.effects;
@@ -298,6 +312,15 @@ impl Work<'_> {
         }
     }
 
+    /// The release that is served has answered its check.
+    fn note_health(&self, changes: &mut Vec<StateChange>) -> Result<(), DaemonError> {
+        let releases = self.store.releases(&self.claim.job.resource)?;
+        changes.extend(releases.into_iter().find(|release| release.active).map(|release| {
+            StateChange::Release(Release { health: ReleaseHealth::Healthy, ..release })
+        }));
+        Ok(())
+    }
+
     fn invocation(&self, host: Host) -> Invocation {
         Invocation {
             job: self.claim.job.id.to_string(),
@@ -410,6 +433,21 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The record of a release that an environment serves now. Its name, `wordpress-7.1.1-…`, has the version
+/// of WordPress that it was made from.
+fn served(name: String, environment: ResourceId) -> Release {
+    let version = name.split('-').nth(1).filter(|word| word.contains('.'));
+    Release {
+        wordpress_version: version.map(str::to_owned),
+        environment,
+        name,
+        code_ref: None,
+        health: ReleaseHealth::Unknown,
+        active: true,
+        created_at: clock::now(),
+    }
 }
 
 /// The process with this number as it can be told apart from later ones.

@@ -29,7 +29,7 @@ from ansible_collections.pressluft.host.plugins.module_utils.event_line import c
 MESSAGE_LIMIT = 8 * 1024
 OUTPUT_LIMIT = 4 * 1024
 DIFF_SIDE_LIMIT = 16 * 1024
-OUR_RESULT_KEYS = ("pressluft", "facts", "items", "ok", "validators", "handlers")
+OUR_RESULT_KEYS = ("pressluft", "facts", "items", "ok", "validators", "handlers", "release", "findings")
 HIDDEN = "the output has been hidden"
 
 
