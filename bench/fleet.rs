@@ -1,6 +1,5 @@
 //! Makes a fleet repo of any size, the same one every time.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -144,11 +143,8 @@ cache: {{ page: true, object: {}, ttl: 10m }}
     if number % 3 == 0 {
         text += "http:\n  hsts: true\n  redirects:\n";
         for redirect in 0..number % 4 + 1 {
-            // Writing to a string does not fail.
-            drop(writeln!(
-                text,
-                "    - {{ from: /old-{redirect}/, to: /new-{redirect}/, status: 301 }}"
-            ));
+            text +=
+                &format!("    - {{ from: /old-{redirect}/, to: /new-{redirect}/, status: 301 }}\n");
         }
     }
     text + &format!(

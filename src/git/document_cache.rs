@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use bitcode::{Decode, Encode};
 
@@ -19,17 +18,10 @@ use crate::core::document::LocatedDocument;
 const PARTS: usize = 8;
 
 /// The documents of one content.
-#[derive(Decode)]
+#[derive(Encode, Decode)]
 struct Entry {
     blob: BlobId,
     documents: Vec<LocatedDocument>,
-}
-
-/// The same, without a copy.
-#[derive(Encode)]
-struct EntryRef<'a> {
-    blob: BlobId,
-    documents: &'a Vec<LocatedDocument>,
 }
 
 /// The cache file of one fleet.
@@ -66,18 +58,21 @@ impl DocumentCache {
     }
 
     /// Replaces the file. A cache that cannot be written costs time, not correctness.
-    pub(super) fn save<'a>(&self, files: impl Iterator<Item = (BlobId, &'a Vec<LocatedDocument>)>) {
-        let entries: Vec<EntryRef<'_>> = files
-            .map(|(blob, documents)| EntryRef { blob, documents })
+    pub(super) fn save(&self, files: &mut [(BlobId, &mut Vec<LocatedDocument>)]) {
+        // The encoder takes no references, so the documents are lent to it.
+        let size = files.len().div_ceil(PARTS).max(1);
+        let lend = |(blob, documents): &mut (BlobId, &mut Vec<LocatedDocument>)| Entry {
+            blob: *blob,
+            documents: std::mem::take(*documents),
+        };
+        let entries: Vec<Vec<Entry>> = files
+            .chunks_mut(size)
+            .map(|part| part.iter_mut().map(lend).collect())
             .collect();
-        let size = entries.len().div_ceil(PARTS).max(1);
-        let parts: Vec<Vec<u8>> = thread::scope(|scope| {
-            let parts: Vec<_> = entries
-                .chunks(size)
-                .map(|part| scope.spawn(move || bitcode::encode(part)))
-                .collect();
-            parts.into_iter().map(parallel::join).collect()
-        });
+        let parts = parallel::map(&entries, bitcode::encode);
+        for ((_, documents), entry) in files.iter_mut().zip(entries.into_iter().flatten()) {
+            **documents = entry.documents;
+        }
         let sealed = storage::seal(&self.key, &bitcode::encode(&parts));
         if let Err(error) = storage::replace(&self.path, &sealed) {
             tracing::warn!(path = %self.path.display(), %error, "cannot write the document cache");

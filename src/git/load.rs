@@ -91,7 +91,7 @@ fn parse(
     for (index, parsed) in missing.iter().zip(parsed) {
         files[*index] = Some(parsed?);
     }
-    let files: Vec<ParsedFile> = files.into_iter().flatten().collect();
+    let mut files: Vec<ParsedFile> = files.into_iter().flatten().collect();
     if let Some(cache) = &cache {
         let clean = |file: &ParsedFile| file.diagnostics.is_empty();
         let added = missing
@@ -99,12 +99,12 @@ fn parse(
             .filter(|index| clean(&files[**index]))
             .count();
         if is_worth_saving(added, known.len(), cached) {
-            let entries = snapshot
-                .files
-                .iter()
-                .zip(&files)
-                .filter(|(_, file)| clean(file));
-            cache.save(entries.map(|(source, file)| (source.blob, &file.documents)));
+            let blobs = snapshot.files.iter().map(|file| file.blob);
+            let entries = blobs.zip(&mut files).filter(|(_, file)| clean(file));
+            let mut entries: Vec<_> = entries
+                .map(|(blob, file)| (blob, &mut file.documents))
+                .collect();
+            cache.save(&mut entries);
         }
     }
     let paths = snapshot.files.iter().map(|file| file.path.clone());
