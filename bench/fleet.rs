@@ -1,6 +1,5 @@
 //! Makes a fleet repo of any size, the same one every time.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -97,13 +96,17 @@ host: 198.18.{high}.{low}
 public_ip: 198.18.{high}.{low}
 labels: {{ rack: rack-{:02}, tier: {} }}
 ssh: {{ user: root, port: 22 }}
-php: {{ versions: [\"8.2\", \"8.3\"], ram_budget: 32GiB }}
+php: {{ versions: [\"8.2\", \"8.3\"], ram_budget: 64GiB }}
 database: {{ buffer_pool: 4GiB }}
 redis: {{ maxmemory: 512MiB }}
 firewall: {{ ssh_allow: [192.0.2.0/24] }}
 ",
         number / 50,
-        if number % 5 == 0 { "shop" } else { "standard" },
+        if number.is_multiple_of(5) {
+            "shop"
+        } else {
+            "standard"
+        },
     )
 }
 
@@ -139,16 +142,13 @@ cache: {{ page: true, object: {}, ttl: 10m }}
 ",
         256 + number % 3 * 64,
         4 + number % 4,
-        number % 2 == 0,
+        number.is_multiple_of(2),
     );
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         text += "http:\n  hsts: true\n  redirects:\n";
         for redirect in 0..number % 4 + 1 {
-            // Writing to a string does not fail.
-            drop(writeln!(
-                text,
-                "    - {{ from: /old-{redirect}/, to: /new-{redirect}/, status: 301 }}"
-            ));
+            text +=
+                &format!("    - {{ from: /old-{redirect}/, to: /new-{redirect}/, status: 301 }}\n");
         }
     }
     text + &format!(

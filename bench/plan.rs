@@ -1,6 +1,7 @@
 //! How long a large fleet takes, as ratios to the time that its YAML alone takes.
 //!
-//! `cargo bench --bench plan`. Everything is measured in one run on one machine, each thing in
+//! `cargo bench --bench plan`, or `cargo bench --bench plan -- make DIR` for the fleet alone.
+//! Everything is measured in one run on one machine, each thing in
 //! a process of its own, so that the ratios mean something while the times do not.
 
 mod fleet;
@@ -22,9 +23,10 @@ const TURNS: usize = 3;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let result = match args.as_slice() {
+    let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [what, fleet, state] => measure::child(what, Path::new(fleet), Path::new(state))
             .and_then(|line| writeln!(io::stdout(), "{line}").map(|()| true)),
+        ["make", directory] => fleet::write(Path::new(directory), SIZE).map(|_| true),
         // Cargo adds `--bench`.
         _ => measure_all(),
     };
