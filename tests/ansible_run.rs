@@ -1,7 +1,8 @@
 //! The engine with the real ansible-core against real nodes.
 //!
-//! The nodes come from `tests/hosts/fleet` and are left running for the next test; where this
-//! machine cannot boot them, each test says so and does nothing.
+//! The nodes come from `tests/hosts/fleet`, as the fleet `engine`, and are left running for
+//! the next test; `FLEET_NAME=engine tests/hosts/fleet down` removes them. Where this machine
+//! cannot boot them, each test says so and does nothing.
 
 #![expect(clippy::expect_used, reason = "a test ends where something is missing")]
 #![expect(

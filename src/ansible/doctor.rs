@@ -282,7 +282,16 @@ fn program(
                 Check::failed(name, found, needed, mend)
             }
         }
-        Err(error) => Check::failed(name, error.to_string(), needed, mend),
+        Err(error) => Check::failed(name, started(&error), needed, mend),
+    }
+}
+
+/// Why a program could not be started.
+fn started(error: &std::io::Error) -> String {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        "not found".to_owned()
+    } else {
+        error.to_string()
     }
 }
 
@@ -310,7 +319,7 @@ fn locale() -> Check {
         .output();
     let found = match output {
         Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-        Err(error) => error.to_string(),
+        Err(error) => started(&error),
     };
     if found == "UTF-8" {
         Check::passed(NAME, found, needed)

@@ -84,9 +84,10 @@ impl Engine {
 
     /// Runs one playbook and returns when nothing of it is left on this machine.
     ///
-    /// `on_start` is told the process that everything of the play is below of. Events reach `on_event` as they happen, redacted by `redact` and fit to be printed. A
-    /// slow `on_event` slows the play down rather than filling memory. A failure to run
-    /// anything at all is an outcome too.
+    /// `on_start` is told the supervisor's process id, once it runs: all of the play is below
+    /// that process. Events reach `on_event` as they happen, redacted by `redact` and fit to
+    /// be printed; a slow `on_event` slows the play down rather than filling memory. A
+    /// failure to run anything at all is an outcome too.
     pub fn run(
         &self,
         invocation: &Invocation,
@@ -189,7 +190,11 @@ impl Engine {
         let result = classify(&observed, end, tail(&output, MESSAGE_OUTPUT));
         match (result, refused) {
             // Ansible was stopped because the node had already refused the connection.
-            (Err(_), Some(said)) => Err(refusal(&(call.redact)(&said))),
+            (Err(_), Some(said)) => Err(refusal(
+                &(call.redact)(&said),
+                call.invocation,
+                &contact.host_key,
+            )),
             (result, _) => result,
         }
     }
@@ -241,7 +246,7 @@ impl Engine {
                     "the job was stopped while connecting",
                 )
             } else {
-                refusal(&(call.redact)(&said))
+                Failure::new(ssh_code(&said), &visible(&(call.redact)(&said)))
             }
         })?;
         let text = fs::read_to_string(&known_hosts).map_err(io_failure)?;
@@ -314,8 +319,26 @@ struct Contact {
     is_opening: bool,
 }
 
-fn refusal(said: &str) -> Failure {
-    Failure::new(ssh_code(said), &visible(said))
+/// What `ssh` said when it was refused. About a wrong host key it gives advice that concerns
+/// files of the attempt, so that is said in our words.
+fn refusal(said: &str, invocation: &Invocation, expected: &HostKey) -> Failure {
+    let code = ssh_code(said);
+    let host = &invocation.host;
+    let shown = said
+        .split_ascii_whitespace()
+        .map(|word| word.trim_end_matches('.'))
+        .find(|word| word.starts_with("SHA256:"));
+    match shown {
+        Some(shown) if code == ErrorCode::SshHostKeyMismatch => {
+            let expected = expected.fingerprint();
+            let message = format!(
+                "`{}` port {} showed the host key `{shown}`, and `{expected}` is pinned",
+                host.address, host.port
+            );
+            Failure::new(code, &message)
+        }
+        Some(_) | None => Failure::new(code, &visible(said)),
+    }
 }
 
 fn own_key(error: &SshKeyError) -> Failure {

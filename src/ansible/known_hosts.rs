@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, BASE64_NOPAD};
+use sha2::{Digest, Sha256};
 
 /// A public host key: its type and its base64 text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,12 @@ impl HostKey {
         format!("{} {self}\n", host_pattern(address, port))
     }
 
+    /// `SHA256:…`, as `ssh-keygen -l` and `ssh` show it.
+    pub(super) fn fingerprint(&self) -> String {
+        let blob = BASE64.decode(self.text.as_bytes()).unwrap_or_default();
+        format!("SHA256:{}", BASE64_NOPAD.encode(&Sha256::digest(blob)))
+    }
+
     /// The key that `ssh` wrote at first contact.
     pub(super) fn learned(known_hosts: &str) -> Option<Self> {
         known_hosts
@@ -101,6 +108,16 @@ mod tests {
         assert_eq!(key.algorithms(), "ssh-ed25519");
         let file = format!("# comment\n[203.0.113.10]:2222 {KEY}\n");
         assert_eq!(HostKey::learned(&file), Some(key));
+    }
+
+    #[test]
+    fn a_fingerprint_is_that_of_ssh_keygen() {
+        let key = HostKey::parse(KEY).expect("a key");
+        // As `ssh-keygen -lf` prints it.
+        assert_eq!(
+            key.fingerprint(),
+            "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
+        );
     }
 
     #[test]

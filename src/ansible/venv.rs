@@ -34,6 +34,8 @@ pub enum VenvError {
     NoAnsible(PathBuf),
     #[error("`python3` is {found}, and Pressluft needs 3.10 or newer")]
     OldPython { found: String },
+    #[error("`{0}` is not there")]
+    NotFound(String),
     #[error("cannot run `{command}`: {reason}")]
     Command { command: String, reason: String },
     #[error("cannot write `{}`", path.display())]
@@ -273,7 +275,12 @@ fn run(command: &mut Command) -> Result<String, VenvError> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| error(command, source.to_string()))?;
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => {
+                VenvError::NotFound(command.get_program().to_string_lossy().into_owned())
+            }
+            _ => error(command, source.to_string()),
+        })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

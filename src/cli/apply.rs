@@ -136,9 +136,9 @@ fn show(args: &Args, context: &Context, prepared: &Prepared, fleet: &str) -> Res
     if !args.json {
         return output::print(&plan_view::text(&prepared.plan, &heading, context.verbose));
     }
-    // The version came first already, and the summary is that of the run.
+    // The summary is that of the run.
     for line in plan_view::json(&prepared.plan, &heading) {
-        if !matches!(line["type"].as_str(), Some("version" | "summary")) {
+        if !matches!(line["type"].as_str(), Some("summary")) {
             output::json_line(&line)?;
         }
     }

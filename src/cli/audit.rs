@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::context::Context;
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::exit::Exit;
 use super::output::{self, Format};
 use crate::core::audit::{AuditAction, EMPTY, Head};

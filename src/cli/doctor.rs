@@ -1,10 +1,10 @@
 //! `pressluft doctor`
 
-use std::path::PathBuf;
-
 use crate::ansible::Settings;
 use crate::ansible::doctor::{self, Check};
 use crate::ansible::venv::Venv;
+use crate::secrets::{Identity, SecretError};
+use crate::store::{Store, StoreError};
 
 use super::context::Context;
 use super::error::{CliError, chain};
@@ -18,9 +18,6 @@ pub(crate) struct Args {
     /// Mend what can be mended: make the state directory and the Python environment
     #[arg(long)]
     fix: bool,
-    /// A Python environment with ansible-core to use in place of Pressluft's own
-    #[arg(long, env = "PRESSLUFT_ANSIBLE_VENV", value_name = "DIR")]
-    ansible_venv: Option<PathBuf>,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -29,7 +26,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let mut settings = Settings::new(&context.state_dir);
     settings.log_dir.clone_from(&context.log_dir);
-    settings.venv.clone_from(&args.ansible_venv);
+    settings.venv.clone_from(&context.venv);
     if args.fix {
         doctor::make_state_dir(&settings.state_dir)?;
         if settings.venv.is_none() {
@@ -39,10 +36,47 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             })?;
         }
     }
-    let checks = doctor::checks(&settings);
+    let mut checks = doctor::checks(&settings);
+    checks.extend([database(context), identity(context)]);
     output::show(args.output, &checks, |checks| table(checks))?;
     let all_passed = checks.iter().all(|check| check.ok);
     Ok(if all_passed { Exit::Done } else { Exit::Error })
+}
+
+fn database(context: &Context) -> Check {
+    const NAME: &str = "database";
+    let needed = "one of this version that can be read, or none yet";
+    let path = context.db_path.display();
+    match Store::open_read_only(&context.db_path) {
+        Ok(_) => Check::passed(NAME, path.to_string(), needed),
+        Err(StoreError::Missing(_)) => {
+            Check::passed(NAME, "none yet; the first `apply` makes it", needed)
+        }
+        Err(error @ StoreError::Older { .. }) => Check::passed(
+            NAME,
+            format!("{error}; the next `apply` migrates it"),
+            needed,
+        ),
+        Err(error) => {
+            let mend = format!("check `{path}` and its owner, or restore it from a backup");
+            Check::failed(NAME, chain(&error), needed, mend)
+        }
+    }
+}
+
+fn identity(context: &Context) -> Check {
+    const NAME: &str = "age identity";
+    let needed = "one that can be read, or none yet";
+    match Identity::load(&context.secrets_dir) {
+        Ok(identity) => Check::passed(NAME, identity.recipient().to_string(), needed),
+        Err(SecretError::NoIdentity(_)) => {
+            Check::passed(NAME, "none yet; the first secret makes it", needed)
+        }
+        Err(error) => {
+            let mend = error.hint().unwrap_or("check the directory and its owner");
+            Check::failed(NAME, chain(&error), needed, mend)
+        }
+    }
 }
 
 fn table(checks: &[Check]) -> String {

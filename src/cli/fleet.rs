@@ -11,7 +11,7 @@ use super::{diagnostics_view, open, output, validate};
 use crate::core::desired::{Assembled, Desired};
 use crate::core::id::ResourceId;
 use crate::core::plan::Choice;
-use crate::daemon::{self, DaemonError, FileChanges, Prepared};
+use crate::daemon::{self, DaemonError, FileChanges, Prepared, SpecHashes, WantedState};
 use crate::git::{self, FetchRequest, Reference, RepoUrl, Snapshot};
 use crate::secrets::FingerprintKey;
 
@@ -39,6 +39,23 @@ pub(crate) struct Fleet {
     pub(crate) desired: Desired,
 }
 
+/// All documents of a snapshot, checked.
+pub(crate) fn assemble(snapshot: &Snapshot, context: &Context) -> Result<Assembled, CliError> {
+    git::load(snapshot, cache_dir(context).as_deref()).map_err(|error| from_git(&error))
+}
+
+/// Where parsed documents are kept. Looking at a fleet repo needs nothing but the binary and
+/// leaves nothing behind, so there is a cache only where there is a state directory of ours.
+fn cache_dir(context: &Context) -> Option<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    let dir = context.state_dir.join("cache");
+    match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
+        Ok(()) => Some(dir),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Some(dir),
+        Err(_) => None,
+    }
+}
+
 /// The fleet, or none when its documents are not valid; then that has been said.
 pub(crate) fn load(
     args: &FleetArgs,
@@ -47,37 +64,30 @@ pub(crate) fn load(
 ) -> Result<Option<Fleet>, CliError> {
     let snapshot = snapshot(args, context)?;
     let assembled = assemble(&snapshot, context)?;
-    if let Some(desired) = assembled.desired {
-        return Ok(Some(Fleet { snapshot, desired }));
-    }
     if is_json {
-        output::json_version()?;
         for diagnostic in &assembled.diagnostics {
             output::json_line(&diagnostics_view::line(diagnostic))?;
         }
-        output::json_line(&validate::summary(&assembled))?;
-    } else {
+    } else if !assembled.diagnostics.is_empty() {
         let source = |path: &str| snapshot.text(path);
-        output::note(&diagnostics_view::text(
-            &assembled.diagnostics,
-            &source,
-            context.width(),
-        ))?;
-        output::note("nothing was planned, because the documents are not valid")?;
+        output::note(&diagnostics_view::text(&assembled.diagnostics, &source, context.width()))?;
     }
-    Ok(None)
-}
-
-/// All documents of a snapshot, checked.
-pub(crate) fn assemble(snapshot: &Snapshot, context: &Context) -> Result<Assembled, CliError> {
-    git::load(snapshot, &context.state_dir.join("cache")).map_err(|error| from_git(&error))
+    let Some(desired) = assembled.desired else {
+        if is_json {
+            output::json_line(&validate::summary(&assembled))?;
+        } else {
+            output::note("nothing was planned, because the documents are not valid")?;
+        }
+        return Ok(None);
+    };
+    Ok(Some(Fleet { snapshot, desired }))
 }
 
 /// The state of the fleet repo that the arguments name.
 pub(crate) fn snapshot(args: &FleetArgs, context: &Context) -> Result<Snapshot, CliError> {
     let Some(url) = &args.repo else {
         let path = args.path.clone().unwrap_or_else(|| PathBuf::from("."));
-        return git::open_working_tree(&path, Some(&context.state_dir.join("cache")))
+        return git::open_working_tree(&path, cache_dir(context).as_deref())
             .map_err(|error| from_git(&error));
     };
     context.ensure_state_dir()?;
@@ -110,10 +120,7 @@ fn from_git(error: &git::GitError) -> CliError {
 impl Fleet {
     /// The name of the fleet.
     pub(crate) fn name(&self) -> String {
-        let fleet = self.desired.spec(&ResourceId::Fleet);
-        fleet
-            .and_then(|fleet| fleet.str("name").map(str::to_owned))
-            .unwrap_or_default()
+        self.desired.fleet.value.name.to_string()
     }
 
     /// Refuses ids that no document has, so that a mistyped target is not an empty plan.
@@ -121,24 +128,24 @@ impl Fleet {
         &self,
         ids: impl Iterator<Item = &'a ResourceId>,
     ) -> Result<(), CliError> {
+        let hashes = SpecHashes::default();
+        let mut wanted = None;
         for id in ids {
-            if !self.desired.contains(id) {
-                let near = self
-                    .desired
-                    .hashes()
-                    .map(|(known, _)| known.to_string())
-                    .max_by(|a, b| {
-                        let like = |known: &str| strsim::jaro_winkler(known, &id.to_string());
-                        like(a).total_cmp(&like(b))
-                    });
-                let error = CliError::new(format!("no document has the id `{id}`"));
-                return Err(match near {
-                    Some(near) => error
-                        .exit(Exit::Usage)
-                        .hint(format!("did you mean `{near}`?")),
-                    None => error.exit(Exit::Usage),
-                });
+            let wanted = wanted.get_or_insert_with(|| WantedState::new(&self.desired, &hashes));
+            if wanted.contains(id) {
+                continue;
             }
+            let like = |known: &str| strsim::jaro_winkler(known, &id.to_string());
+            let near = wanted
+                .hashes()
+                .map(|(known, _)| known.to_string())
+                .max_by(|a, b| like(a).total_cmp(&like(b)));
+            let error =
+                CliError::new(format!("no document has the id `{id}`")).exit(Exit::Usage);
+            return Err(match near {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error,
+            });
         }
         Ok(())
     }
@@ -152,14 +159,15 @@ impl Fleet {
         };
         let key = FingerprintKey::load(&context.secrets_dir)
             .map_err(|error| CliError::new(chain(&error)))?;
-        let prepared = daemon::plan(
-            &self.desired,
-            &self.snapshot,
-            store.as_ref(),
-            key.as_ref(),
-            choice,
-        )?;
-        Ok(prepared)
+        let cache = cache_dir(context).map(|dir| dir.join("spec-hashes.bin"));
+        let hashes = cache.as_deref().map(SpecHashes::load).unwrap_or_default();
+        let wanted = WantedState::new(&self.desired, &hashes);
+        if let Some(cache) = cache.filter(|_| wanted.is_worth_saving())
+            && let Err(error) = SpecHashes::save(&cache, &wanted)
+        {
+            tracing::warn!(path = %cache.display(), %error, "cannot keep the hashes of specs");
+        }
+        Ok(daemon::plan(&wanted, &self.snapshot, store.as_ref(), key.as_ref(), choice)?)
     }
 }
 

@@ -60,6 +60,9 @@ impl ChoiceArgs {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    if args.json {
+        output::json_version()?;
+    }
     let Some(fleet) = fleet::load(&args.fleet, context, args.json)? else {
         return Ok(Exit::InvalidDocuments);
     };

@@ -197,7 +197,8 @@ pub fn visible(text: &str) -> String {
         return text.to_owned();
     }
     let mut shown = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
+    // The ends of lines that come over a terminal or from `ssh`.
+    for character in text.replace("\r\n", "\n").chars() {
         if is_hidden(character) {
             shown.extend(character.escape_unicode());
         } else {
@@ -246,12 +247,15 @@ mod tests {
 
     #[test]
     fn secrets_and_control_characters_do_not_pass() {
-        let line = br#"{"event":"task","task":"t","action":"a","host":"h","status":"failed","msg":"pw hunter2 \u001b[2J\r","result":{"hunter2":["x hunter2"]},"diff":[{"after":"hunter2\n\u202e"}]}"#;
+        let line = br#"{"event":"task","task":"t","action":"a","host":"h","status":"failed","msg":"pw hunter2 \u001b[2J\r\r\n","result":{"hunter2":["x hunter2"]},"diff":[{"after":"hunter2\n\u202e"}]}"#;
         let cleaned = Event::parse(line).cleaned(&|text| text.replace("hunter2", "(sensitive)"));
         let Event::Task(task) = &cleaned else {
             panic!("no task")
         };
-        assert_eq!(task.msg.as_deref(), Some("pw (sensitive) \\u{1b}[2J\\u{d}"));
+        assert_eq!(
+            task.msg.as_deref(),
+            Some("pw (sensitive) \\u{1b}[2J\\u{d}\n")
+        );
         assert_eq!(
             task.diff[0].after.as_deref(),
             Some("(sensitive)\n\\u{202e}")

@@ -205,6 +205,7 @@ fn said(task: &TaskResult) -> String {
         let text = text.trim();
         if !text.is_empty() && !said.contains(text) {
             said = format!("{}\n{text}", said.trim_end());
+            said = said.trim_start().to_owned();
             break;
         }
     }

@@ -13,6 +13,7 @@ mod recovery;
 mod saved_plan;
 mod sources;
 mod variables;
+mod wanted;
 mod worker;
 mod worker_id;
 
@@ -25,6 +26,7 @@ pub use progress::{JobEnd, JobLabel, Progress};
 pub use queue::{PlannedRevision, Prepared, Queued, enqueue};
 pub use recovery::{Recovery, recover};
 pub use saved_plan::{load as load_plan, save as save_plan};
+pub use wanted::{SpecHashes, WantedState};
 pub use variables::{Subject, public_address};
 pub use worker::{Stop, Summary, run};
 pub use worker_id::{Life, WorkerId};

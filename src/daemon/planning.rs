@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::DaemonError;
 use super::payload::JobPayload;
 use super::queue::{PlannedRevision, Prepared};
-use crate::core::desired::Desired;
+use super::wanted::WantedState;
 use crate::core::id::ResourceId;
 use crate::core::plan::{self, Choice, PlanInput, Recorded, Wanted, secret};
 use crate::core::recorded::RecordedHead;
@@ -23,7 +23,7 @@ use crate::store::Store;
 /// # Errors
 /// When the database, a secret's file or the fleet repo cannot be read.
 pub fn plan(
-    desired: &Desired,
+    desired: &WantedState<'_>,
     snapshot: &Snapshot,
     store: Option<&Store>,
     key: Option<&FingerprintKey>,
@@ -33,7 +33,7 @@ pub fn plan(
         Some(store) => store.recorded_heads()?,
         None => Vec::new(),
     };
-    let known = fingerprints(snapshot, store, key, desired)?;
+    let known = fingerprints(snapshot, store, key)?;
     let differing = differing(desired, &heads, &known, choice);
     let mut wanted = BTreeMap::new();
     let mut recorded = BTreeMap::new();
@@ -61,7 +61,7 @@ pub fn plan(
         }
     }
     let lookup = |id: &ResourceId| desired.spec(id);
-    let production_of = |site: &str| desired.production_of(site).map(str::to_owned);
+    let production_of = |site: &str| desired.production_of(site);
     let plan = plan::build(&PlanInput {
         wanted,
         recorded,
@@ -106,28 +106,29 @@ pub fn plan(
 /// The resources that the planner has to look at: those whose spec or secrets differ, those
 /// that one side lacks, those that are asked for, and the fleet.
 fn differing(
-    desired: &Desired,
+    desired: &WantedState<'_>,
     heads: &[(ResourceId, RecordedHead)],
     known: &BTreeMap<String, String>,
     choice: &Choice,
 ) -> BTreeSet<ResourceId> {
     let mut differing: BTreeSet<ResourceId> = choice.rerun.iter().cloned().collect();
     differing.insert(ResourceId::Fleet);
-    let recorded: BTreeMap<&ResourceId, &RecordedHead> =
-        heads.iter().map(|(id, head)| (id, head)).collect();
+    // Both are sorted by id.
+    let mut recorded = heads.iter().peekable();
     for (id, hash) in desired.hashes() {
-        match recorded.get(&id) {
+        while recorded.next_if(|(known, _)| known < id).is_some() {}
+        match recorded.next_if(|(known, _)| known == id).map(|(_, head)| head) {
             Some(head) if head.spec_hash == hash => {
                 let rotated = !head.secret_fingerprints.is_empty()
-                    && desired.spec(&id).is_some_and(|spec: Spec| {
+                    && desired.spec(id).is_some_and(|spec: Spec| {
                         secret::fingerprints(&spec, known) != head.secret_fingerprints
                     });
                 if rotated {
-                    differing.insert(id);
+                    differing.insert(id.clone());
                 }
             }
             Some(_) | None => {
-                differing.insert(id);
+                differing.insert(id.clone());
             }
         }
     }
@@ -145,7 +146,6 @@ fn fingerprints(
     snapshot: &Snapshot,
     store: Option<&Store>,
     key: Option<&FingerprintKey>,
-    _desired: &Desired,
 ) -> Result<BTreeMap<String, String>, DaemonError> {
     let mut known = BTreeMap::new();
     if let Some(store) = store {

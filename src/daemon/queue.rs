@@ -88,17 +88,20 @@ pub fn enqueue(
         .iter()
         .map(|job| new_job(job, prepared, &digests, &ids, now))
         .collect::<Result<Vec<_>, _>>()?;
-    let expected: Vec<(ResourceId, u64)> = plan
-        .generations
-        .iter()
-        .map(|(id, generation)| (id.clone(), *generation))
-        .collect();
-    let mut queued = Queued {
-        plan: None,
-        jobs: ids,
-        superseded: 0,
-        recorded: 0,
-    };
+    let mut expected: Vec<(ResourceId, u64)> =
+        plan.generations.iter().map(|(id, generation)| (id.clone(), *generation)).collect();
+    let mut queued = Queued { plan: None, jobs: ids, superseded: 0, recorded: 0 };
+    // First what needs no job: a job is refused when its resource moves after it was queued.
+    let effects: Vec<Effect> = plan.records.iter().map(|record| record.effect.clone()).collect();
+    if !effects.is_empty() {
+        let changes = record::effects(store, &effects, None, &prepared.revision.id)?;
+        store.set_recorded(&changes, &expected, "recorded without a job", actor, now)?;
+        queued.recorded = changes.len();
+        for (id, generation) in &mut expected {
+            let moved = |effect: &Effect| effect.resource == *id && !effect.patch.is_empty();
+            *generation += u64::from(effects.iter().any(moved));
+        }
+    }
     if !jobs.is_empty() {
         let new = NewPlan {
             id: new_plan_id(now),
@@ -106,20 +109,10 @@ pub fn enqueue(
             digest: prepared.digest()?,
             json: serde_json::to_string(plan)?,
             partial: plan.partial,
-            expected: expected.clone(),
+            expected,
         };
         queued.superseded = store.enqueue(&new, &jobs, actor, now)?.superseded.len();
         queued.plan = Some(new.id);
-    }
-    let effects: Vec<Effect> = plan
-        .records
-        .iter()
-        .map(|record| record.effect.clone())
-        .collect();
-    if !effects.is_empty() {
-        let changes = record::effects(store, &effects, None, &prepared.revision.id)?;
-        store.set_recorded(&changes, &expected, "recorded without a job", actor, now)?;
-        queued.recorded = changes.len();
     }
     Ok(queued)
 }

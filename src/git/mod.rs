@@ -5,12 +5,15 @@
 //! no filter or hook runs, and whatever is not a plain file of a sane size is refused.
 
 mod credentials;
+mod document_cache;
 mod error;
 mod fetch;
 mod host_key;
 mod limits;
+mod load;
 mod mirror;
 mod objects;
+mod parallel;
 mod reference;
 mod revision;
 mod selection;
@@ -25,10 +28,9 @@ mod working_tree;
 pub use credentials::Credentials;
 pub use error::GitError;
 pub use fetch::{FETCH_TIME, FetchProgress, FetchRequest, fetch};
+pub use load::load;
 pub use reference::Reference;
 pub use revision::{Author, Revision};
 pub use snapshot::{BlobId, Reader, Snapshot, SourceFile};
 pub use url::RepoUrl;
 pub use working_tree::open_working_tree;
-mod load;
-pub use load::*;

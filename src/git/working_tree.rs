@@ -5,10 +5,10 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::thread;
 
 use super::error::GitError;
 use super::limits;
+use super::parallel;
 use super::revision::Revision;
 use super::selection::{EntryKind, Role, Selected, Selection, Verdict, link_target};
 use super::snapshot::{BlobId, Snapshot, Source};
@@ -205,26 +205,7 @@ fn hash(
         .map(|(file, stat)| index.get(&file.path, stat))
         .collect();
     let unknown: Vec<usize> = (0..files.len()).filter(|i| known[*i].is_none()).collect();
-    let threads = if unknown.len() < 64 { 1 } else { parallelism() };
-    let chunk = unknown.len().div_ceil(threads).max(1);
-    let read: Vec<Result<Vec<_>, GitError>> = thread::scope(|scope| {
-        let workers: Vec<_> = unknown
-            .chunks(chunk)
-            .map(|chunk| {
-                let files = &files;
-                scope.spawn(move || {
-                    chunk
-                        .iter()
-                        .map(|i| read_one(directory, &files[*i].0, *i))
-                        .collect()
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join())
-            .collect()
-    });
+    let read = parallel::map(&unknown, |i| read_one(directory, &files[*i].0, *i));
 
     let mut result = Hashed {
         files: Vec::with_capacity(files.len()),
@@ -235,12 +216,8 @@ fn hash(
     let mut blobs = known;
     let mut stats: Vec<FileStat> = files.iter().map(|(_, stat)| *stat).collect();
     let mut bytes = 0;
-    for (i, content, stat, blob) in read
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter()
-        .flatten()
-    {
+    for read in read {
+        let (i, content, stat, blob) = read?;
         (stats[i], blobs[i]) = (stat, Some(blob));
         bytes += content.len() as u64;
         if bytes <= limits::KEPT_BYTES && files[i].0.role == Role::Documents {
@@ -262,11 +239,4 @@ fn read_one(directory: &FleetDir, file: &Selected, i: usize) -> Result<ReadFile,
     let (content, stat) = directory.read(&file.path, limits::DOCUMENT_BYTES)?;
     let blob = BlobId::of(&content).map_err(|e| GitError::repository(&*file.path, &e))?;
     Ok((i, content, stat, blob))
-}
-
-/// How many threads share the work.
-pub(super) fn parallelism() -> usize {
-    thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(8)
 }

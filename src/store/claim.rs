@@ -1,8 +1,8 @@
 //! Claiming: an idle lane first, then the first job that may run in it.
 //!
-//! A claim never scans the queue. It steps from node to node along an index, skips the busy
-//! ones (there are at most as many as there are workers' slots), and within a node from site
-//! to site, so half of the queue waiting for one busy site costs nothing.
+//! A claim never scans the queue: it steps from node to node along an index and skips the busy
+//! ones, of which there are at most as many as there are workers' slots. So half of the queue
+//! waiting for one busy site costs nothing.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -121,8 +121,8 @@ fn find_between(
         if until.is_some_and(|until| next.as_str() > until) {
             break;
         }
-        if !is_busy(connection, Lane::Node, &next)?
-            && let Some(id) = find_on_node(connection, plan, &next, now)?
+        if !is_busy(connection, &next)?
+            && let Some(id) = first_on_node(connection, plan, &next, now)?
         {
             return Ok(Some(id));
         }
@@ -131,114 +131,46 @@ fn find_between(
     Ok(None)
 }
 
-/// Of the first job of each idle site of the node, and of its jobs without a site, the oldest.
-fn find_on_node(
+fn next_node(connection: &Connection, plan: Option<&str>, after: &str) -> Result<Option<String>> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT node_id FROM jobs INDEXED BY jobs_ready
+             WHERE status = 'queued' AND blocked_by = 0 AND node_id > ?1
+               AND (?2 IS NULL OR plan_id = ?2)
+             ORDER BY node_id LIMIT 1",
+        )?
+        .query_row(params![after, plan], |row| row.get(0))
+        .optional()?)
+}
+
+fn is_busy(connection: &Connection, node: &str) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT 1 FROM jobs WHERE node_id = ?1 AND status IN ('running', 'unknown')",
+        )?
+        .exists([node])?)
+}
+
+/// The oldest job of the node whose time has come and whose site is idle: a site can be busy
+/// on another node.
+fn first_on_node(
     connection: &Connection,
     plan: Option<&str>,
     node: &str,
     now: Timestamp,
 ) -> Result<Option<JobId>> {
-    let mut oldest = first_of_site(connection, plan, node, None, now)?;
-    let mut site = String::new();
-    while let Some(next) = next_site(connection, plan, node, &site)? {
-        if !is_busy(connection, Lane::Site, &next)?
-            && let Some(found) = first_of_site(connection, plan, node, Some(&next), now)?
-            && oldest.as_ref().is_none_or(|oldest| found.0 < oldest.0)
-        {
-            oldest = Some(found);
-        }
-        site = next;
-    }
-    oldest.map(|(_, id)| parse(&id)).transpose()
-}
-
-#[derive(Clone, Copy)]
-enum Lane {
-    Node,
-    Site,
-}
-
-fn is_busy(connection: &Connection, lane: Lane, name: &str) -> Result<bool> {
-    let sql = match lane {
-        Lane::Node => "SELECT 1 FROM jobs WHERE node_id = ?1 AND status IN ('running', 'unknown')",
-        Lane::Site => "SELECT 1 FROM jobs WHERE site_id = ?1 AND status IN ('running', 'unknown')",
-    };
-    Ok(connection.prepare_cached(sql)?.exists([name])?)
-}
-
-fn next_node(connection: &Connection, plan: Option<&str>, after: &str) -> Result<Option<String>> {
-    let row = match plan {
-        None => connection
-            .prepare_cached(
-                "SELECT node_id FROM jobs INDEXED BY jobs_ready
-                 WHERE status = 'queued' AND blocked_by = 0 AND node_id > ?1
-                 ORDER BY node_id LIMIT 1",
-            )?
-            .query_row([after], |row| row.get(0)),
-        Some(plan) => connection
-            .prepare_cached(
-                "SELECT node_id FROM jobs INDEXED BY jobs_ready_of_plan
-                 WHERE status = 'queued' AND blocked_by = 0 AND plan_id = ?1 AND node_id > ?2
-                 ORDER BY node_id LIMIT 1",
-            )?
-            .query_row([plan, after], |row| row.get(0)),
-    };
-    Ok(row.optional()?)
-}
-
-fn next_site(
-    connection: &Connection,
-    plan: Option<&str>,
-    node: &str,
-    after: &str,
-) -> Result<Option<String>> {
-    let row = match plan {
-        None => connection
-            .prepare_cached(
-                "SELECT site_id FROM jobs INDEXED BY jobs_ready
-                 WHERE status = 'queued' AND blocked_by = 0 AND node_id = ?1 AND site_id > ?2
-                 ORDER BY site_id LIMIT 1",
-            )?
-            .query_row([node, after], |row| row.get(0)),
-        Some(plan) => connection
-            .prepare_cached(
-                "SELECT site_id FROM jobs INDEXED BY jobs_ready_of_plan
-                 WHERE status = 'queued' AND blocked_by = 0 AND plan_id = ?1 AND node_id = ?2
-                   AND site_id > ?3
-                 ORDER BY site_id LIMIT 1",
-            )?
-            .query_row([plan, node, after], |row| row.get(0)),
-    };
-    Ok(row.optional()?)
-}
-
-fn first_of_site(
-    connection: &Connection,
-    plan: Option<&str>,
-    node: &str,
-    site: Option<&str>,
-    now: Timestamp,
-) -> Result<Option<(i64, String)>> {
-    let both = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    let row = match plan {
-        None => connection
-            .prepare_cached(
-                "SELECT sequence, id FROM jobs INDEXED BY jobs_ready
-                 WHERE status = 'queued' AND blocked_by = 0 AND node_id = ?1 AND site_id IS ?2
-                   AND run_after <= ?3
-                 ORDER BY sequence LIMIT 1",
-            )?
-            .query_row(params![node, site, now.as_microsecond()], both),
-        Some(plan) => connection
-            .prepare_cached(
-                "SELECT sequence, id FROM jobs INDEXED BY jobs_ready_of_plan
-                 WHERE status = 'queued' AND blocked_by = 0 AND plan_id = ?1 AND node_id = ?2
-                   AND site_id IS ?3 AND run_after <= ?4
-                 ORDER BY sequence LIMIT 1",
-            )?
-            .query_row(params![plan, node, site, now.as_microsecond()], both),
-    };
-    Ok(row.optional()?)
+    let id: Option<String> = connection
+        .prepare_cached(
+            "SELECT id FROM jobs INDEXED BY jobs_ready
+             WHERE status = 'queued' AND blocked_by = 0 AND node_id = ?1 AND run_after <= ?2
+               AND NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.site_id = jobs.site_id
+                                   AND other.status IN ('running', 'unknown'))
+               AND (?3 IS NULL OR plan_id = ?3)
+             ORDER BY sequence LIMIT 1",
+        )?
+        .query_row(params![node, now.as_microsecond(), plan], |row| row.get(0))
+        .optional()?;
+    id.map(|id| parse(&id)).transpose()
 }
 
 /// Takes the job, or cancels it where its plan is stale.

@@ -49,7 +49,10 @@ impl StoreError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Missing(_) => Some("`pressluft apply` makes it, in the state directory"),
+            Self::Missing(_) => Some(
+                "nothing is recorded yet; `pressluft apply` makes it, or name another state \
+                 directory with `--state-dir`",
+            ),
             Self::Create { .. } => {
                 Some("set `--state-dir` or `PRESSLUFT_STATE_DIR` to a directory of your own")
             }

@@ -104,6 +104,7 @@ fn connect(path: &Path, mode: OpenFlags) -> Result<Connection> {
             "PRAGMA trusted_schema = OFF;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -16000;
+         PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;",
         )
         .map_err(|error| not_a_database(error, path))?;

@@ -206,5 +206,11 @@ fn one_job_for_the_other_tests() {
     let invocation = bench.invocation(&node, &tasks);
     let engine = Engine::locate(settings(&PathBuf::from(state))).expect("an engine");
     let mut ignore = |_: Event| {};
-    engine.run(&invocation, &str::to_owned, &mut ignore, &Cancel::default());
+    engine.run(
+        &invocation,
+        &str::to_owned,
+        &mut |_| {},
+        &mut ignore,
+        &Cancel::default(),
+    );
 }

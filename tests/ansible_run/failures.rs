@@ -56,7 +56,7 @@ fn ssh_failures_are_told_apart() {
         ErrorCode::SshHostKeyMismatch,
     );
     assert!(
-        message.contains("REMOTE HOST IDENTIFICATION HAS CHANGED"),
+        message.contains("showed the host key `SHA256:"),
         "{message}"
     );
     expect(

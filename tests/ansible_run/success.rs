@@ -8,6 +8,7 @@ use serde_json::json;
 #[test]
 fn a_play_runs_and_says_what_it_did() {
     let node = crate::node_or_skip!(node(1));
+    node.shell("rm -f /tmp/title");
     let bench = Bench::new();
     let mut invocation = bench.invocation(
         &node,
@@ -192,12 +193,31 @@ fn many_threads_share_one_engine() {
             let (engine, mut invocation) = (&bench.engine, invocation.clone());
             invocation.job = format!("0199-{number}");
             scope.spawn(move || {
-                let outcome =
-                    engine.run(&invocation, &str::to_owned, &mut |_| {}, &Cancel::default());
+                let outcome = engine.run(
+                    &invocation,
+                    &str::to_owned,
+                    &mut |_| {},
+                    &mut |_| {},
+                    &Cancel::default(),
+                );
                 assert_eq!(outcome.failure, None);
             });
         }
     });
     let run = bench.state.path().join("run");
     assert_eq!(std::fs::read_dir(run).expect("there").count(), 0);
+}
+
+#[test]
+fn another_port_has_a_pin_of_its_own() {
+    let node = crate::node_or_skip!(node(1));
+    node.shell("test -e /run/other-sshd || { /usr/sbin/sshd -p 2222 && touch /run/other-sshd; }");
+    let bench = Bench::new();
+    let mut invocation = bench.invocation(&node, "- ansible.builtin.ping:");
+    invocation.host.port = 2222;
+    for host_key in [None, Some(node.host_key.clone())] {
+        invocation.attempt += 1;
+        invocation.host.host_key = host_key;
+        assert_eq!(bench.run(&invocation).outcome.failure, None);
+    }
 }

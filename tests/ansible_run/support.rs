@@ -29,6 +29,13 @@ fn fleet(arguments: &[&str], python: bool) -> Option<String> {
     );
     let output = Command::new(script)
         .args(arguments)
+        // A fleet of its own: one test takes Python away from a host, another its link.
+        .env(
+            "FLEET_NAME",
+            std::env::var("PRESSLUFT_ENGINE_FLEET")
+                .as_deref()
+                .unwrap_or("engine"),
+        )
         .env("FLEET_PYTHON", if python { "1" } else { "0" })
         .stdin(Stdio::null())
         .output()
@@ -179,6 +186,10 @@ impl Bench {
         let outcome = self.engine.run(
             invocation,
             &redact,
+            &mut |supervisor| {
+                let line = std::fs::read_to_string(format!("/proc/{supervisor}/cmdline"));
+                assert!(line.expect("it runs").contains("supervise"));
+            },
             &mut |event| {
                 on_event(&event);
                 events.push(event);

@@ -78,9 +78,9 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     for entry in std::fs::read_dir(directory).expect("read") {
         let path = entry.expect("entry").path();
         if path.is_dir() {
-            files.extend(files_below(&path))
+            files.extend(files_below(&path));
         } else {
-            files.push(path)
+            files.push(path);
         }
     }
     files

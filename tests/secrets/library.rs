@@ -107,7 +107,7 @@ fn armored_and_binary_files_open_for_their_recipients_alone() {
         closed.as_deref(),
         Some("the secret `s` cannot be decrypted: it is for other recipients")
     );
-    let mut damaged = binary.clone();
+    let mut damaged = binary;
     *damaged.last_mut().expect("not empty") ^= 1;
     assert!(matches!(
         ours.identity.decrypt("s", &damaged),

@@ -44,7 +44,7 @@ defined( 'WP_REDIS_PATH' ) || define( 'WP_REDIS_PATH', '/run/redis/redis-server.
 defined( 'WP_REDIS_PASSWORD' ) || define( 'WP_REDIS_PASSWORD', array( {{ names.system|php_single_quoted }}, {{ secrets.redis_password|php_single_quoted }} ) );
 defined( 'WP_REDIS_PREFIX' ) || define( 'WP_REDIS_PREFIX', {{ (names.system ~ ":")|php_single_quoted }} );
 {% endif %}
-{% if env.safety.outbound_http == "block" %}
+{% if not env.safety.outbound_http %}
 
 defined( 'WP_HTTP_BLOCK_EXTERNAL' ) || define( 'WP_HTTP_BLOCK_EXTERNAL', true );
 {% endif %}

@@ -5,11 +5,10 @@ use serde_json::{Value, json};
 use super::Heading;
 use crate::core::plan::Plan;
 
-/// Every line of the stream, from `version` to `summary`.
+/// Every line of the stream after `version`, to `summary`.
 pub(crate) fn json(plan: &Plan, heading: &Heading) -> Vec<Value> {
     let counts = plan.counts();
     let mut lines = vec![
-        json!({"type": "version", "format": "1.0"}),
         json!({"type": "revision", "commit": heading.commit, "dirty": heading.dirty}),
     ];
     lines.extend(plan.jobs.iter().map(|job| {

@@ -189,13 +189,12 @@ impl Work<'_> {
 
     /// What creating `id` records; fields that need a job type of their own are blocked.
     fn creation(&mut self, id: &ResourceId, wanted: &Wanted) -> Effect {
-        let carries =
-            |path: &[String]| comes_with_creation(id.kind(), aspect_of(id.kind(), path), path);
+        let aspect = |path: &[String]| aspect_in(id.kind(), path, &[&wanted.spec]);
+        let carries = |path: &[String]| comes_with_creation(id.kind(), aspect(path), path);
         let mut later: BTreeMap<JobType, BTreeSet<String>> = BTreeMap::new();
         for (path, value) in leaves(&wanted.spec) {
-            if let Aspect::Job(job_type) = aspect_of(id.kind(), &path)
+            if let Aspect::Job(job_type) = aspect(&path)
                 && !carries(&path)
-                && asks_for_work(id.kind(), job_type, &wanted.spec)
                 && !is_nothing(&value)
             {
                 later.entry(job_type).or_default().insert(path.join("."));
@@ -277,14 +276,16 @@ impl Work<'_> {
     ) -> BTreeMap<Aspect, Delta> {
         let whole = SpecPatch::between(&recorded.spec, &wanted.spec, |_| true);
         let paths = whole.set.iter().map(|(path, _)| path).chain(&whole.unset);
-        let mut aspects: BTreeSet<Aspect> = paths.map(|path| aspect_of(id.kind(), path)).collect();
+        let specs = [&wanted.spec, &recorded.spec];
+        let aspect_of = |path: &[String]| aspect_in(id.kind(), path, &specs);
+        let mut aspects: BTreeSet<Aspect> = paths.map(|path| aspect_of(path)).collect();
         let mut rotated: BTreeMap<Aspect, Vec<Change>> = BTreeMap::new();
         let present = secret::fingerprints(&wanted.spec, &self.input.fingerprints);
         for (path, fingerprint) in &present {
             let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
             let changed_anyway = whole.set.iter().any(|(set, _)| *set == parts);
             if recorded.fingerprints.get(path) != Some(fingerprint) && !changed_anyway {
-                let aspect = aspect_of(id.kind(), &parts);
+                let aspect = aspect_of(&parts);
                 aspects.insert(aspect);
                 rotated
                     .entry(aspect)
@@ -296,7 +297,7 @@ impl Work<'_> {
             .into_iter()
             .map(|aspect| {
                 let patch = SpecPatch::between(&recorded.spec, &wanted.spec, |path| {
-                    aspect_of(id.kind(), path) == aspect
+                    aspect_of(path) == aspect
                 });
                 let mut changes: Vec<Change> = patch
                     .changes(&recorded.spec)
@@ -358,7 +359,10 @@ impl Work<'_> {
     }
 
     fn record_only(&mut self, id: &ResourceId, wanted: &Wanted, delta: Delta) {
-        let carries = |path: &[String]| !matches!(aspect_of(id.kind(), path), Aspect::Job(_));
+        let recorded = self.input.recorded.get(id).map(|recorded| &recorded.spec);
+        let specs: Vec<&Spec> = recorded.into_iter().chain([&wanted.spec]).collect();
+        let carries =
+            |path: &[String]| !matches!(aspect_in(id.kind(), path, &specs), Aspect::Job(_));
         let effect = self.effect(id, wanted, delta.patch, carries);
         self.plan.records.push(RecordOnly {
             resource: id.clone(),
@@ -503,8 +507,18 @@ fn is_nothing(value: &serde_json::Value) -> bool {
     }
 }
 
-/// Whether a resource that is being created wants such a job at all: the settings of a cache
-/// that is off are no work.
+/// The aspect of a leaf, given every spec that has a say. Settings that ask for no work in any
+/// of them, such as those of a cache that is off, only need to be recorded.
+fn aspect_in(kind: ResourceKind, path: &[String], specs: &[&Spec]) -> Aspect {
+    match aspect_of(kind, path) {
+        Aspect::Job(job_type) if !specs.iter().any(|spec| asks_for_work(kind, job_type, spec)) => {
+            Aspect::Record
+        }
+        aspect => aspect,
+    }
+}
+
+/// Whether a spec wants such a job at all.
 fn asks_for_work(kind: ResourceKind, job_type: JobType, spec: &Spec) -> bool {
     match job_type {
         JobType::EnvCacheToggle => ["cache.page", "cache.object"]

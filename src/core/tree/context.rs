@@ -142,7 +142,7 @@ impl RenderContext<'_> {
                 },
                 "safety": {
                     "noindex": copy, "mail": if copy { "capture" } else { "send" },
-                    "basic_auth": null, "outbound_http": "allow", "uploads": "copy",
+                    "basic_auth": null, "outbound_http": true, "uploads": "copy",
                 },
                 "cron": {"interval": null},
                 "constants": {},

@@ -36,7 +36,7 @@ pub fn environment_tree(
         .filter(|_| env["safety"]["uploads"] == "proxy");
     let renderer = templates.renderer(named)?;
     let view = context! {
-        env => seen(&with_decoded_redirects(env.clone())),
+        env => seen(with_decoded_redirects(env.clone())),
         site => seen(ctx.site),
         names => seen(names),
         url => ctx.url,
@@ -82,11 +82,9 @@ pub fn environment_tree(
 
     let pool = |version: &str| format!("/etc/php/{version}/fpm/pool.d/{system}.conf");
     let php = |version: &str| format!("reload-php{version}");
-    tree.push(
-        Item::file(pool(&version), render("php/pool.conf")?)
-            .checked("php-fpm")
-            .then(php(&version)),
-    );
+    let mut file = Item::file(pool(&version), render("php/pool.conf")?);
+    file.sensitive = holds_secret(&env["php"]["ini"]);
+    tree.push(file.checked("php-fpm").then(php(&version)));
     for other in &others {
         tree.push(Item::absent(pool(other)).then(php(other)));
     }
@@ -189,6 +187,14 @@ fn directories(tree: &mut Builder, names: &EnvironmentNames, site: &str) {
         "0700",
     ));
     tree.push(Item::directory(names.state.clone(), "0700"));
+}
+
+/// Whether one of the values refers to a secret.
+fn holds_secret(values: &Value) -> bool {
+    let values = values.as_object().into_iter().flatten();
+    values
+        .filter_map(|(_, value)| value.as_str())
+        .any(|text| text.starts_with("secret:"))
 }
 
 /// Names become parts of paths and units; they are checked long before, and here again.

@@ -229,9 +229,6 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
             wanted,
             "/etc/systemd/system/pressluft-swap.service",
         ));
-    } else if !container {
-        tree.push(Item::absent(wanted));
-        tree.push(no_unit("pressluft-swap.service").then("no-swap"));
     }
     tree.push(Item::file(
         "/etc/logrotate.d/pressluft",
@@ -283,10 +280,6 @@ fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
     }
     tree.handler("reload-ssh", &["systemctl", "try-reload-or-restart", "ssh"]);
     tree.handler("swap", &["systemctl", "restart", "pressluft-swap.service"]);
-    tree.handler(
-        "no-swap",
-        &["sh", "-c", "swapoff /swapfile 2>/dev/null; rm -f /swapfile"],
-    );
     tree.handler("restart-mariadb", &["systemctl", "restart", "mariadb"]);
     tree.handler("redis-acl", &["/usr/local/lib/pressluft/redis-acl"]);
     tree.handler("restart-redis", &["systemctl", "restart", "redis-server"]);

@@ -73,7 +73,7 @@ CREATE TABLE jobs (
     status_on_failure TEXT,
     locked_at INTEGER,
     locked_by TEXT,
-    token INTEGER UNIQUE,              -- of the latest claim
+    token INTEGER,                     -- of the claim that holds it
     lease_expires_at INTEGER,
     started_at INTEGER,
     finished_at INTEGER,
@@ -91,10 +91,9 @@ CREATE TABLE jobs (
 CREATE UNIQUE INDEX jobs_node_lane ON jobs (node_id) WHERE status IN ('running', 'unknown');
 CREATE UNIQUE INDEX jobs_site_lane ON jobs (site_id)
     WHERE status IN ('running', 'unknown') AND site_id IS NOT NULL;
+CREATE UNIQUE INDEX jobs_token ON jobs (token) WHERE token IS NOT NULL;
 -- What could run, in the order in which a claim walks over it.
-CREATE INDEX jobs_ready ON jobs (node_id, site_id, sequence)
-    WHERE status = 'queued' AND blocked_by = 0;
-CREATE INDEX jobs_ready_of_plan ON jobs (plan_id, node_id, site_id, sequence)
+CREATE INDEX jobs_ready ON jobs (node_id, sequence, run_after, site_id)
     WHERE status = 'queued' AND blocked_by = 0;
 CREATE INDEX jobs_queued_resource ON jobs (resource) WHERE status = 'queued';
 CREATE INDEX jobs_leases ON jobs (lease_expires_at) WHERE status IN ('running', 'unknown');
@@ -113,7 +112,7 @@ CREATE TABLE job_dependencies (
     depends_on TEXT NOT NULL REFERENCES jobs (id),
     PRIMARY KEY (job, depends_on),
     CHECK (job <> depends_on)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX job_dependencies_reverse ON job_dependencies (depends_on, job);
 
@@ -135,7 +134,7 @@ CREATE TABLE attempts (
     events_dropped INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (job, number),
     CHECK ((outcome IS NULL) = (finished_at IS NULL))
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX attempts_open ON attempts (job) WHERE outcome IS NULL;
 
@@ -157,7 +156,7 @@ CREATE TABLE task_events (
     message TEXT,
     PRIMARY KEY (job, attempt, seq),
     FOREIGN KEY (job, attempt) REFERENCES attempts (job, number)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE releases (
     environment TEXT NOT NULL,
@@ -255,7 +254,7 @@ CREATE TABLE audit (
     job TEXT,
     detail TEXT NOT NULL CHECK (json_valid(detail)),
     prev_hash BLOB NOT NULL CHECK (length(prev_hash) = 32),
-    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32)
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 
 CREATE INDEX audit_by_resource ON audit (resource, seq) WHERE resource IS NOT NULL;

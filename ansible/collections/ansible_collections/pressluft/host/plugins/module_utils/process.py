@@ -12,12 +12,13 @@ class Failed(Exception):
     """A program did not do what it was asked; the message says which one and why."""
 
 
-def run(argv, stdin=None, timeout=300, check=True, env=None, cwd="/"):
+def run(argv, stdin=None, timeout=300, check=True, env=None, cwd="/", label=None):
     """The completed process, its output as text.
 
     Raises `Failed` when it cannot be started, takes too long, or (with `check`) returns other than 0. What went in
-    through `stdin` is never part of a message.
+    through `stdin` is never part of a message; `label` stands for a command that says little itself.
     """
+    label = label or " ".join(argv[:8])
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
     environment.update(env or {})
     try:
@@ -34,11 +35,11 @@ def run(argv, stdin=None, timeout=300, check=True, env=None, cwd="/"):
             check=False,
         )
     except OSError as error:
-        raise Failed("`%s` cannot be run: %s" % (argv[0], error.strerror))
+        raise Failed("`%s` cannot be run: %s" % (label, error.strerror))
     except subprocess.TimeoutExpired:
-        raise Failed("`%s` did not end within %d s" % (" ".join(argv[:6]), timeout))
+        raise Failed("`%s` did not end within %d s" % (label, timeout))
     if check and done.returncode != 0:
-        raise Failed("`%s` failed with rc %d: %s" % (" ".join(argv[:8]), done.returncode, tail(done)))
+        raise Failed("`%s` failed with rc %d: %s" % (label, done.returncode, tail(done)))
     return done
 
 

@@ -29,7 +29,9 @@ class Site:
         if not plugins:
             argv += ["--skip-plugins", "--skip-themes"]
         command = as_user(self.system, self.root, argv + arguments)
-        return run(command, stdin=stdin, timeout=timeout, check=check, cwd=os.path.join(self.root, "current"))
+        label = " ".join(["wp"] + [word for word in arguments[:2] if not word.startswith("-")])
+        folder = os.path.join(self.root, "current")
+        return run(command, stdin=stdin, timeout=timeout, check=check, cwd=folder, label=label)
 
     def evaluate(self, code, values, timeout=300):
         """Runs PHP inside of WordPress with `$values`; returns what it prints, parsed."""

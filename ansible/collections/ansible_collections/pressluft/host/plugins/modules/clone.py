@@ -81,7 +81,6 @@ rewritten:
   type: dict
 """
 
-import fcntl
 import os
 import re
 import subprocess
@@ -89,6 +88,7 @@ from urllib.parse import quote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pressluft.host.plugins.module_utils import mariadb
+from ansible_collections.pressluft.host.plugins.module_utils.lock import locked
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, as_user
 from ansible_collections.pressluft.host.plugins.module_utils.wordpress import PREFIX, Site
 
@@ -191,6 +191,9 @@ def rewrite(site, old_urls, new_url):
 def clone(params):
     source = Site(params["source"], params["source_root"], params["php"])
     site = Site(params["system"], params["root"], params["php"])
+    if site.options(set()) is not None:
+        # Another run was at it until just now.
+        return {}
     found = source.options({"home"})
     if found is None:
         raise Failed("the database `%s` holds no WordPress that could be copied" % source.system)
@@ -237,10 +240,7 @@ def main():
         whole = "database" not in changes and Site(params["system"], params["root"], params["php"]).options(set())
         if whole or module.check_mode:
             module.exit_json(changed=bool(changes) or not whole)
-        # Two copies at once would only slow each other down, and the same one twice would tear.
-        lock = os.path.join(os.path.dirname(params["state_dir"]), "clone.lock")
-        with open(os.open(lock, os.O_RDWR | os.O_CREAT, 0o600), "w", encoding="utf-8") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with locked(params["state_dir"]):
             rewritten = clone(params)
     except (Failed, OSError) as error:
         module.fail_json(msg="the environment could not be copied: %s" % error)

@@ -35,13 +35,14 @@ options:
     elements: str
     default: []
   paths:
-    description: Further paths that must answer with 200.
+    description: The pages that are looked at. C(/) is the front page.
     type: list
     elements: str
-    default: []
+    default: [/]
   expect:
-    description: A text that the front page must hold.
-    type: str
+    description: The status that they must answer with.
+    type: int
+    default: 200
   timeout:
     description: Seconds for each check.
     type: int
@@ -132,7 +133,9 @@ class Visitor:
         if self.params["maintenance"]:
             self.page("/", 503)
             return
-        page = self.page("/")
+        page = self.page("/", self.params["expect"])
+        if self.params["expect"] != 200:
+            return
         if not page.is_html:
             raise Wrong("it is `%s` and not HTML" % page.headers.get("Content-Type", "nothing"))
         text = SCRIPTS.sub("", page.body)
@@ -141,18 +144,18 @@ class Visitor:
         broken = BROKEN.search(text)
         if broken:
             raise Wrong("it says `%s`" % broken.group())
-        expected = self.params["expect"]
-        if expected and expected not in page.body:
-            raise Wrong("it does not hold the expected text")
 
     def checks(self):
         """Name, path and function of every check that is a page."""
-        yield "front page", "/", self.front_page
         if self.params["maintenance"]:
+            yield "front page", "/", self.front_page
             return
-        yield "login page", "/wp-login.php", lambda: self.page("/wp-login.php")
         for path in self.params["paths"]:
-            yield "path", path, lambda path=path: self.page(path)
+            if path == "/":
+                yield "front page", path, self.front_page
+            else:
+                yield "page", path, lambda path=path: self.page(path, self.params["expect"])
+        yield "login page", "/wp-login.php", lambda: self.page("/wp-login.php")
 
 
 def wordpress(params):
@@ -188,8 +191,8 @@ def main():
             "php": {"type": "str", "required": True},
             "url": {"type": "str", "required": True},
             "domains": {"type": "list", "elements": "str", "default": []},
-            "paths": {"type": "list", "elements": "str", "default": []},
-            "expect": {"type": "str"},
+            "paths": {"type": "list", "elements": "str", "default": ["/"]},
+            "expect": {"type": "int", "default": 200},
             "timeout": {"type": "int", "default": 10},
             "login": {"type": "str", "no_log": True},
             "maintenance": {"type": "bool", "default": False},

@@ -18,6 +18,10 @@ options:
     description: The environment's directory.
     type: path
     required: true
+  state_dir:
+    description: Root's own directory of the environment.
+    type: path
+    required: true
   group:
     description: The environment's group.
     type: str
@@ -43,6 +47,7 @@ EXAMPLES = r"""
 - name: Serve WordPress
   pressluft.host.release:
     root: /var/www/sites/acme/production
+    state_dir: /var/lib/pressluft/sites/acme/production
     group: wp_acme_production
     archive: /var/lib/pressluft/cache/wordpress.zip
     sha256: "{{ pressluft.wordpress.sha256 }}"
@@ -62,6 +67,7 @@ import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pressluft.host.plugins.module_utils import release
+from ansible_collections.pressluft.host.plugins.module_utils.lock import locked
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
 
@@ -85,6 +91,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},
+            "state_dir": {"type": "path", "required": True},
             "group": {"type": "str", "required": True},
             "archive": {"type": "path"},
             "sha256": {"type": "str"},
@@ -99,7 +106,9 @@ def main():
     if served is not None or module.check_mode:
         module.exit_json(changed=served is None, release=served or "")
     try:
-        module.exit_json(changed=True, release=build(params))
+        with locked(params["state_dir"]):
+            served = release.current(params["root"]) or build(params)
+        module.exit_json(changed=True, release=served)
     except (Failed, OSError, KeyError, zipfile.BadZipFile) as error:
         module.fail_json(msg="no release could be built: %s" % error)
 

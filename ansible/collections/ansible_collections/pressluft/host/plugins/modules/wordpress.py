@@ -63,6 +63,10 @@ options:
     description: Options by name, each a scalar, list or map.
     type: dict
     default: {}
+  secrets:
+    description: By name, what stands for an option's value C(secret:NAME).
+    type: dict
+    default: {}
   units:
     description: Timers that must be running.
     type: list
@@ -98,11 +102,13 @@ changes:
   elements: str
 """
 
+import contextlib
 import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pressluft.host.plugins.module_utils import mariadb, php
+from ansible_collections.pressluft.host.plugins.module_utils.lock import locked
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
 from ansible_collections.pressluft.host.plugins.module_utils.wordpress import Site
 
@@ -138,6 +144,16 @@ def install(site, url, values):
     site.end()
 
 
+def resolved(value, secrets):
+    """An option's value, or the secret that it refers to."""
+    if not isinstance(value, str) or not value.startswith("secret:"):
+        return value
+    name = value[len("secret:") :]
+    if name not in secrets:
+        raise Failed("no secret `%s` was handed to the job" % name)
+    return secrets[name]
+
+
 class Memory:
     """What options were asked for and what WordPress made of it."""
 
@@ -164,7 +180,8 @@ class Memory:
 def apply(params, check_mode):
     site = Site(params["system"], params["root"], params["php"])
     changes = mariadb.ensure_account(site.system, params["database_password"], check_mode)
-    values = dict(params["options"], siteurl=params["url"], home=params["url"])
+    values = {name: resolved(value, params["secrets"]) for name, value in params["options"].items()}
+    values.update(siteurl=params["url"], home=params["url"])
     wanted = {name: php.stored(value) for name, value in values.items()}
     found = None if "database" in changes else site.options(wanted)
     if found is None:
@@ -222,6 +239,7 @@ def main():
                 },
             },
             "options": {"type": "dict", "default": {}},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
             "units": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -230,7 +248,8 @@ def main():
     if module.check_mode and not os.path.isdir(params["state_dir"]):
         module.exit_json(changed=True, changes=["everything"])
     try:
-        changes = apply(params, module.check_mode)
+        with contextlib.nullcontext() if module.check_mode else locked(params["state_dir"]):
+            changes = apply(params, module.check_mode)
     except Failed as error:
         module.fail_json(msg=str(error))
     result = {"changed": bool(changes), "changes": changes}

@@ -1,0 +1,164 @@
+//! How long a large fleet takes, as ratios to the time that its YAML alone takes.
+//!
+//! `cargo bench --bench plan`. Everything is measured in one run on one machine, each thing in
+//! a process of its own, so that the ratios mean something while the times do not.
+
+mod fleet;
+mod measure;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use measure::Run;
+use pressluft::process;
+
+const SIZE: fleet::Size = fleet::Size {
+    nodes: 1_000,
+    sites: 10_000,
+};
+/// How often each thing is measured; the fastest counts.
+const TURNS: usize = 3;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let result = match args.as_slice() {
+        [what, fleet, state] => measure::child(what, Path::new(fleet), Path::new(state))
+            .and_then(|line| writeln!(io::stdout(), "{line}").map(|()| true)),
+        // Cargo adds `--bench`.
+        _ => measure_all(),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints the table; true when every target is met.
+fn measure_all() -> io::Result<bool> {
+    let directory = tempfile::tempdir()?;
+    let (root, state) = (
+        directory.path().join("fleet"),
+        directory.path().join("state"),
+    );
+    std::fs::create_dir(&root)?;
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "making a fleet of {} nodes and {} sites …",
+        SIZE.nodes, SIZE.sites
+    )?;
+    let files = fleet::write(&root, SIZE)?;
+    commit(&root)?;
+
+    let parse = fastest(|_| measure::run("only-parse", &root, &state))?;
+    let first = fastest(|_| {
+        if state.exists() {
+            std::fs::remove_dir_all(&state)?;
+        }
+        measure::run("load", &root, &state)
+    })?;
+    let again = fastest(|turn| {
+        fleet::change(&files, turn)?;
+        measure::run("load", &root, &state)
+    })?;
+
+    let ratio = |a: Run, b: Run| a.time.as_secs_f64() / b.time.as_secs_f64();
+    let mut table = Table { out, met: true };
+    table.head()?;
+    table.time("parse the YAML, one thread", parse, None)?;
+    table.time(
+        "first load",
+        first,
+        Some(("of parsing", ratio(first, parse), 1.3)),
+    )?;
+    table.time(
+        "load with one changed file",
+        again,
+        Some(("of the first", ratio(again, first), 0.07)),
+    )?;
+    table.memory("peak memory", first.memory.max(again.memory), 300)?;
+    Ok(table.met)
+}
+
+fn fastest(mut measure: impl FnMut(usize) -> io::Result<Run>) -> io::Result<Run> {
+    let mut best = measure(0)?;
+    for turn in 1..TURNS {
+        let run = measure(turn)?;
+        best.time = best.time.min(run.time);
+        best.memory = best.memory.max(run.memory);
+    }
+    Ok(best)
+}
+
+fn commit(root: &Path) -> io::Result<()> {
+    for args in [
+        &["init", "--quiet"][..],
+        &["add", "--all"],
+        &[
+            "-c",
+            "user.name=bench",
+            "-c",
+            "user.email=b@example.com",
+            "commit",
+            "-qm",
+            "Fleet",
+        ],
+    ] {
+        let status = process::command("git")
+            .current_dir(root)
+            .args(args)
+            .status()?;
+        if !status.success() {
+            return Err(io::Error::other("git failed"));
+        }
+    }
+    Ok(())
+}
+
+struct Table<W> {
+    out: W,
+    met: bool,
+}
+
+impl<W: Write> Table<W> {
+    fn head(&mut self) -> io::Result<()> {
+        writeln!(
+            self.out,
+            "\n{:<28} {:>9} {:>9} {:>9}",
+            "", "time", "ratio", "target"
+        )
+    }
+
+    fn time(&mut self, name: &str, run: Run, goal: Option<(&str, f64, f64)>) -> io::Result<()> {
+        let time = format!("{:.0} ms", run.time.as_secs_f64() * 1000.0);
+        let Some((of, ratio, target)) = goal else {
+            return writeln!(self.out, "{name:<28} {time:>9}");
+        };
+        let word = self.word(ratio <= target);
+        writeln!(
+            self.out,
+            "{name:<28} {time:>9} {ratio:>9.3} {target:>9.2}  {word}  {of}"
+        )
+    }
+
+    fn memory(&mut self, name: &str, bytes: u64, target: u64) -> io::Result<()> {
+        let mebibytes = bytes / (1024 * 1024);
+        let word = self.word(mebibytes < target);
+        writeln!(
+            self.out,
+            "{name:<28} {:>9} {:>9} {target:>9}  {word}",
+            format!("{mebibytes} MiB"),
+            ""
+        )
+    }
+
+    fn word(&mut self, met: bool) -> &'static str {
+        self.met &= met;
+        if met { "PASS" } else { "MISS" }
+    }
+}
