@@ -19,7 +19,11 @@ fn the_examples_have_no_problems() {
 #[test]
 fn the_agency_is_as_large_as_it_says() {
     let desired = check(&path("examples/agency")).desired.expect("no errors");
-    let counts = (desired.nodes.len(), desired.sites.len(), desired.environments.len());
+    let counts = (
+        desired.nodes.len(),
+        desired.sites.len(),
+        desired.environments.len(),
+    );
     assert_eq!(counts, (3, 12, 30));
 }
 
@@ -28,9 +32,13 @@ fn the_agency_uses_every_field() {
     let mut used = BTreeSet::new();
     for (_, bytes) in files(&path("examples/agency")) {
         let text = String::from_utf8(bytes).expect("the examples are text");
-        let documents: Vec<Value> = serde_yaml::from_multiple(&text).expect("the examples are YAML");
+        let documents: Vec<Value> =
+            serde_yaml::from_multiple(&text).expect("the examples are YAML");
         for document in documents {
-            let kind = document["kind"].as_str().expect("a document has a kind").to_owned();
+            let kind = document["kind"]
+                .as_str()
+                .expect("a document has a kind")
+                .to_owned();
             collect(&document, &kind, &mut used);
         }
     }
@@ -78,6 +86,8 @@ fn fields(root: &Value, block: &Value, path: &str) -> Vec<String> {
 }
 
 fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+    let name = schema["$ref"]
+        .as_str()
+        .and_then(|reference| reference.rsplit('/').next());
     name.map_or(schema, |name| &root["$defs"][name])
 }

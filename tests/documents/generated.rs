@@ -9,20 +9,32 @@ use crate::repository::compare;
 fn the_schemas_are_up_to_date() {
     for kind in DocumentKind::ALL {
         let name = kind.as_str().to_lowercase();
-        compare(&format!("schemas/{name}.schema.json"), &schema::text(schema::of(*kind)));
+        compare(
+            &format!("schemas/{name}.schema.json"),
+            &schema::text(schema::of(*kind)),
+        );
     }
-    compare("schemas/document.schema.json", &schema::text(&schema::of_any()));
+    compare(
+        "schemas/document.schema.json",
+        &schema::text(&schema::of_any()),
+    );
 }
 
 #[test]
 fn every_field_is_explained() {
     for kind in DocumentKind::ALL {
         let schema = schema::of(*kind);
-        let definitions = schema["$defs"].as_object().into_iter().flat_map(|all| all.iter());
+        let definitions = schema["$defs"]
+            .as_object()
+            .into_iter()
+            .flat_map(|all| all.iter());
         for (name, block) in definitions.chain([(&kind.as_str().to_owned(), schema)]) {
             for (field, property) in block["properties"].as_object().into_iter().flatten() {
                 let description = property["description"].as_str().unwrap_or_default();
-                assert!(description.ends_with('.'), "{name}.{field}: {description:?}");
+                assert!(
+                    description.ends_with('.'),
+                    "{name}.{field}: {description:?}"
+                );
                 assert!(property["title"].is_string(), "{name}.{field} has no title");
             }
         }

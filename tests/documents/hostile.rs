@@ -10,9 +10,17 @@ fn codes(bytes: &[u8]) -> Vec<&'static str> {
     let start = Instant::now();
     let parsed = parse_bytes("a.yaml", bytes);
     // Generous, since tests share the machine; none of these may take time of another order.
-    assert!(start.elapsed() < Duration::from_secs(10), "it took {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "it took {:?}",
+        start.elapsed()
+    );
     assert_eq!(parsed.documents, [], "nothing of it is taken");
-    parsed.diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
+    parsed
+        .diagnostics
+        .iter()
+        .map(|diagnostic| diagnostic.code)
+        .collect()
 }
 
 fn node(rest: &str) -> Vec<&'static str> {
@@ -33,10 +41,16 @@ fn billion_laughs_are_stopped() {
 fn quadratic_aliases_and_merges_are_stopped() {
     let long = "x".repeat(20_000);
     let aliases = vec!["*a"; 900].join(", ");
-    assert_eq!(node(&format!("a: &a {long}\nb: [{aliases}]\n")), ["yaml-limit"]);
+    assert_eq!(
+        node(&format!("a: &a {long}\nb: [{aliases}]\n")),
+        ["yaml-limit"]
+    );
     let merges = vec!["{<<: *b}"; 900].join(", ");
     let keys: String = (0..500).map(|n| format!("k{n}: x, ")).collect();
-    assert_eq!(node(&format!("b: &b {{{keys}}}\nc: [{merges}]\n")), ["yaml-limit"]);
+    assert_eq!(
+        node(&format!("b: &b {{{keys}}}\nc: [{merges}]\n")),
+        ["yaml-limit"]
+    );
 }
 
 #[test]
@@ -48,24 +62,37 @@ fn self_references_and_unknown_anchors_are_errors() {
 #[test]
 fn depth_is_limited() {
     assert_eq!(node(&format!("a: {}\n", "[".repeat(100_000))).len(), 1);
-    assert_eq!(node(&format!("a: {}{}\n", "[".repeat(40), "]".repeat(40))), ["yaml-limit"]);
+    assert_eq!(
+        node(&format!("a: {}{}\n", "[".repeat(40), "]".repeat(40))),
+        ["yaml-limit"]
+    );
 }
 
 #[test]
 fn large_files_scalars_and_keys_are_refused_before_they_are_read() {
     assert_eq!(codes(&vec![b'a'; 100 * 1024 * 1024]), ["file-too-large"]);
-    assert_eq!(codes(format!("{}: 1\n", "k".repeat(2_000_000)).as_bytes()), ["file-too-large"]);
+    assert_eq!(
+        codes(format!("{}: 1\n", "k".repeat(2_000_000)).as_bytes()),
+        ["file-too-large"]
+    );
     let just_below = format!("{}: 1\n", "k".repeat(900_000));
     assert_eq!(node(&just_below).len(), 1);
 }
 
 #[test]
 fn tags_are_refused_where_they_stand() {
-    for tag in ["!include /etc/passwd", "!!python/object/apply:os.system [id]", "!Ref x"] {
+    for tag in [
+        "!include /etc/passwd",
+        "!!python/object/apply:os.system [id]",
+        "!Ref x",
+    ] {
         let text = format!("kind: Node\nname: web-1\nhost: {tag}\n");
         let parsed = parse_bytes("a.yaml", text.as_bytes());
-        let places: Vec<_> =
-            parsed.diagnostics.iter().map(|d| (d.line, d.column, d.code)).collect();
+        let places: Vec<_> = parsed
+            .diagnostics
+            .iter()
+            .map(|d| (d.line, d.column, d.code))
+            .collect();
         assert_eq!(places, [(3, 7, "yaml-tag")], "{tag}");
     }
 }
@@ -117,7 +144,13 @@ fn many_documents_and_many_problems_end() {
 
 #[test]
 fn empty_files_hold_nothing() {
-    for text in ["", "\n\n", "# only words\n", "---\n---\n...\n", "%YAML 1.2\n---\n"] {
+    for text in [
+        "",
+        "\n\n",
+        "# only words\n",
+        "---\n---\n...\n",
+        "%YAML 1.2\n---\n",
+    ] {
         assert_eq!(codes(text.as_bytes()), Vec::<&str>::new(), "{text:?}");
     }
 }
@@ -149,15 +182,34 @@ fn scalars_keep_the_text_that_was_written() {
         panic!("it is a site");
     };
     assert_eq!(site.title.as_ref().map(AsRef::as_ref), Some("no"));
-    assert_eq!(site.wordpress.version.as_ref().map(AsRef::as_ref), Some("6.80"));
+    assert_eq!(
+        site.wordpress.version.as_ref().map(AsRef::as_ref),
+        Some("6.80")
+    );
 }
 
 #[test]
 fn names_that_could_be_taken_for_something_else_are_refused() {
-    for name in ["-oProxyCommand=id", "--", "../x", "a/b", "a b", "a;b", "$(id)", "ｗeb"] {
+    for name in [
+        "-oProxyCommand=id",
+        "--",
+        "../x",
+        "a/b",
+        "a b",
+        "a;b",
+        "$(id)",
+        "ｗeb",
+    ] {
         let text = format!("kind: Node\nname: {name:?}\nhost: {name:?}\n");
-        assert_eq!(codes(text.as_bytes()), ["invalid-value", "invalid-value"], "{name}");
+        assert_eq!(
+            codes(text.as_bytes()),
+            ["invalid-value", "invalid-value"],
+            "{name}"
+        );
     }
     let long = "a".repeat(300);
-    assert_eq!(codes(format!("kind: Node\nname: {long}\nhost: x\n").as_bytes()), ["invalid-value"]);
+    assert_eq!(
+        codes(format!("kind: Node\nname: {long}\nhost: x\n").as_bytes()),
+        ["invalid-value"]
+    );
 }

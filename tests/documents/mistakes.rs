@@ -21,8 +21,10 @@ fn every_mistake_is_one_that_was_made() {
             for mark in line.split("# ! ").skip(1) {
                 let mut words = mark.split_whitespace();
                 let code = words.next().expect("a mark names a code").to_owned();
-                let column: usize =
-                    words.next().and_then(|c| c.parse().ok()).expect("a mark names a column");
+                let column: usize = words
+                    .next()
+                    .and_then(|c| c.parse().ok())
+                    .expect("a mark names a column");
                 expected.push((file.clone(), index + 1, column, code));
             }
         }

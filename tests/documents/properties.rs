@@ -11,7 +11,9 @@ const DESIGN: &str = include_str!("../data/design.yaml");
 
 /// All documents of the large example as values.
 fn documents() -> Vec<Value> {
-    let texts = files(&path("examples/agency")).into_iter().map(|(_, bytes)| bytes);
+    let texts = files(&path("examples/agency"))
+        .into_iter()
+        .map(|(_, bytes)| bytes);
     texts
         .flat_map(|bytes| {
             let text = String::from_utf8(bytes).expect("the examples are text");
@@ -24,7 +26,9 @@ fn documents() -> Vec<Value> {
 fn partial() -> impl Strategy<Value = Value> {
     let all = documents();
     (0..all.len(), proptest::collection::vec(any::<bool>(), 64)).prop_map(move |(index, keep)| {
-        let Value::Object(map) = all[index].clone() else { panic!("a document is a map") };
+        let Value::Object(map) = all[index].clone() else {
+            panic!("a document is a map")
+        };
         let needed = ["kind", "version", "name", "host", "site", "type"];
         let mut keep = keep.into_iter().cycle();
         let rest = map
@@ -40,7 +44,9 @@ fn turned(value: &Value, turn: usize) -> String {
         Value::Object(map) => {
             let mut entries: Vec<String> = map
                 .iter()
-                .map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), turned(value, turn)))
+                .map(|(key, value)| {
+                    format!("{}: {}", Value::from(key.as_str()), turned(value, turn))
+                })
                 .collect();
             let by = turn.checked_rem(entries.len()).unwrap_or(0);
             entries.rotate_left(by);
@@ -118,13 +124,18 @@ fn key_order_and_spelling_do_not_matter() {
     let all = documents();
     let specs = |turn: usize| {
         let texts: Vec<String> = all.iter().map(|document| turned(document, turn)).collect();
-        let text = texts.join("\n---\n").replace("\"1m\"", "60s").replace("\"2GiB\"", "2048MiB");
+        let text = texts
+            .join("\n---\n")
+            .replace("\"1m\"", "60s")
+            .replace("\"2GiB\"", "2048MiB");
         let files = [("pressluft.yaml".to_owned(), text.into_bytes())];
         let assembled = check_files(&files);
         assert_eq!(assembled.diagnostics, []);
         let desired = assembled.desired.expect("no errors");
         let ids: Vec<ResourceId> = desired.hashes().map(|(id, _)| id).collect();
-        ids.iter().map(|id| desired.spec(id).expect("it is there").canonical()).collect::<Vec<_>>()
+        ids.iter()
+            .map(|id| desired.spec(id).expect("it is there").canonical())
+            .collect::<Vec<_>>()
     };
     let first = specs(0);
     for turn in 1..8 {
@@ -142,10 +153,16 @@ fn a_recorded_spec_reads_back_as_the_value_that_it_stands_for() {
     let fleet = Fleet::from_spec(&desired.fleet.spec()).expect("it reads back");
     assert_eq!(fleet.spec(), desired.fleet.spec());
     for node in desired.nodes.values() {
-        assert_eq!(Node::from_spec(&node.spec()).expect("it reads back").spec(), node.spec());
+        assert_eq!(
+            Node::from_spec(&node.spec()).expect("it reads back").spec(),
+            node.spec()
+        );
     }
     for site in desired.sites.values() {
-        assert_eq!(Site::from_spec(&site.spec()).expect("it reads back").spec(), site.spec());
+        assert_eq!(
+            Site::from_spec(&site.spec()).expect("it reads back").spec(),
+            site.spec()
+        );
     }
     for environment in desired.environments.values() {
         let back = Environment::from_spec(&environment.spec()).expect("it reads back");

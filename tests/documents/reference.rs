@@ -25,12 +25,20 @@ fn the_field_reference_is_up_to_date() {
 }
 
 fn rows(text: &mut String, root: &Value, block: &Value, path: &str) {
-    let required: Vec<&str> =
-        block["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = block["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     for (name, property) in block["properties"].as_object().into_iter().flatten() {
         let inner = resolve(root, property);
         let is_list = inner["type"] == "array";
-        let item = if is_list { resolve(root, &inner["items"]) } else { inner };
+        let item = if is_list {
+            resolve(root, &inner["items"])
+        } else {
+            inner
+        };
         let here = format!("{path}{name}{}", if is_list { "[]" } else { "" });
         let about = cell(property["description"].as_str().unwrap_or_default());
         let default = match (required.contains(&name.as_str()), property.get("default")) {
@@ -39,8 +47,12 @@ fn rows(text: &mut String, root: &Value, block: &Value, path: &str) {
             (false, Some(default)) => format!("`{default}`"),
             (false, None) => String::new(),
         };
-        writeln!(text, "| `{here}` | {} | {default} | {about} |", cell(&kind_of(item)))
-            .expect("a string takes everything");
+        writeln!(
+            text,
+            "| `{here}` | {} | {default} | {about} |",
+            cell(&kind_of(item))
+        )
+        .expect("a string takes everything");
         // The defaults have the fields of the kinds, which are listed there.
         if item["properties"].is_object() && path != "defaults." {
             rows(text, root, item, &format!("{here}."));
@@ -49,7 +61,9 @@ fn rows(text: &mut String, root: &Value, block: &Value, path: &str) {
 }
 
 fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+    let name = schema["$ref"]
+        .as_str()
+        .and_then(|reference| reference.rsplit('/').next());
     name.map_or(schema, |name| &root["$defs"][name])
 }
 
@@ -57,7 +71,10 @@ fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 fn kind_of(schema: &Value) -> String {
     if let Some(alternatives) = schema["oneOf"].as_array() {
         let words = alternatives.iter().filter_map(|one| one["const"].as_str());
-        return words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        return words
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
     }
     if let Some(values) = schema["enum"].as_array() {
         let values = values.iter().map(|value| match value {
@@ -75,7 +92,9 @@ fn kind_of(schema: &Value) -> String {
         example => format!(", such as `{example}`"),
     };
     let kind = match (schema["type"].as_str(), schema["format"].as_str()) {
-        (Some("object"), _) if schema["additionalProperties"].is_object() => "map of names to values",
+        (Some("object"), _) if schema["additionalProperties"].is_object() => {
+            "map of names to values"
+        }
         (Some("object"), _) => "map",
         (Some("boolean"), _) => "`true` or `false`",
         (Some("integer"), _) => "number",

@@ -18,7 +18,11 @@ pub(crate) fn files(root: &Path) -> Vec<(String, Vec<u8>)> {
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(&directory).expect("the directory can be read") {
             let path = entry.expect("the entry can be read").path();
-            let name = path.strip_prefix(root).expect("it is below").to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(root)
+                .expect("it is below")
+                .to_string_lossy()
+                .into_owned();
             if path.is_dir() {
                 if name != "hooks" && !name.starts_with('.') {
                     directories.push(path);
@@ -39,7 +43,10 @@ pub(crate) fn check(root: &Path) -> Assembled {
 
 /// All documents of some files, checked.
 pub(crate) fn check_files(files: &[(String, Vec<u8>)]) -> Assembled {
-    let parsed = files.iter().map(|(path, bytes)| source(path, bytes)).collect();
+    let parsed = files
+        .iter()
+        .map(|(path, bytes)| source(path, bytes))
+        .collect();
     let text = |path: &str| {
         let (_, bytes) = files.iter().find(|(name, _)| name == path)?;
         String::from_utf8(bytes.clone()).ok()
@@ -55,13 +62,19 @@ fn source(path: &str, bytes: &[u8]) -> (String, pressluft::core::document::Parse
 pub(crate) fn lines(diagnostics: &[Diagnostic]) -> String {
     let line = |d: &Diagnostic| {
         let hint = d.hint.as_deref().unwrap_or("-");
-        format!("{}:{}:{} {}: {}\n  {hint}\n", d.file, d.line, d.column, d.code, d.message)
+        format!(
+            "{}:{}:{} {}: {}\n  {hint}\n",
+            d.file, d.line, d.column, d.code, d.message
+        )
     };
     diagnostics.iter().map(line).collect()
 }
 
 /// Compares a generated file with the one of the repository; `UPDATE=1` writes it anew.
-#[expect(clippy::disallowed_methods, reason = "a test is asked to update by the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is asked to update by the environment"
+)]
 pub(crate) fn compare(relative: &str, generated: &str) {
     let path = path(relative);
     if std::env::var_os("UPDATE").is_some() {

@@ -9,7 +9,7 @@ use super::{Assembled, Desired, FLEET_FILE, Resource, Source};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::environment::{EnvironmentType, Mail};
 use crate::core::document::read::Step;
-use crate::core::document::scalar::{Text, UnixUser};
+use crate::core::document::scalar::{Email, Scalar, Text, UnixUser};
 use crate::core::document::{
     Document, DocumentKind, Environment, EnvironmentDefaults, EnvironmentDocument, Fleet,
     FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, NodeDocument, ParsedFile, Site,
@@ -61,11 +61,7 @@ pub fn assemble(
         known,
         fleet_is_known,
     };
-    for (source, name, Missing { path }) in missing.into_iter().flatten() {
-        let top = path.split('.').next().unwrap_or_default();
-        if source.lost(top) {
-            continue;
-        }
+    for (source, name, path) in missing.into_iter().flatten() {
         let last = path.rsplit('.').next().unwrap_or_default().to_owned();
         let at: Vec<Step> = path
             .split('.')
@@ -193,7 +189,14 @@ trait Effective {
     type Value;
     const NAME: &'static str;
 
+    /// Lays the defaults below what is written.
     fn prepare(&mut self, defaults: &Self::Defaults);
+
+    /// The fields that nobody gave, which get a value that only keeps the other rules going.
+    fn gaps(&mut self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     fn finish(self) -> Result<Self::Value, Missing>;
 }
 
@@ -237,6 +240,19 @@ impl Effective for SiteDocument {
         self.admin.user.get_or_insert_with(|| UnixUser::from(name));
     }
 
+    fn gaps(&mut self) -> Vec<&'static str> {
+        let mut gaps = Vec::new();
+        if self.node.is_none() {
+            self.node = Some(self.name.clone());
+            gaps.push("node");
+        }
+        if self.admin.email.is_none() {
+            self.admin.email = Email::parse("missing@example.com").ok();
+            gaps.push("admin.email");
+        }
+        gaps
+    }
+
     fn finish(self) -> Result<Site, Missing> {
         self.resolve()
     }
@@ -262,7 +278,7 @@ impl Effective for EnvironmentDocument {
 }
 
 /// What is missing where; none while it does not matter.
-type MissingFields = Option<Vec<(Source, &'static str, Missing)>>;
+type MissingFields = Option<Vec<(Source, &'static str, &'static str)>>;
 
 fn effective<T: Effective>(
     (mut document, source, digest): Written<T>,
@@ -298,26 +314,29 @@ fn below<D: bitcode::Encode>(defaults: &D) -> blake3::Hasher {
 }
 
 fn finish<T: Effective>(
-    document: T,
-    source: Source,
+    mut document: T,
+    mut source: Source,
     digest: [u8; 32],
     below: &blake3::Hasher,
     missing: &mut MissingFields,
 ) -> Option<Resource<T::Value>> {
     let fingerprint = SpecHash(*below.clone().update(&digest).finalize().as_bytes());
-    match document.finish() {
-        Ok(value) => Some(Resource {
-            value,
-            source,
-            fingerprint,
-        }),
-        Err(field) => {
-            if let Some(missing) = missing {
-                missing.push((source, T::NAME, field));
-            }
-            None
+    for path in document.gaps() {
+        let top = path.split('.').next().unwrap_or_default();
+        if source.lost(top) {
+            continue;
         }
+        if let Some(missing) = missing {
+            missing.push((source.clone(), T::NAME, path));
+        }
+        source.lost.push(top.to_owned());
     }
+    // With all gaps filled, nothing is missing any more.
+    document.finish().ok().map(|value| Resource {
+        value,
+        source,
+        fingerprint,
+    })
 }
 
 impl Draft {

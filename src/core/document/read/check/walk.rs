@@ -1,13 +1,13 @@
 //! Walks maps and lists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::value_place;
 use super::words::{all_of, child, example, expected, found, types};
 use crate::core::document::read::tree::{Branch, Key, Tree};
-use crate::core::document::read::{Place, Problem, nearest};
+use crate::core::document::read::{MOST_PROBLEMS, Place, Problem, nearest};
 use crate::core::document::scalar::{check_format, quoted};
 
 type Fields = Map<String, Value>;
@@ -38,7 +38,12 @@ impl<'a> Walk<'a> {
         hint: Option<String>,
     ) {
         let top = path.split(['.', '[']).next().unwrap_or_default();
-        self.lost.insert(top.to_owned());
+        if !self.lost.contains(top) {
+            self.lost.insert(top.to_owned());
+        }
+        if self.problems.len() >= MOST_PROBLEMS {
+            return;
+        }
         self.problems
             .push(Problem::new(place, code, message).hint(hint));
     }
@@ -88,18 +93,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A list of which one item is wrong is lost as a whole: the others would move up.
+    /// Of a list, what stands before the first wrong item is kept: the others would move up.
     fn list(&mut self, schema: &'a Value, items: &[Tree], path: &str) -> Option<Value> {
         let inner = schema.get("items")?;
-        let values: Vec<Option<Value>> = items
+        let mut values: Vec<Option<Value>> = items
             .iter()
             .enumerate()
             .map(|(index, item)| self.value(inner, item, item.place, &format!("{path}[{index}]")))
             .collect();
-        values
-            .into_iter()
-            .collect::<Option<Vec<Value>>>()
-            .map(Value::Array)
+        let sound = values.iter().take_while(|value| value.is_some()).count();
+        values.truncate(sound);
+        Some(Value::Array(values.into_iter().flatten().collect()))
     }
 
     fn map(
@@ -114,15 +118,17 @@ impl<'a> Walk<'a> {
             .get("additionalProperties")
             .filter(|others| others.is_object());
         let mut kept = Fields::new();
-        let mut written: Vec<&str> = Vec::new();
+        let mut written: HashSet<&str> = HashSet::new();
+        let mut first: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+        for (index, (key, _)) in entries.iter().enumerate() {
+            first.entry(key.text.as_str()).or_insert(index);
+        }
         for (index, (key, value)) in entries.iter().enumerate() {
-            let first = entries[..index]
-                .iter()
-                .find(|(first, _)| first.text == key.text);
-            if let Some((first, _)) = first {
+            let (first_key, _) = &entries[first[key.text.as_str()]];
+            if first[key.text.as_str()] != index {
                 let inner = child(path, &key.text);
                 let message = format!("`{inner}` is written twice");
-                let hint = Some(format!("the first one is in line {}", first.place.line));
+                let hint = Some(format!("the first one is in line {}", first_key.place.line));
                 self.report(&inner, key.place, "duplicate-field", message, hint);
                 continue;
             }
@@ -138,7 +144,7 @@ impl<'a> Walk<'a> {
                     let value = self.value(others, value, key.place, &inner);
                     (key.text.as_str(), value.filter(|_| sound))
                 }
-                (None, None) => match self.unknown(schema, fields, entries, key, path) {
+                (None, None) => match self.unknown(schema, fields, &first, key, path) {
                     Some((name, field)) => {
                         let inner = child(path, name);
                         (name, self.value(field, value, key.place, &inner))
@@ -146,7 +152,7 @@ impl<'a> Walk<'a> {
                     None => continue,
                 },
             };
-            written.push(name);
+            written.insert(name);
             kept.extend(value.map(|value| (name.to_owned(), value)));
         }
         let complete = self.required(schema, fields, &written, &kept, owner, path);
@@ -173,7 +179,7 @@ impl<'a> Walk<'a> {
         &mut self,
         schema: &'a Value,
         fields: Option<&'a Fields>,
-        written: &[&str],
+        written: &HashSet<&str>,
         kept: &Fields,
         owner: Place,
         path: &str,
@@ -182,7 +188,7 @@ impl<'a> Walk<'a> {
         let mut complete = true;
         for name in names.into_iter().flatten().filter_map(Value::as_str) {
             complete &= kept.contains_key(name);
-            if written.contains(&name) {
+            if written.contains(name) {
                 continue;
             }
             let of = if path.is_empty() {
@@ -204,11 +210,11 @@ impl<'a> Walk<'a> {
         &mut self,
         schema: &'a Value,
         fields: Option<&'a Fields>,
-        entries: &[(Key, Tree)],
+        written: &HashMap<&str, usize>,
         key: &Key,
         path: &str,
     ) -> Option<(&'a str, &'a Value)> {
-        let is_free = |name: &&str| !entries.iter().any(|(key, _)| key.text == *name);
+        let is_free = |name: &&str| !written.contains_key(*name);
         let free: Vec<&'a str> = fields
             .into_iter()
             .flat_map(|fields| fields.keys().map(String::as_str))
