@@ -1,5 +1,7 @@
 //! Documents from the outside: schemas, references, examples, mistakes, hostile files.
 
+#[path = "documents/codes.rs"]
+mod codes;
 #[path = "documents/examples.rs"]
 mod examples;
 #[path = "documents/generated.rs"]

@@ -1,7 +1,6 @@
 //! What holds for any document.
 
 use pressluft::core::document::{Document, parse_bytes, parse_file};
-use pressluft::core::id::ResourceId;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -132,10 +131,16 @@ fn key_order_and_spelling_do_not_matter() {
         let assembled = check_files(&files);
         assert_eq!(assembled.diagnostics, []);
         let desired = assembled.desired.expect("no errors");
-        let ids: Vec<ResourceId> = desired.hashes().map(|(id, _)| id).collect();
-        ids.iter()
-            .map(|id| desired.spec(id).expect("it is there").canonical())
-            .collect::<Vec<_>>()
+        let mut specs = vec![desired.fleet.spec().canonical()];
+        specs.extend(desired.nodes.values().map(|node| node.spec().canonical()));
+        specs.extend(desired.sites.values().map(|site| site.spec().canonical()));
+        specs.extend(
+            desired
+                .environments
+                .values()
+                .map(|env| env.spec().canonical()),
+        );
+        specs
     };
     let first = specs(0);
     for turn in 1..8 {

@@ -12,10 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::diagnostic::Diagnostic;
-use crate::core::document::environment::EnvironmentType;
 use crate::core::document::{Environment, Fleet, Node, Site};
 use crate::core::id::ResourceId;
-use crate::core::recorded;
 use crate::core::spec::{Spec, SpecHash};
 
 pub use assemble::assemble;
@@ -61,12 +59,6 @@ impl<T: HasSpec> Resource<T> {
         self.value.spec()
     }
 
-    /// The digest of the canonical form.
-    #[must_use]
-    pub fn hash(&self) -> SpecHash {
-        self.value.spec_hash()
-    }
-
     /// The id of the resource.
     #[must_use]
     pub fn id(&self) -> ResourceId {
@@ -87,59 +79,10 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// Whether a document has this id.
-    #[must_use]
-    pub fn contains(&self, id: &ResourceId) -> bool {
-        self.source(id).is_some()
-    }
-
-    /// The canonical form of the resource, or none without a document.
-    #[must_use]
-    pub fn spec(&self, id: &ResourceId) -> Option<Spec> {
-        match id {
-            ResourceId::Fleet => Some(self.fleet.spec()),
-            ResourceId::Node(name) => Some(self.nodes.get(name)?.spec()),
-            ResourceId::Site(name) => Some(self.sites.get(name)?.spec()),
-            ResourceId::Env { site, name } => Some(self.environment(site, name)?.spec()),
-        }
-    }
-
-    /// Where the resource is written, or none without a document.
-    #[must_use]
-    pub fn source(&self, id: &ResourceId) -> Option<recorded::Source> {
-        let source = match id {
-            ResourceId::Fleet => &self.fleet.source,
-            ResourceId::Node(name) => &self.nodes.get(name)?.source,
-            ResourceId::Site(name) => &self.sites.get(name)?.source,
-            ResourceId::Env { site, name } => &self.environment(site, name)?.source,
-        };
-        let line = u32::try_from(source.line).unwrap_or(u32::MAX);
-        Some(recorded::Source {
-            file: source.file.to_string(),
-            line,
-        })
-    }
-
-    /// The digests of all specs, in the order of the ids.
-    pub fn hashes(&self) -> impl Iterator<Item = (ResourceId, SpecHash)> {
-        std::iter::once((ResourceId::Fleet, self.fleet.hash()))
-            .chain(self.nodes.values().map(|node| (node.id(), node.hash())))
-            .chain(self.sites.values().map(|site| (site.id(), site.hash())))
-            .chain(self.environments.values().map(|env| (env.id(), env.hash())))
-    }
-
     /// The environment `name` of `site`.
     #[must_use]
     pub fn environment(&self, site: &str, name: &str) -> Option<&Resource<Environment>> {
         self.environments.get(&(site.to_owned(), name.to_owned()))
-    }
-
-    /// The name of the environment of a site that the public sees.
-    #[must_use]
-    pub fn production_of(&self, site: &str) -> Option<&str> {
-        self.environments_of(site)
-            .find(|environment| environment.value.r#type == EnvironmentType::Production)
-            .map(|environment| environment.value.name.as_str())
     }
 
     /// The node that an environment runs on: its own or that of its site.

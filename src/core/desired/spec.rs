@@ -8,7 +8,7 @@ use crate::core::document::{
     SiteDocument,
 };
 use crate::core::id::ResourceId;
-use crate::core::spec::{Spec, SpecHash};
+use crate::core::spec::Spec;
 
 /// A recorded spec that this version cannot read.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +44,6 @@ pub trait HasSpec: Serialize + Sized {
             // A derived `Serialize` of a struct with string keys gives an object.
             Ok(_) | Err(_) => Spec::default(),
         }
-    }
-
-    /// The digest of [`HasSpec::spec`].
-    fn spec_hash(&self) -> SpecHash {
-        self.spec().hash()
     }
 }
 
