@@ -22,3 +22,34 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     }
     command
 }
+
+/// A [`command`] that also gets what installers need to reach a package registry: pip's own
+/// settings, proxies and certificate authorities.
+#[must_use]
+pub fn installer(program: impl AsRef<OsStr>) -> Command {
+    let mut command = command(program);
+    for (name, value) in std::env::vars_os() {
+        let upper = name.to_string_lossy().to_ascii_uppercase();
+        let wanted = upper.starts_with("PIP_")
+            || upper.ends_with("_PROXY")
+            || matches!(
+                upper.as_str(),
+                "SSL_CERT_FILE" | "SSL_CERT_DIR" | "REQUESTS_CA_BUNDLE" | "CURL_CA_BUNDLE"
+            );
+        if wanted {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// A command with the environment of this process as it is, for a process whose environment
+/// was already chosen by [`command`].
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the home of child processes"
+)]
+pub fn inherited(program: impl AsRef<OsStr>) -> Command {
+    Command::new(program)
+}

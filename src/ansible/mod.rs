@@ -1,1 +1,28 @@
-//! placeholder
+//! Runs jobs: unpacks our playbooks, writes the directory of an attempt, keeps warm SSH
+//! connections, starts stock `ansible-playbook` under a supervisor and reads its events.
+//!
+//! It knows neither the store nor the documents. What happens to a result is the caller's
+//! business; what a result means is decided in `core::outcome`.
+
+mod attempt;
+mod config;
+mod connection;
+pub mod content;
+pub mod doctor;
+mod engine;
+mod follow;
+mod invocation;
+mod known_hosts;
+mod log;
+mod private;
+mod process_tree;
+mod spawner;
+mod ssh;
+mod stream;
+pub mod supervisor;
+mod unsafe_text;
+pub mod venv;
+
+pub use engine::{Engine, EngineError};
+pub use invocation::{Cancel, Host, Invocation, InvocationError, Playbook, Settings};
+pub use ssh::{SshKeyError, public_key};

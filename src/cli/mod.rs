@@ -1,5 +1,151 @@
-//! The command line.
+//! The command line: one file per command, arguments in, exit code out.
+
+pub mod error;
+pub mod exit;
+
+mod apply;
+mod audit;
+mod completions;
+mod context;
+mod describe;
+mod diagnostics_view;
+mod doctor;
+mod fleet;
+mod get;
+mod init;
+mod jobs;
+mod man;
+mod open;
+mod output;
+mod plan;
+mod plan_view;
+mod progress_view;
+mod scaffold;
+mod schema;
+mod secret;
+mod ssh_key;
+mod supervise;
+mod validate;
+
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use context::{Context, GlobalArgs};
+use error::CliError;
+use exit::Exit;
+
+/// Keeps servers and the WordPress sites on them the way a git repository says
+#[derive(Parser, Debug)]
+#[command(
+    name = "pressluft",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Make a new fleet repo that validates
+    Init(init::Args),
+    /// Check all documents and report every problem
+    Validate(validate::Args),
+    /// Show what would change between the documents and what is recorded
+    Plan(plan::Args),
+    /// Carry out a plan: queue its jobs, run them, record how they ended
+    Apply(apply::Args),
+    /// List what is recorded
+    Get(get::Args),
+    /// Show one resource: its address, its state, its last job, where it is written
+    Describe(describe::Args),
+    /// Look at jobs
+    Jobs(jobs::Args),
+    /// Read the audit record and check that nobody changed it
+    Audit(audit::Args),
+    /// Write completions for a shell to standard output
+    Completions(completions::Args),
+    /// Check that this machine has all that a job needs
+    Doctor(doctor::Args),
+    /// Write man pages into a directory
+    Man(man::Args),
+    /// Print the JSON Schema of documents
+    Schema(schema::Args),
+    /// Store, reveal and list secrets
+    Secret(secret::Args),
+    /// Print the public half of the control plane's own SSH key
+    SshKey(ssh_key::Args),
+    #[command(hide = true)]
+    Supervise(supervise::Args),
+}
+
+/// Runs the program on the arguments of this process.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    // A child of a running Pressluft: it needs no settings and no time to read them.
+    if let Command::Supervise(args) = &cli.command {
+        return supervise::run(args);
+    }
+    match run(&cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            error.report();
+            error.exit.into()
+        }
+    }
+}
+
+/// Help and version are no errors; everything else that clap says is a usage error.
+fn usage(error: &clap::Error) -> ExitCode {
+    let exit = if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    };
+    match error.print() {
+        Ok(()) => exit.into(),
+        Err(_) => Exit::Error.into(),
+    }
+}
+
+fn run(cli: &Cli) -> Result<Exit, CliError> {
+    let context = Context::new(&cli.global)?;
+    log_to_stderr(cli.global.verbose);
+    match &cli.command {
+        Command::Init(args) => init::run(args, &context),
+        Command::Validate(args) => validate::run(args, &context),
+        Command::Plan(args) => plan::run(args, &context),
+        Command::Apply(args) => apply::run(args, &context),
+        Command::Get(args) => get::run(args, &context),
+        Command::Describe(args) => describe::run(args, &context),
+        Command::Jobs(args) => jobs::run(args, &context),
+        Command::Audit(args) => audit::run(args, &context),
+        Command::Completions(args) => completions::run(args, &context),
+        Command::Doctor(args) => doctor::run(args, &context),
+        Command::Man(args) => man::run(args, &context),
+        Command::Schema(args) => schema::run(args, &context),
+        Command::Secret(args) => secret::run(args, &context),
+        Command::SshKey(args) => ssh_key::run(args, &context),
+        Command::Supervise(_) => Ok(Exit::Done),
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -42,6 +42,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 /// A word that stands for nothing in this version; in a database it means corruption or a
 /// newer program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +93,18 @@ impl JobType {
                 | Self::EnvConfigure
                 | Self::HealthCheck
         )
+    }
+
+    /// Whether a successful job of this type leaves `resource` existing.
+    #[must_use]
+    pub fn makes(self, resource: &super::id::ResourceId) -> bool {
+        use super::id::ResourceKind;
+        match resource.kind() {
+            ResourceKind::Fleet => false,
+            ResourceKind::Node => self == Self::NodeProvision,
+            ResourceKind::Site => self == Self::SiteCreate,
+            ResourceKind::Env => self == Self::EnvCreate,
+        }
     }
 
     /// `env-configure.yml` for `env_configure`.
@@ -186,6 +200,11 @@ words! {
         RenderFailed = "RENDER_FAILED",
         JobInterrupted = "JOB_INTERRUPTED",
         DependencyFailed = "DEPENDENCY_FAILED",
+        /// The recorded state moved between the plan and the job's turn.
+        PlanStale = "PLAN_STALE",
+        /// A newer plan has a job for the same resource.
+        Superseded = "SUPERSEDED",
+        CancelledByUser = "CANCELLED_BY_USER",
     }
 }
 

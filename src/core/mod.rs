@@ -3,11 +3,21 @@
 //! Values flow one way: documents → desired → changes → plan → jobs → invocations, and back
 //! as events → outcomes. Time, ids and keys enter as arguments.
 
+pub mod aspect;
+pub mod audit;
+pub mod change;
+
 pub mod desired;
 pub mod diagnostic;
 pub mod document;
+pub mod event;
 pub mod facts;
 pub mod id;
 pub mod job;
 pub mod names;
+pub mod outcome;
+pub mod plan;
+pub mod recorded;
 pub mod spec;
+pub mod tree;
+pub mod unified;

@@ -7,7 +7,7 @@ use super::document_cache::DocumentCache;
 use super::error::GitError;
 use super::parallel;
 use super::snapshot::{BlobId, Snapshot, SourceFile, is_lfs_pointer};
-use crate::core::desired::{self, Assembled, assemble};
+use crate::core::desired::{Assembled, assemble};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::{ParsedFile, parse_bytes};
 
@@ -49,7 +49,7 @@ pub fn load(snapshot: &Snapshot, cache_dir: Option<&Path>) -> Result<Assembled, 
 fn parse(
     snapshot: &Snapshot,
     cache_dir: Option<&Path>,
-) -> Result<Vec<desired::SourceFile>, GitError> {
+) -> Result<Vec<(String, ParsedFile)>, GitError> {
     let cache = cache_dir.map(|directory| DocumentCache::new(directory, &snapshot.identity));
     let mut known = cache.as_ref().map(DocumentCache::load).unwrap_or_default();
     let cached = known.len();
@@ -108,10 +108,7 @@ fn parse(
         }
     }
     let paths = snapshot.files.iter().map(|file| file.path.clone());
-    let files = paths
-        .zip(files)
-        .map(|(path, parsed)| desired::SourceFile { path, parsed });
-    Ok(files.collect())
+    Ok(paths.zip(files).collect())
 }
 
 /// Parsing a few files again takes less time than writing all of the documents.

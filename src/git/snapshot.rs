@@ -151,6 +151,13 @@ impl Snapshot {
         }
     }
 
+    /// The text of a file of documents, or none when there is no such file or it is no text.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<String> {
+        let file = self.files.iter().find(|file| file.path == path)?;
+        String::from_utf8(self.read(file).ok()?).ok()
+    }
+
     /// The content of one file.
     ///
     /// # Errors

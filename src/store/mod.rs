@@ -1,1 +1,111 @@
-//! placeholder
+//! The database: recorded state, plans, the queue, the audit chain and ciphertexts.
+//!
+//! All SQL of the program is here, and nothing outside knows which database it is. Every
+//! writing function is one short `BEGIN IMMEDIATE` transaction; none is open while anything
+//! else happens. Time enters as an argument, ids as values (made by [`new_job_id`] and
+//! [`new_plan_id`]).
+
+mod artifact;
+mod audit;
+mod claim;
+mod convert;
+mod enqueue;
+mod error;
+mod event;
+mod fact;
+mod finish;
+mod head;
+mod invariant;
+mod job;
+mod lease;
+mod open;
+mod recover;
+mod resource;
+mod revision;
+mod secret;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub use artifact::{Domain, Release, ReleaseHealth, TlsStatus};
+pub use audit::{AuditEntry, AuditFilter, Verification};
+pub use claim::{Claim, Scope};
+pub use enqueue::{Enqueued, NewJob, NewPlan};
+pub use error::{Result, StoreError};
+pub use event::{NewTaskEvent, TaskEvent};
+pub use fact::{HostKey, HostKeySource};
+pub use finish::{Finish, Outcome};
+pub use invariant::Violation;
+pub use job::{Attempt, AttemptEnd, Job, JobFilter, JobPage};
+pub use lease::LEASE;
+pub use open::SCHEMA;
+pub use recover::{HeldJob, Process};
+pub use resource::{NewRecord, StateChange};
+pub use revision::Revision;
+pub use secret::{GeneratedSecret, StoredSecret};
+
+use crate::core::recorded::{JobId, PlanId};
+
+/// An open database. One per thread; processes and threads meet in the file.
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    /// The node that the last claim took, so that the next one starts after it.
+    last_node: String,
+    /// The number of the last audit entry that this handle wrote to the head file.
+    noted: u64,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    fn new(connection: Connection, path: &Path) -> Self {
+        Self {
+            connection,
+            path: path.to_owned(),
+            last_node: String::new(),
+            noted: 0,
+        }
+    }
+
+    /// Where the database file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` in one writing transaction and commits it, or undoes it when `work` fails.
+    fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = work(&transaction)?;
+        let head = audit::head(&transaction)?;
+        transaction.commit()?;
+        if head.seq > self.noted {
+            head::note(&self.path, head);
+            self.noted = head.seq;
+        }
+        Ok(value)
+    }
+}
+
+/// A fresh identity for a job that is made at `now`.
+#[must_use]
+pub fn new_job_id(now: Timestamp) -> JobId {
+    JobId::new(now, rand::random())
+}
+
+/// A fresh identity for a plan that is queued at `now`.
+#[must_use]
+pub fn new_plan_id(now: Timestamp) -> PlanId {
+    PlanId::new(now, rand::random())
+}

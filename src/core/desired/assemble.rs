@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use super::findings::{Findings, fields};
 use super::rules::{self, Draft, Known};
-use super::{Assembled, Desired, FLEET_FILE, Resource, Source, SourceFile};
+use super::{Assembled, Desired, FLEET_FILE, Resource, Source};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::environment::{EnvironmentType, Mail};
 use crate::core::document::read::Step;
-use crate::core::document::scalar::{Text, UnixUser};
+use crate::core::document::scalar::{Duration, Email, Scalar, Text, UnixUser};
 use crate::core::document::{
     Document, DocumentKind, Environment, EnvironmentDefaults, EnvironmentDocument, Fleet,
-    FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, NodeDocument, Site, SiteDefaults,
-    SiteDocument,
+    FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, NodeDocument, ParsedFile, Site,
+    SiteDefaults, SiteDocument,
 };
 use crate::core::spec::SpecHash;
 
@@ -25,10 +25,13 @@ type Written<T> = (T, Source, [u8; 32]);
 /// `text` gives the text of a file by its path; it is asked for only when a rule that
 /// concerns several documents finds a problem there.
 #[must_use]
-pub fn assemble(files: Vec<SourceFile>, text: &dyn Fn(&str) -> Option<String>) -> Assembled {
+pub fn assemble(
+    files: Vec<(String, ParsedFile)>,
+    text: &dyn Fn(&str) -> Option<String>,
+) -> Assembled {
     let mut sorted = Sorted::default();
-    for file in files {
-        sorted.take(file);
+    for (path, parsed) in files {
+        sorted.take(path, parsed);
     }
     let Sorted {
         fleets,
@@ -42,7 +45,10 @@ pub fn assemble(files: Vec<SourceFile>, text: &dyn Fn(&str) -> Option<String>) -
     let mut findings = Findings::default();
 
     let defaults = fleets.first().map(|(fleet, ..)| fleet.defaults.clone());
-    let fleet_is_known = defaults.is_some() || !known.has_broken_fleet();
+    let lost_defaults = fleets
+        .first()
+        .is_some_and(|(_, source, _)| source.lost("defaults"));
+    let fleet_is_known = !lost_defaults && (defaults.is_some() || !known.has_broken_fleet());
     let defaults = defaults.unwrap_or_default();
     let fleet = only_fleet(fleets, &known, &mut findings, &mut diagnostics);
     // While the fleet cannot be read, nobody knows what its defaults would have given.
@@ -55,7 +61,7 @@ pub fn assemble(files: Vec<SourceFile>, text: &dyn Fn(&str) -> Option<String>) -
         known,
         fleet_is_known,
     };
-    for (source, name, Missing { path }) in missing.into_iter().flatten() {
+    for (source, name, path) in missing.into_iter().flatten() {
         let last = path.rsplit('.').next().unwrap_or_default().to_owned();
         let at: Vec<Step> = path
             .split('.')
@@ -99,15 +105,24 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn take(&mut self, file: SourceFile) {
-        let path: Arc<str> = file.path.into();
-        self.documents += file.parsed.documents.len() + file.parsed.broken.len();
-        self.diagnostics.extend(file.parsed.diagnostics);
-        self.known.broken.extend(file.parsed.broken);
-        for found in file.parsed.documents {
+    fn take(&mut self, path: String, parsed: ParsedFile) {
+        let path: Arc<str> = path.into();
+        self.documents += parsed.documents.len() + parsed.salvaged.len() + parsed.broken.len();
+        self.diagnostics.extend(parsed.diagnostics);
+        self.known.broken.extend(parsed.broken);
+        let whole = parsed
+            .documents
+            .into_iter()
+            .map(|document| (document, Vec::new()));
+        let rest = parsed
+            .salvaged
+            .into_iter()
+            .map(|part| (part.document, part.lost));
+        for (found, lost) in whole.chain(rest) {
             let source = Source {
                 file: Arc::clone(&path),
                 line: found.line,
+                lost,
             };
             match found.document {
                 Document::Fleet(fleet) => self.fleets.push((*fleet, source, found.digest)),
@@ -174,7 +189,14 @@ trait Effective {
     type Value;
     const NAME: &'static str;
 
+    /// Lays the defaults below what is written.
     fn prepare(&mut self, defaults: &Self::Defaults);
+
+    /// The fields that nobody gave, which get a value that only keeps the other rules going.
+    fn gaps(&mut self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     fn finish(self) -> Result<Self::Value, Missing>;
 }
 
@@ -218,6 +240,19 @@ impl Effective for SiteDocument {
         self.admin.user.get_or_insert_with(|| UnixUser::from(name));
     }
 
+    fn gaps(&mut self) -> Vec<&'static str> {
+        let mut gaps = Vec::new();
+        if self.node.is_none() {
+            self.node = Some(self.name.clone());
+            gaps.push("node");
+        }
+        if self.admin.email.is_none() {
+            self.admin.email = Email::parse("missing@example.com").ok();
+            gaps.push("admin.email");
+        }
+        gaps
+    }
+
     fn finish(self) -> Result<Site, Missing> {
         self.resolve()
     }
@@ -235,6 +270,9 @@ impl Effective for EnvironmentDocument {
         self.safety
             .mail
             .get_or_insert(if is_public { Mail::Send } else { Mail::Capture });
+        self.cron
+            .interval
+            .get_or_insert(Duration::seconds(if is_public { 300 } else { 0 }));
     }
 
     fn finish(self) -> Result<Environment, Missing> {
@@ -243,7 +281,7 @@ impl Effective for EnvironmentDocument {
 }
 
 /// What is missing where; none while it does not matter.
-type MissingFields = Option<Vec<(Source, &'static str, Missing)>>;
+type MissingFields = Option<Vec<(Source, &'static str, &'static str)>>;
 
 fn effective<T: Effective>(
     (mut document, source, digest): Written<T>,
@@ -279,26 +317,29 @@ fn below<D: bitcode::Encode>(defaults: &D) -> blake3::Hasher {
 }
 
 fn finish<T: Effective>(
-    document: T,
-    source: Source,
+    mut document: T,
+    mut source: Source,
     digest: [u8; 32],
     below: &blake3::Hasher,
     missing: &mut MissingFields,
 ) -> Option<Resource<T::Value>> {
     let fingerprint = SpecHash(*below.clone().update(&digest).finalize().as_bytes());
-    match document.finish() {
-        Ok(value) => Some(Resource {
-            value,
-            source,
-            fingerprint,
-        }),
-        Err(field) => {
-            if let Some(missing) = missing {
-                missing.push((source, T::NAME, field));
-            }
-            None
+    for path in document.gaps() {
+        let top = path.split('.').next().unwrap_or_default();
+        if source.lost(top) {
+            continue;
         }
+        if let Some(missing) = missing {
+            missing.push((source.clone(), T::NAME, path));
+        }
+        source.lost.push(top.to_owned());
     }
+    // With all gaps filled, nothing is missing any more.
+    document.finish().ok().map(|value| Resource {
+        value,
+        source,
+        fingerprint,
+    })
 }
 
 impl Draft {

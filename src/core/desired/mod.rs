@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::diagnostic::Diagnostic;
-use crate::core::document::{Environment, Fleet, Node, ParsedFile, Site};
+use crate::core::document::{Environment, Fleet, Node, Site};
 use crate::core::id::ResourceId;
 use crate::core::spec::{Spec, SpecHash};
 
@@ -22,14 +22,6 @@ pub use spec::{HasSpec, SpecError};
 /// The file that holds the `Fleet` document.
 pub const FLEET_FILE: &str = "pressluft.yaml";
 
-/// A file and what was read from it.
-#[derive(Clone, Debug)]
-pub struct SourceFile {
-    /// Relative to the fleet root, with `/`.
-    pub path: String,
-    pub parsed: ParsedFile,
-}
-
 /// Where a resource is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -37,6 +29,16 @@ pub struct Source {
     pub file: Arc<str>,
     /// From 1.
     pub line: usize,
+    /// The fields at the top of the document below which something is wrong, so that rules
+    /// do not take what is missing there for left out. Empty in a desired state.
+    pub(crate) lost: Vec<String>,
+}
+
+impl Source {
+    /// Whether something below a field at the top is wrong and therefore missing.
+    pub(crate) fn lost(&self, field: &str) -> bool {
+        self.lost.iter().any(|lost| lost == field)
+    }
 }
 
 /// One resource of the desired state.
@@ -77,6 +79,12 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// The environment `name` of `site`.
+    #[must_use]
+    pub fn environment(&self, site: &str, name: &str) -> Option<&Resource<Environment>> {
+        self.environments.get(&(site.to_owned(), name.to_owned()))
+    }
+
     /// The node that an environment runs on: its own or that of its site.
     #[must_use]
     pub fn node_of(&self, environment: &Environment) -> Option<&Resource<Node>> {

@@ -300,11 +300,11 @@ block! {
     /// values of a document replace these.
     DefaultsFields => Defaults {
         /// For every node.
-        node: NodeDefaults => NodeDefaults,
+        node&: NodeDefaults,
         /// For every site.
-        site: SiteDefaults => SiteDefaults,
+        site&: SiteDefaults,
         /// For every environment.
-        environment: EnvironmentDefaults => EnvironmentDefaults,
+        environment&: EnvironmentDefaults,
     }
 }
 

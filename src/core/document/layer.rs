@@ -6,7 +6,8 @@
 //! - `name?: Type,` missing stays missing,
 //! - `name!: Type,` missing here must come from the fleet's `defaults` or a derived default,
 //! - `name%: Key => Value,` a map that merges key by key,
-//! - `name: Fields => Block,` a nested block.
+//! - `name: Fields => Block,` a nested block,
+//! - `name&: Fields,` a nested block that stays as it is written.
 
 use std::collections::BTreeMap;
 
@@ -175,6 +176,19 @@ macro_rules! munch {
             ; $($rest)*
         }
     };
+    // `name&: Fields,`
+    ($head:tt $part:ident $req:tt $own:tt $shared:tt [$($eff:tt)*] [$($all:tt)*] ;
+        $(#[$m:meta])* $name:ident & : $ty:ty, $($rest:tt)*) => {
+        $crate::core::document::layer::push! {
+            $head $part $req $own $shared
+            [$($eff)* $(#[$m])* pub $name: $ty,]
+            [$($all)* { $part $name same () }]
+            { $(#[$m])* #[serde(default,
+                    skip_serializing_if = "crate::core::document::layer::Layer::is_unset")]
+                pub $name: $ty, }
+            ; $($rest)*
+        }
+    };
     // `name: Fields => Block,`
     ($head:tt $part:ident $req:tt $own:tt $shared:tt [$($eff:tt)*] [$($all:tt)*] ;
         $(#[$m:meta])* $name:ident : $fields:ty => $block:ty, $($rest:tt)*) => {
@@ -269,14 +283,6 @@ macro_rules! munch {
                     ),
                     ()
                 );)*
-            }
-        }
-
-        impl $defaults {
-            pub(crate) fn resolve(
-                self,
-            ) -> Result<Self, $crate::core::document::layer::Missing> {
-                Ok(self)
             }
         }
 

@@ -53,6 +53,12 @@ pub fn of_any() -> Value {
     })
 }
 
+/// A schema as the text of a file.
+#[must_use]
+pub fn text(schema: &Value) -> String {
+    format!("{schema:#}\n")
+}
+
 fn generate<T: JsonSchema>(kind: DocumentKind) -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema: Schema = generator.into_root_schema_for::<T>();
@@ -83,6 +89,9 @@ fn tidy(value: &mut Value) {
             }
             if map.get("default").is_some_and(Value::is_null) {
                 map.remove("default");
+            }
+            if let Some(Value::String(text)) = map.get_mut("description") {
+                *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             }
             map.values_mut().for_each(tidy);
         }

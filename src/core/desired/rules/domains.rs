@@ -76,7 +76,7 @@ fn roles(environment: &Resource<Environment>, findings: &mut Findings) {
             None => primary = Some(domain.name.as_str()),
         }
     }
-    if primary.is_none() {
+    if primary.is_none() && !source.lost("domains") {
         let redirects = environment.value.domains.iter().enumerate();
         for (position, domain) in redirects.filter(|(_, domain)| domain.redirect) {
             findings
@@ -128,11 +128,10 @@ fn challenge(
     challenge: Option<Challenge>,
     findings: &mut Findings,
 ) {
-    let without = index
-        .draft
-        .fleet
-        .as_ref()
-        .is_some_and(|f| f.value.preview.dns01.is_none());
+    let without =
+        index.draft.fleet.as_ref().is_some_and(|fleet| {
+            fleet.value.preview.dns01.is_none() && !fleet.source.lost("preview")
+        });
     if challenge == Some(Challenge::Dns01) && without {
         findings
             .error(
@@ -152,6 +151,9 @@ fn preview(index: &Index<'_>, findings: &mut Findings) {
     let Some(fleet) = &index.draft.fleet else {
         return;
     };
+    if fleet.source.lost("preview") {
+        return;
+    }
     let preview = &fleet.value.preview;
     if let (Some(domain), None) = (&preview.domain, &preview.dns01) {
         findings

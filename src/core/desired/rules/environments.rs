@@ -72,6 +72,7 @@ fn origin(index: &Index<'_>, resource: &Resource<Environment>, findings: &mut Fi
             )
             .hint("remove it; only staging and clones are made from another environment"),
         (EnvironmentType::Production, None) | (_, Some(_)) => {}
+        (_, None) if source.lost("from") => {}
         (kind, None) => findings
             .error(
                 source,
@@ -203,7 +204,9 @@ fn one_shots(index: &Index<'_>, resource: &Resource<Environment>, findings: &mut
             .hint("keep one of them");
     }
     let fits = index.draft.fleet.as_ref().is_none_or(|fleet| {
-        fleet.value.backups.repository.is_some() || value.backups.schedule.is_none()
+        fleet.source.lost("backups")
+            || fleet.value.backups.repository.is_some()
+            || value.backups.schedule.is_none()
     });
     if !fits {
         findings

@@ -16,7 +16,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
             versions.iter().map(|v| v.as_str()),
             findings,
         );
-        if versions.is_empty() {
+        if versions.is_empty() && !node.source.lost("php") {
             empty(&node.source, &at, "php.versions", findings);
         }
     }

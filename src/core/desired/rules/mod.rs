@@ -56,7 +56,7 @@ impl Known {
     fn may_be_production_of(&self, site: &str) -> bool {
         self.broken.iter().any(|b| {
             b.kind == DocumentKind::Environment
-                && b.site.as_deref().is_none_or(|of| of == site)
+                && b.site.as_deref() == Some(site)
                 && matches!(b.r#type.as_deref(), None | Some("production"))
         })
     }
@@ -103,6 +103,15 @@ impl<'a> Index<'a> {
     fn node_of(&self, environment: &'a Environment) -> Option<&'a Resource<Node>> {
         let name = match &environment.node {
             Some(node) => node.as_str(),
+            // Which node was meant is not known while that of the site is wrong.
+            None if self
+                .sites
+                .get(environment.site.as_str())?
+                .source
+                .lost("node") =>
+            {
+                return None;
+            }
             None => self
                 .sites
                 .get(environment.site.as_str())?

@@ -86,7 +86,8 @@ fn php_version(
 ) {
     let version = &environment.value.php.version;
     let versions = &node.value.php.versions;
-    if versions.contains(version) {
+    let is_lost = environment.source.lost("php") || node.source.lost("php");
+    if is_lost || versions.contains(version) {
         return;
     }
     let names: Vec<&str> = versions.iter().map(|version| version.as_str()).collect();

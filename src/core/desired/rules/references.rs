@@ -9,7 +9,9 @@ use crate::core::document::read::{Step, nearest};
 
 pub(super) fn check(index: &Index<'_>, findings: &mut Findings) {
     for site in &index.draft.sites {
-        node(index, &site.source, site.value.node.as_str(), findings);
+        if !site.source.lost("node") {
+            node(index, &site.source, site.value.node.as_str(), findings);
+        }
         if let Some(gate) = &site.value.updates.gate {
             let at = fields(["updates", "gate"]);
             environment(

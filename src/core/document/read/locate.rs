@@ -20,8 +20,6 @@ pub(crate) enum Step {
     Entry(String),
     /// An item of a list.
     Item(usize),
-    /// The key itself, as the last step.
-    Key(&'static str),
 }
 
 /// The trees of one file; reading them is slow, so it happens once and only for files with
@@ -77,7 +75,6 @@ impl Locator {
                     }
                     Branch::Map(_) | Branch::Scalar { .. } | Branch::Null => None,
                 },
-                Step::Key(name) => return tree.get(name).map_or(place, |(key, _)| key.place),
             };
             let Some((key, value)) = next else {
                 return place;

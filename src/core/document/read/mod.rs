@@ -33,11 +33,22 @@ pub struct ParsedFile {
     /// In the order of the file.
     pub documents: Vec<LocatedDocument>,
     pub diagnostics: Vec<Diagnostic>,
-    /// What could not be read, so that references to it are not called wrong as well.
+    /// What is left of documents without what is wrong in them, so that the rules about
+    /// several documents can be checked on the rest.
+    pub salvaged: Vec<Salvaged>,
+    /// What could not be read at all, so that references to it are not called wrong as well.
     pub broken: Vec<Broken>,
 }
 
-/// A document with mistakes, as far as it can be told what it is about.
+/// A document with mistakes, without them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Salvaged {
+    pub document: LocatedDocument,
+    /// The fields at the top below which something was wrong.
+    pub lost: Vec<String>,
+}
+
+/// A document that could not be read, as far as it can be told what it is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Broken {
     pub kind: DocumentKind,
@@ -125,6 +136,7 @@ fn too_large(bytes: usize) -> Problem {
 #[must_use]
 pub fn parse_file(path: &str, text: &str) -> ParsedFile {
     let mut documents = Vec::new();
+    let mut salvaged = Vec::new();
     let mut broken = Vec::new();
     let mut problems = Vec::new();
     if text.len() > LARGEST_FILE {
@@ -138,8 +150,9 @@ pub fn parse_file(path: &str, text: &str) -> ParsedFile {
                     break;
                 }
                 match read_segment(&segment, &mut problems) {
-                    Some(document) => documents.push(document),
-                    None => broken.extend(segment.guess()),
+                    Read::Document(document) => documents.push(document),
+                    Read::Salvaged(document) => salvaged.push(document),
+                    Read::Nothing => broken.extend(segment.guess()),
                 }
             }
         }
@@ -153,50 +166,77 @@ pub fn parse_file(path: &str, text: &str) -> ParsedFile {
     ParsedFile {
         documents,
         diagnostics,
+        salvaged,
         broken,
     }
 }
 
-fn read_segment(segment: &Segment<'_>, problems: &mut Vec<Problem>) -> Option<LocatedDocument> {
+fn read_segment(segment: &Segment<'_>, problems: &mut Vec<Problem>) -> Read {
     if let Some((kind, line)) = segment.kind()
         && let Ok(document) = read_typed(kind, segment.text)
     {
-        return Some(LocatedDocument {
-            digest: digest(&document),
-            document,
-            line,
-        });
+        return Read::Document(located(document, line));
     }
     // Mistakes, or a `kind` in an unusual spelling.
     let tree = match tree::read(segment) {
         Ok(tree) => tree,
         Err(problem) => {
             problems.push(problem);
-            return None;
+            return Read::Nothing;
         }
     };
     let (kind, place) = match check::kind(&tree) {
         Ok(found) => found,
         Err(problem) => {
             problems.push(problem);
-            return None;
+            return Read::Nothing;
         }
     };
     let before = problems.len();
-    check::document(kind, &tree, problems);
-    if problems.len() > before {
-        return None;
+    let salvage = check::document(kind, &tree, problems);
+    if problems.len() == before {
+        return match read_typed(kind, segment.text) {
+            Ok(document) => Read::Document(located(document, place.line)),
+            Err(error) => {
+                problems.push(syntax::problem(segment, &error, "invalid-document"));
+                Read::Nothing
+            }
+        };
     }
-    match read_typed(kind, segment.text) {
-        Ok(document) => Some(LocatedDocument {
-            digest: digest(&document),
-            document,
-            line: place.line,
+    match salvage.value.and_then(|value| salvaged(kind, value)) {
+        Some(document) => Read::Salvaged(Salvaged {
+            document: located(document, place.line),
+            lost: salvage.lost,
         }),
-        Err(error) => {
-            problems.push(syntax::problem(segment, &error, "invalid-document"));
-            None
-        }
+        None => Read::Nothing,
+    }
+}
+
+/// What came of one document.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
+enum Read {
+    Document(LocatedDocument),
+    Salvaged(Salvaged),
+    Nothing,
+}
+
+fn located(document: Document, line: usize) -> LocatedDocument {
+    let digest = *blake3::hash(&bitcode::encode(&document)).as_bytes();
+    LocatedDocument {
+        document,
+        line,
+        digest,
+    }
+}
+
+fn salvaged(kind: DocumentKind, value: serde_json::Value) -> Option<Document> {
+    match kind {
+        DocumentKind::Fleet => serde_json::from_value(value).ok().map(Document::Fleet),
+        DocumentKind::Node => serde_json::from_value(value).ok().map(Document::Node),
+        DocumentKind::Site => serde_json::from_value(value).ok().map(Document::Site),
+        DocumentKind::Environment => serde_json::from_value(value)
+            .ok()
+            .map(Document::Environment),
     }
 }
 
@@ -211,10 +251,6 @@ fn read_typed(kind: DocumentKind, text: &str) -> Result<Document, serde_yaml::Er
             yaml::read::<EnvironmentDocument>(text).map(Document::Environment)
         }
     }
-}
-
-fn digest(document: &Document) -> [u8; 32] {
-    *blake3::hash(&bitcode::encode(document)).as_bytes()
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ impl Segment<'_> {
         let (kind, _) = self.kind()?;
         let field = |name: &str| {
             self.text.lines().find_map(|line| {
-                let value = line.strip_prefix(name)?.strip_prefix(':')?;
+                let value = line.trim_start().strip_prefix(name)?.strip_prefix(':')?;
                 let value = value.split(" #").next().unwrap_or_default();
                 Some(value.trim().trim_matches(['"', '\'']).to_owned())
             })

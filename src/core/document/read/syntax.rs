@@ -46,7 +46,10 @@ pub(crate) fn slice<'a>(segment: &Segment<'a>, location: &Location) -> &'a str {
 /// What the reader could not read. `code` is for errors that are neither about limits nor
 /// about tags.
 pub(crate) fn problem(segment: &Segment<'_>, error: &Error, code: &'static str) -> Problem {
-    let error = error.without_snippet();
+    let mut error = error.without_snippet();
+    while let Error::AliasError { error: inner, .. } = error {
+        error = inner.without_snippet();
+    }
     let place = error.location().map_or_else(
         || Place {
             line: segment.lines_before + 1,

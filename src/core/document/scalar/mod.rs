@@ -107,12 +107,16 @@ macro_rules! scalar_impls {
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 use $crate::core::document::scalar::Scalar;
-                schemars::json_schema!({
+                let mut schema = schemars::json_schema!({
                     "type": $crate::core::document::scalar::json_types(Self::FORMAT),
                     "format": Self::FORMAT,
                     "description": Self::DESCRIPTION,
                     "examples": Self::EXAMPLES,
-                })
+                });
+                if let Some(pattern) = $crate::core::document::scalar::pattern(Self::FORMAT) {
+                    schema.insert("pattern".to_owned(), pattern.into());
+                }
+                schema
             }
         }
     };
@@ -224,6 +228,17 @@ pub(crate) fn check_format(format: &str, text: &str) -> Option<Result<(), Malfor
 /// The schema of the keys of a map.
 pub(crate) fn key_schema<K: Scalar>() -> serde_json::Value {
     serde_json::json!({ "format": K::FORMAT, "examples": K::EXAMPLES })
+}
+
+/// What an editor can check by itself; the whole rule is `parse`.
+pub(crate) fn pattern(format: &str) -> Option<&'static str> {
+    match format {
+        "slug" => Some("^[a-z](-?[a-z0-9])*$"),
+        "secret-ref" => Some("^secret:[A-Za-z0-9]"),
+        "time-span" => Some("^(0|[1-9][0-9]*) *[smhdw]$"),
+        "byte-size" | "php-size" => Some("^(0|[1-9][0-9]*) *(B|[KMGT](iB)?)$"),
+        _ => None,
+    }
 }
 
 /// What an editor should accept: a version or a count may be written without quotes, since

@@ -136,6 +136,13 @@ fn host_name(text: &str) -> Result<(), Malformed> {
                 .hint("write an international name in its `xn--` form"),
         );
     }
+    let lower = text.to_ascii_lowercase();
+    if lower != text && host_name(&lower).is_ok() {
+        return Err(
+            Malformed::new(format!("{} has capital letters", quoted(text)))
+                .hint(format!("write `{lower}`")),
+        );
+    }
     let labels: Vec<&str> = text.split('.').collect();
     if labels.len() < 2 {
         return refuse("it has no dot");

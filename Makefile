@@ -1,0 +1,44 @@
+# `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+FLEET := tests/hosts/fleet
+BINARY := target/release/pressluft
+
+.PHONY: help demo demo-down test test-fast check bench hosts-up hosts-down release schemas
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: ## Two real hosts, a fleet repo, WordPress on them
+	@tests/demo/up
+
+demo-down: ## Take the demo down
+	@tests/demo/down
+
+test: ## Everything, the tests on real hosts included
+	@tests/run
+
+test-fast: ## What needs neither root nor hosts
+	@tests/run fast
+
+check: ## Formatting, lints, docs, generated files
+	@tests/check
+
+bench: ## Ratios against the yardsticks, in one run
+	@bench/run
+
+hosts-up: ## Boot two test hosts and leave them
+	@$(FLEET) need && $(FLEET) up 2
+
+hosts-down: ## Take the test hosts down
+	@$(FLEET) down
+
+release: ## Build the release binary
+	@tests/need build
+	@cargo build --release --locked
+
+schemas: ## Write the generated files anew
+	@UPDATE=1 cargo test --locked --test generated

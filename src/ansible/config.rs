@@ -1,0 +1,78 @@
+//! The settings of Ansible for one attempt, as environment variables: they win over every
+//! configuration file that lies around.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+/// The descriptor on which our callback plugin writes its events.
+pub(super) const EVENTS_FD: i32 = 3;
+
+/// Python on the node; looking for it would cost a connection and invite surprises.
+pub(super) const NODE_PYTHON: &str = "/usr/bin/python3";
+
+/// What does not depend on the attempt.
+const FIXED: [(&str, &str); 27] = [
+    ("ANSIBLE_CALLBACKS_ENABLED", "pressluft.host.events"),
+    ("ANSIBLE_STDOUT_CALLBACK", "ansible.builtin.minimal"),
+    ("PRESSLUFT_EVENTS_FD", "3"),
+    ("ANSIBLE_COLLECTIONS_SCAN_SYS_PATH", "False"),
+    ("ANSIBLE_INVENTORY_ENABLED", "ansible.builtin.yaml"),
+    ("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED", "True"),
+    ("ANSIBLE_TRANSPORT", "ssh"),
+    ("ANSIBLE_PIPELINING", "True"),
+    ("ANSIBLE_HOST_KEY_CHECKING", "True"),
+    ("ANSIBLE_TIMEOUT", "10"),
+    ("ANSIBLE_SSH_RETRIES", "0"),
+    ("ANSIBLE_GATHERING", "explicit"),
+    ("ANSIBLE_PYTHON_INTERPRETER", NODE_PYTHON),
+    ("ANSIBLE_FORKS", "1"),
+    ("ANSIBLE_RETRY_FILES_ENABLED", "False"),
+    ("ANSIBLE_NOCOWS", "True"),
+    ("ANSIBLE_NOCOLOR", "True"),
+    ("ANSIBLE_DISPLAY_ARGS_TO_STDOUT", "False"),
+    // Modules would write their arguments to the node's system log.
+    ("ANSIBLE_NO_TARGET_SYSLOG", "True"),
+    ("ANSIBLE_DEPRECATION_WARNINGS", "False"),
+    ("ANSIBLE_DEVEL_WARNING", "False"),
+    ("ANSIBLE_LOCALHOST_WARNING", "False"),
+    ("ANSIBLE_INVENTORY_UNPARSED_WARNING", "False"),
+    ("ANSIBLE_ERROR_ON_MISSING_HANDLER", "True"),
+    ("ANSIBLE_JINJA2_NATIVE", "True"),
+    ("ANSIBLE_ALLOW_BROKEN_CONDITIONALS", "False"),
+    ("ANSIBLE_DUPLICATE_YAML_DICT_KEY", "error"),
+];
+
+/// The environment of `ansible-playbook`.
+///
+/// `content` is the unpacked directory of playbooks, `attempt` the directory of the attempt,
+/// `ssh_arguments` what goes on each `ssh` command line.
+pub(super) fn environment(
+    content: &Path,
+    attempt: &Path,
+    ssh_arguments: &str,
+) -> Vec<(&'static str, OsString)> {
+    let mut environment: Vec<(&'static str, OsString)> = FIXED
+        .iter()
+        .map(|(name, value)| (*name, OsString::from(value)))
+        .collect();
+    environment.extend([
+        (
+            "ANSIBLE_CONFIG",
+            attempt.join("ansible.cfg").into_os_string(),
+        ),
+        ("ANSIBLE_HOME", attempt.join("home").into_os_string()),
+        ("ANSIBLE_LOCAL_TEMP", attempt.join("tmp").into_os_string()),
+        (
+            "ANSIBLE_COLLECTIONS_PATH",
+            content.join("collections").into_os_string(),
+        ),
+        ("ANSIBLE_ROLES_PATH", content.join("roles").into_os_string()),
+        ("ANSIBLE_SSH_ARGS", ssh_arguments.into()),
+        // A socket per attempt for what our own arguments do not reach.
+        (
+            "ANSIBLE_SSH_CONTROL_PATH_DIR",
+            attempt.join("home/cp").into_os_string(),
+        ),
+    ]);
+    environment
+}

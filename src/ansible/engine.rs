@@ -1,0 +1,346 @@
+//! Runs one attempt from beginning to end.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::attempt::{Attempt, AttemptError};
+use super::config;
+use super::connection::{Connections, Identity, Lease};
+use super::content;
+use super::follow::{Followed, Run, follow};
+use super::invocation::{Cancel, Invocation, Playbook, Settings};
+use super::known_hosts::HostKey;
+use super::private;
+use super::spawner::Spawner;
+use super::ssh::{self, SshKeyError};
+use super::venv::{Venv, VenvError};
+use crate::core::event::{Event, visible};
+use crate::core::job::ErrorCode;
+use crate::core::outcome::{AttemptOutcome, Failure, Observed, classify, ssh_code, tail};
+
+/// How much of Ansible's output goes into an error message before it is cut again there.
+const MESSAGE_OUTPUT: usize = 16 * 1024;
+
+/// What a limit too large for the clock is taken for.
+const LONGEST_JOB: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What runs Ansible. One per process; many threads may run attempts through it at once.
+#[derive(Debug)]
+pub struct Engine {
+    // Closed before the thread that started them ends.
+    connections: Connections,
+    spawner: Spawner,
+    settings: Settings,
+    content: PathBuf,
+    venv: Venv,
+}
+
+/// The engine cannot be used on this machine as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Venv(#[from] VenvError),
+    #[error("cannot prepare the state directory `{path}`")]
+    State { path: PathBuf, source: io::Error },
+}
+
+impl Engine {
+    /// The engine of a state directory, with everything unpacked and what dead processes left
+    /// swept away. It starts no process.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the virtual environment is missing (`pressluft doctor --fix`
+    /// makes it) or the state directory cannot be written.
+    pub fn locate(settings: Settings) -> Result<Self, EngineError> {
+        let state_error = |source| EngineError::State {
+            path: settings.state_dir.clone(),
+            source,
+        };
+        private::make_dir(&settings.state_dir).map_err(state_error)?;
+        // Ansible and ssh run in other directories.
+        let state_dir = fs::canonicalize(&settings.state_dir).map_err(state_error)?;
+        let venv = Venv::find(&state_dir, settings.venv.as_deref())?;
+        let content = content::unpack(&state_dir).map_err(state_error)?;
+        private::make_dir(&settings.log_dir).map_err(state_error)?;
+        private::make_dir(&state_dir.join("ssh")).map_err(state_error)?;
+        let swept = private::sweep(&state_dir.join("run")).map_err(state_error)?;
+        if swept > 0 {
+            tracing::info!(swept, "removed directories of dead attempts");
+        }
+        Ok(Self {
+            connections: Connections::new(&state_dir.join("ssh")).map_err(state_error)?,
+            spawner: Spawner::start(settings.supervisor.clone()).map_err(state_error)?,
+            settings: Settings {
+                state_dir,
+                ..settings
+            },
+            content,
+            venv,
+        })
+    }
+
+    /// Runs one playbook and returns when nothing of it is left on this machine.
+    ///
+    /// `on_start` is told the supervisor's process id, once it runs: all of the play is below
+    /// that process. Events reach `on_event` as they happen, redacted by `redact` and fit to
+    /// be printed; a slow `on_event` slows the play down rather than filling memory. A
+    /// failure to run anything at all is an outcome too.
+    pub fn run(
+        &self,
+        invocation: &Invocation,
+        redact: &dyn Fn(&str) -> String,
+        on_start: &mut dyn FnMut(u32),
+        on_event: &mut dyn FnMut(Event),
+        cancel: &Cancel,
+    ) -> AttemptOutcome {
+        let begin = Instant::now();
+        let mut outcome = AttemptOutcome {
+            failure: None,
+            stats: None,
+            end: None,
+            enrolled_host_key: None,
+            log: None,
+            duration: Duration::ZERO,
+        };
+        let mut call = Call {
+            invocation,
+            redact,
+            on_start,
+            on_event,
+            cancel,
+            outcome: &mut outcome,
+        };
+        let result = self.attempt(&mut call);
+        outcome.failure = result.err();
+        outcome.duration = begin.elapsed();
+        outcome
+    }
+
+    fn attempt(&self, call: &mut Call<'_>) -> Result<(), Failure> {
+        let now = Instant::now();
+        let deadline = now
+            .checked_add(call.invocation.timeout)
+            .unwrap_or(now + LONGEST_JOB);
+        let attempt = Attempt::write(&self.settings.state_dir.join("run"), call.invocation)
+            .map_err(|error| {
+                let code = match error {
+                    AttemptError::Invalid(_) => ErrorCode::RenderFailed,
+                    AttemptError::Io(_) => ErrorCode::AnsibleUnexpectedError,
+                };
+                Failure::new(code, &error.to_string())
+            })?;
+        let key = match &attempt.key {
+            Some(key) => key.clone(),
+            None => ssh::private_key(&self.settings.state_dir).map_err(|error| own_key(&error))?,
+        };
+        let contact = self.contact(call, &attempt, &key)?;
+        let mut command = self
+            .spawner
+            .command(&self.words(call.invocation, &attempt), self.settings.grace);
+        let files = ssh::Files {
+            key,
+            known_hosts: attempt.known_hosts(),
+            socket: contact.lease.0.socket.clone(),
+        };
+        let arguments = ssh::ansible_arguments(&files, &contact.host_key);
+        command
+            .envs(config::environment(
+                &self.content,
+                attempt.path(),
+                &arguments,
+            ))
+            .current_dir(attempt.path());
+
+        let mut observed = Observed::default();
+        let opening = contact.is_opening.then_some(&contact.lease.0);
+        let run = Run {
+            command,
+            deadline,
+            grace: self.settings.grace,
+            opening,
+        };
+        let followed = follow(
+            &self.spawner,
+            run,
+            call.cancel,
+            call.on_start,
+            &mut |event| {
+                let event = event.cleaned(call.redact);
+                observed.observe(&event);
+                (call.on_event)(event);
+            },
+        )
+        .map_err(|error| {
+            let message = format!("cannot start ansible: {error}");
+            Failure::new(ErrorCode::AnsibleUnexpectedError, &message)
+        })?;
+
+        let Followed {
+            end,
+            output,
+            refused,
+        } = followed;
+        let output = visible(&(call.redact)(&output));
+        call.outcome.stats = observed.stats();
+        call.outcome.end = Some(end);
+        call.outcome.log = self.keep_log(call.invocation, &output);
+        let result = classify(&observed, end, tail(&output, MESSAGE_OUTPUT));
+        match (result, refused) {
+            // Ansible was stopped because the node had already refused the connection.
+            (Err(_), Some(said)) => Err(refusal(
+                &(call.redact)(&said),
+                call.invocation,
+                &contact.host_key,
+            )),
+            (result, _) => result,
+        }
+    }
+
+    /// Sees to it that the node's host key is known and a connection is there or on its way.
+    fn contact(
+        &self,
+        call: &mut Call<'_>,
+        attempt: &Attempt,
+        key: &Path,
+    ) -> Result<Contact, Failure> {
+        let invocation = call.invocation;
+        let host = &invocation.host;
+        let io_failure = |error: io::Error| {
+            let message = format!("cannot prepare the connection: {error}");
+            Failure::new(ErrorCode::AnsibleUnexpectedError, &message)
+        };
+        let key_bytes = fs::read(key).map_err(io_failure)?;
+        let known_hosts = attempt.known_hosts();
+        let open = |pinned| {
+            self.connections
+                .open(&self.spawner, host, key, &known_hosts, pinned)
+                .map_err(io_failure)
+        };
+        if let Some(host_key) = host.host_key.as_deref().and_then(HostKey::parse) {
+            attempt.pin(&host_key, invocation).map_err(io_failure)?;
+            let identity = Identity::new(host, &key_bytes, &host_key);
+            if let Some(lease) = self.connections.find(&identity) {
+                return Ok(Contact {
+                    host_key,
+                    lease,
+                    is_opening: false,
+                });
+            }
+            let lease = open(Some(&host_key))?;
+            self.connections.keep(identity, &lease);
+            return Ok(Contact {
+                host_key,
+                lease,
+                is_opening: true,
+            });
+        }
+        // First contact: Ansible starts only once the key is known and pinned.
+        let lease = open(None)?;
+        lease.0.wait(call.cancel).map_err(|said| {
+            if call.cancel.is_cancelled() {
+                Failure::new(
+                    ErrorCode::JobInterrupted,
+                    "the job was stopped while connecting",
+                )
+            } else {
+                Failure::new(ssh_code(&said), &visible(&(call.redact)(&said)))
+            }
+        })?;
+        let text = fs::read_to_string(&known_hosts).map_err(io_failure)?;
+        let host_key = HostKey::learned(&text)
+            .ok_or_else(|| io_failure(io::Error::other("ssh recorded no host key")))?;
+        call.outcome.enrolled_host_key = Some(host_key.to_string());
+        self.connections
+            .keep(Identity::new(host, &key_bytes, &host_key), &lease);
+        Ok(Contact {
+            host_key,
+            lease,
+            is_opening: false,
+        })
+    }
+
+    fn words(&self, invocation: &Invocation, attempt: &Attempt) -> Vec<OsString> {
+        let playbook = match &invocation.playbook {
+            Playbook::Embedded(name) => self.content.join("playbooks").join(name),
+            Playbook::File(path) => path.clone(),
+        };
+        let mut words = vec![self.venv.playbook().into_os_string()];
+        words.extend(
+            attempt
+                .arguments(invocation, &playbook)
+                .into_iter()
+                .map(OsString::from),
+        );
+        words
+    }
+
+    /// A log that cannot be written is no reason to call the attempt failed.
+    fn keep_log(&self, invocation: &Invocation, output: &str) -> Option<PathBuf> {
+        if output.trim().is_empty() {
+            return None;
+        }
+        let playbook = match &invocation.playbook {
+            Playbook::Embedded(name) => Path::new(name).file_stem(),
+            Playbook::File(path) => path.file_stem(),
+        };
+        let playbook = playbook.unwrap_or_default().to_string_lossy();
+        let name = format!("{}-{}-{playbook}.log", invocation.job, invocation.attempt);
+        let path = self.settings.log_dir.join(name);
+        let written = match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => private::write_file(&path, output.as_bytes()),
+        };
+        match written {
+            Ok(()) => Some(path),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "cannot write the log");
+                None
+            }
+        }
+    }
+}
+
+/// What the caller of [`Engine::run`] gave, and what it gets back.
+struct Call<'a> {
+    invocation: &'a Invocation,
+    redact: &'a dyn Fn(&str) -> String,
+    on_start: &'a mut dyn FnMut(u32),
+    on_event: &'a mut dyn FnMut(Event),
+    cancel: &'a Cancel,
+    outcome: &'a mut AttemptOutcome,
+}
+
+struct Contact {
+    host_key: HostKey,
+    lease: Lease,
+    is_opening: bool,
+}
+
+/// What `ssh` said when it was refused. About a wrong host key it gives advice that concerns
+/// files of the attempt, so that is said in our words.
+fn refusal(said: &str, invocation: &Invocation, expected: &HostKey) -> Failure {
+    let code = ssh_code(said);
+    let host = &invocation.host;
+    let shown = said
+        .split_ascii_whitespace()
+        .map(|word| word.trim_end_matches('.'))
+        .find(|word| word.starts_with("SHA256:"));
+    match shown {
+        Some(shown) if code == ErrorCode::SshHostKeyMismatch => {
+            let expected = expected.fingerprint();
+            let message = format!(
+                "`{}` port {} showed the host key `{shown}`, and `{expected}` is pinned",
+                host.address, host.port
+            );
+            Failure::new(code, &message)
+        }
+        Some(_) | None => Failure::new(code, &visible(said)),
+    }
+}
+
+fn own_key(error: &SshKeyError) -> Failure {
+    Failure::new(ErrorCode::SshAuthFailed, &format!("no SSH key: {error}"))
+}

@@ -1,0 +1,136 @@
+//! Starts supervised processes from one thread that lives as long as the engine.
+//!
+//! The kernel sends a child its parent-death signal when the *thread* that started it ends,
+//! so a warm connection must not be started by the thread of one job.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::process;
+
+/// The thread that starts processes.
+#[derive(Debug)]
+pub(super) struct Spawner {
+    supervisor: PathBuf,
+    requests: Sender<Request>,
+}
+
+struct Request {
+    command: Command,
+    reply: Sender<io::Result<Child>>,
+}
+
+impl Spawner {
+    /// Starts the thread; it ends when this is dropped.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub(super) fn start(supervisor: PathBuf) -> io::Result<Self> {
+        let (requests, received) = mpsc::channel::<Request>();
+        thread::Builder::new()
+            .name("spawner".to_owned())
+            .spawn(move || {
+                for Request { mut command, reply } in received {
+                    let child = command.spawn();
+                    // Its ends of the pipes close before the caller looks at the other ends.
+                    drop(command);
+                    if let Err(mpsc::SendError(Ok(mut unwanted))) = reply.send(child)
+                        && let Err(error) = unwanted.kill()
+                    {
+                        tracing::error!(%error, "cannot end a process that nobody waits for");
+                    }
+                }
+            })?;
+        Ok(Self {
+            supervisor,
+            requests,
+        })
+    }
+
+    /// A command line below the supervisor, ready for more settings. Its standard input is
+    /// the pipe whose end stops it.
+    pub(super) fn command(&self, words: &[OsString], grace: Duration) -> Command {
+        let mut command = process::command(&self.supervisor);
+        command
+            .arg0("pressluft")
+            .args(["supervise", "--parent", &std::process::id().to_string()])
+            .args(["--grace-ms", &grace.as_millis().to_string(), "--"])
+            .args(words)
+            .stdin(Stdio::piped())
+            // A Ctrl-C at the terminal is for Pressluft, which then stops its jobs in order.
+            .process_group(0);
+        command
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Those of starting a process.
+    pub(super) fn spawn(&self, command: Command) -> io::Result<Supervised> {
+        let (reply, answer) = mpsc::channel();
+        let gone = || io::Error::other("the spawning thread has ended");
+        self.requests
+            .send(Request { command, reply })
+            .map_err(|_| gone())?;
+        let mut child = answer.recv().map_err(|_| gone())??;
+        Ok(Supervised {
+            control: child.stdin.take(),
+            child,
+        })
+    }
+}
+
+/// A running supervisor. Dropping it stops the command and waits for its end.
+#[derive(Debug)]
+pub(super) struct Supervised {
+    control: Option<ChildStdin>,
+    pub(super) child: Child,
+}
+
+impl Supervised {
+    /// Asks for the end: SIGTERM, and SIGKILL after the grace period.
+    pub(super) fn stop(&mut self) {
+        drop(self.control.take());
+    }
+
+    /// The exit status, if it has ended.
+    pub(super) fn status(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Waits for its end until `deadline`.
+    pub(super) fn wait_until(&mut self, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Kills the supervisor; the kernel then tells its command.
+    pub(super) fn kill(&mut self) {
+        if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
+            tracing::error!(%error, "cannot end a supervisor");
+        }
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.stop();
+        match self.wait_until(Instant::now() + Duration::from_secs(5)) {
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => self.kill(),
+        }
+    }
+}

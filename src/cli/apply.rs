@@ -1,0 +1,300 @@
+//! `pressluft apply`
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::context::{Context, actor};
+use super::error::CliError;
+use super::exit::Exit;
+use super::fleet::{self, FleetArgs};
+use super::plan::ChoiceArgs;
+use super::progress_view::{self, ProgressView};
+use super::{open, output, plan_view};
+use crate::ansible::{Engine, Settings};
+use crate::clock;
+use crate::daemon::{self, Prepared, Runner, Stop, Summary};
+use crate::secrets::Identity;
+use crate::store::Store;
+
+/// How many nodes are worked on at once where neither the fleet nor the settings say.
+const PARALLEL: usize = 8;
+
+/// How long one job may take.
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The fleet repo, or a plan that `pressluft plan --out` kept
+    #[command(flatten)]
+    fleet: FleetArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    /// Do not ask before changing anything
+    #[arg(long)]
+    auto_approve: bool,
+    /// How many nodes to work on at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    parallel: Option<u16>,
+    /// Queue the jobs and leave running them to a worker
+    #[arg(long)]
+    no_wait: bool,
+    /// JSON lines on standard output; needs --auto-approve or a saved plan
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    if args.json {
+        output::json_version()?;
+    }
+    let saved = saved_plan(args)?;
+    let approved = args.auto_approve || saved.is_some();
+    if args.json && !approved {
+        return Err(CliError::new("`--json` leaves no room for a question")
+            .exit(Exit::Usage)
+            .hint("add `--auto-approve`, or apply a saved plan"));
+    }
+    let mut store = open::for_writing(context)?;
+    recover(&mut store, args.json)?;
+    let prepared = match saved {
+        Some(prepared) => prepared,
+        None => {
+            let Some(fleet) = fleet::load(&args.fleet, context, args.json)? else {
+                return Ok(Exit::InvalidDocuments);
+            };
+            let choice = args.choice.choice();
+            fleet.require(
+                choice
+                    .targets
+                    .iter()
+                    .chain(&choice.excludes)
+                    .chain(&choice.rerun),
+            )?;
+            let prepared = fleet.plan(context, &choice)?;
+            show(args, context, &prepared, &fleet.name())?;
+            prepared
+        }
+    };
+    if !prepared.plan.has_changes() {
+        return nothing_to_do(args, &prepared);
+    }
+    if !approved && !confirm()? {
+        output::note("nothing was changed")?;
+        return Ok(Exit::Done);
+    }
+    // Before anything is queued: a machine that cannot run jobs must not collect them.
+    let runner = if args.no_wait || prepared.plan.jobs.is_empty() {
+        None
+    } else {
+        Some(Arc::new(runner(context)?))
+    };
+    let queued = daemon::enqueue(&mut store, &prepared, &actor(), clock::now())?;
+    let (Some(plan), Some(runner)) = (queued.plan, runner) else {
+        return left_queued(args, &queued, &prepared);
+    };
+    let parallel = args
+        .parallel
+        .map(usize::from)
+        .or(prepared.max_parallel_nodes)
+        .or(context.settings.parallel)
+        .unwrap_or(PARALLEL);
+    let stop = Stop::default();
+    stop_on_signals(&stop)?;
+    let mut view = ProgressView::new(args.json, context.interactive);
+    let mut broken = None;
+    let summary = daemon::run(
+        &runner,
+        &mut store,
+        &[plan],
+        parallel,
+        &stop,
+        &mut |progress| {
+            // The jobs go on when nobody can be told about them any more.
+            if let Err(error) = view.show(&progress) {
+                broken.get_or_insert(error);
+            }
+        },
+    )?;
+    if summary.interrupted {
+        cancel_rest(&mut store, plan)?;
+    }
+    finish(args, &summary, &prepared)
+}
+
+fn saved_plan(args: &Args) -> Result<Option<Prepared>, CliError> {
+    match &args.fleet.path {
+        Some(path) if path.is_file() => Ok(Some(daemon::load_plan(path)?)),
+        Some(_) | None => Ok(None),
+    }
+}
+
+fn show(args: &Args, context: &Context, prepared: &Prepared, fleet: &str) -> Result<(), CliError> {
+    let heading = fleet::heading(prepared, fleet);
+    if !args.json {
+        return output::print(&plan_view::text(&prepared.plan, &heading, context.verbose));
+    }
+    // The summary is that of the run.
+    for line in plan_view::json(&prepared.plan, &heading) {
+        if !matches!(line["type"].as_str(), Some("summary")) {
+            output::json_line(&line)?;
+        }
+    }
+    Ok(())
+}
+
+/// Settles what dead processes left, and waits for what they started to end.
+fn recover(store: &mut Store, is_json: bool) -> Result<(), CliError> {
+    let deadline = Instant::now() + Duration::from_secs(45);
+    loop {
+        let recovery = daemon::recover(store, &actor(), clock::now())?;
+        for job in &recovery.interrupted {
+            output::note(&format!("job {job} was interrupted when its process died"))?;
+        }
+        if !is_json {
+            for (job, worker) in &recovery.held {
+                output::note(&format!(
+                    "job {job} is running in another process ({worker})"
+                ))?;
+            }
+        }
+        if recovery.ending.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(CliError::new(format!(
+                "job {} lost its process, and what that started has not ended",
+                recovery.ending[0]
+            ))
+            .exit(Exit::LockTimeout)
+            .hint("wait for it to end, then apply again; `pressluft jobs show` names the job"));
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+fn confirm() -> Result<bool, CliError> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(CliError::new("there is no terminal to ask on")
+            .exit(Exit::Usage)
+            .hint("add `--auto-approve`, or apply a plan that was kept with `plan --out`"));
+    }
+    output::print("\nApply this plan? Only `yes` is taken: ")?;
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+fn runner(context: &Context) -> Result<Runner, CliError> {
+    let mut settings = Settings::new(&context.state_dir);
+    settings.log_dir.clone_from(&context.log_dir);
+    settings.venv.clone_from(&context.venv);
+    let engine = Engine::locate(settings).map_err(|error| {
+        CliError::new(super::error::chain(&error))
+            .hint("`pressluft doctor` says what is missing, and `pressluft doctor --fix` makes it")
+    })?;
+    Ok(Runner {
+        engine,
+        identity: Identity::load_or_generate(&context.secrets_dir)
+            .map_err(|error| CliError::new(super::error::chain(&error)))?,
+        database: context.db_path.clone(),
+        actor: actor(),
+        timeout: TIMEOUT,
+    })
+}
+
+fn stop_on_signals(stop: &Stop) -> Result<(), CliError> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let stop = stop.clone();
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for _ in signals.forever() {
+                stop.stop();
+            }
+        })?;
+    Ok(())
+}
+
+/// Takes what had not started out of the queue: nobody is there to run it.
+fn cancel_rest(store: &mut Store, plan: crate::core::recorded::PlanId) -> Result<(), CliError> {
+    loop {
+        let page = store.jobs(&crate::store::JobFilter {
+            status: Some(crate::core::job::JobStatus::Queued),
+            plan: Some(plan),
+            limit: 1,
+            ..crate::store::JobFilter::default()
+        })?;
+        let Some(job) = page.jobs.first() else {
+            return Ok(());
+        };
+        store.cancel_queued(job.id, "apply was interrupted", &actor(), clock::now())?;
+    }
+}
+
+fn nothing_to_do(args: &Args, prepared: &Prepared) -> Result<Exit, CliError> {
+    let blocked = prepared.plan.blocked.len();
+    if args.json {
+        output::json_line(&json!({
+            "type": "summary", "succeeded": 0, "failed": 0, "blocked": blocked, "cancelled": 0,
+        }))?;
+    }
+    Ok(if blocked > 0 {
+        Exit::Blocked
+    } else {
+        Exit::Done
+    })
+}
+
+fn left_queued(
+    args: &Args,
+    queued: &daemon::Queued,
+    prepared: &Prepared,
+) -> Result<Exit, CliError> {
+    let blocked = prepared.plan.blocked.len();
+    if args.json {
+        output::json_line(&json!({
+            "type": "summary", "succeeded": 0, "failed": 0, "blocked": blocked, "cancelled": 0,
+            "queued": queued.jobs.len(), "recorded": queued.recorded,
+        }))?;
+    } else {
+        output::print(&format!(
+            "\n{} jobs queued, {} resources recorded\n",
+            queued.jobs.len(),
+            queued.recorded
+        ))?;
+    }
+    Ok(if blocked > 0 {
+        Exit::Blocked
+    } else {
+        Exit::Done
+    })
+}
+
+fn finish(args: &Args, summary: &Summary, prepared: &Prepared) -> Result<Exit, CliError> {
+    let blocked = prepared.plan.blocked.len();
+    if args.json {
+        output::json_line(&json!({
+            "type": "summary", "succeeded": summary.succeeded, "failed": summary.failed,
+            "blocked": blocked, "cancelled": summary.cancelled,
+        }))?;
+    } else {
+        output::print(&progress_view::summary(summary, blocked))?;
+    }
+    Ok(if summary.interrupted {
+        Exit::Interrupted
+    } else if summary.only_unhealthy {
+        Exit::Unhealthy
+    } else if summary.failed + summary.cancelled > 0 {
+        Exit::SomeJobsFailed
+    } else if blocked > 0 {
+        Exit::Blocked
+    } else {
+        Exit::Done
+    })
+}

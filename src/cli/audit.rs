@@ -1,0 +1,164 @@
+//! `pressluft audit`
+
+use std::str::FromStr;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::output::{self, Format};
+use crate::core::audit::{AuditAction, EMPTY, Head};
+use crate::core::id::ResourceId;
+use crate::core::recorded::JobId;
+use crate::store::{AuditEntry, AuditFilter, Store, StoreError, Verification};
+
+/// Each entry holds a hash of its content and of the entry before it, so that a change of an
+/// earlier one shows.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// List entries, the newest first
+    List(ListArgs),
+    /// Check every hash of the chain; exit code 1 when it is broken
+    Verify(VerifyArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct ListArgs {
+    /// Only entries about this resource, for example `env/acme/production`
+    #[arg(long, value_name = "ID")]
+    resource: Option<ResourceId>,
+    /// Only entries about this job
+    #[arg(long, value_name = "ID")]
+    job: Option<JobId>,
+    /// Only entries with this action, for example `secret_revealed`
+    #[arg(long, value_name = "ACTION")]
+    action: Option<AuditAction>,
+    /// Only entries with a smaller number: the last one of the page before
+    #[arg(long, value_name = "NUMBER")]
+    before: Option<u64>,
+    /// The most entries to list
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: u32,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(clap::Args, Debug)]
+struct VerifyArgs {
+    /// The head of an earlier check that was kept elsewhere: the chain has to contain it
+    #[arg(long, value_name = "NUMBER:HASH", value_parser = parse_head)]
+    expect: Option<Head>,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.command {
+        Command::List(args) => list(args, context),
+        Command::Verify(args) => verify(args, context),
+    }
+}
+
+fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
+    let filter = AuditFilter {
+        resource: args.resource.clone(),
+        job: args.job,
+        action: args.action,
+        before: args.before,
+        limit: args.limit,
+    };
+    let entries = match Store::open_read_only(&context.db_path) {
+        Ok(store) => store.audit_entries(&filter)?,
+        Err(StoreError::Missing(_)) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    output::show(args.output, &entries, |entries| {
+        let heading = ["no", "time", "actor", "action", "about", "detail"];
+        output::table(context.width(), &heading, entries.iter().map(row).collect())
+    })?;
+    Ok(Exit::Done)
+}
+
+fn row(entry: &AuditEntry) -> Vec<String> {
+    let about = match (&entry.resource, entry.job) {
+        (Some(resource), _) => resource.to_string(),
+        (None, Some(job)) => job.to_string(),
+        (None, None) => "-".to_owned(),
+    };
+    vec![
+        entry.seq.to_string(),
+        output::seconds(entry.at),
+        entry.actor.clone(),
+        entry.action.to_string(),
+        about,
+        summary(&entry.detail),
+    ]
+}
+
+/// The plain values of an entry's detail in one line; `-o json` has all of it.
+fn summary(detail: &Value) -> String {
+    let Value::Object(fields) = detail else {
+        return String::new();
+    };
+    let words = fields.iter().filter_map(|(name, value)| match value {
+        Value::String(text) => Some(format!("{name}={}", shortened(text))),
+        Value::Number(number) => Some(format!("{name}={number}")),
+        Value::Bool(flag) => Some(format!("{name}={flag}")),
+        Value::Array(items) if !items.is_empty() => Some(format!("{name}={}", items.len())),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError> {
+    let verification = match Store::open_read_only(&context.db_path) {
+        Ok(store) => store.verify_audit(args.expect)?,
+        Err(StoreError::Missing(path)) => match args.expect {
+            Some(_) => return Err(StoreError::Missing(path).into()),
+            None => Verification {
+                head: EMPTY,
+                noted: None,
+                broken: None,
+            },
+        },
+        Err(error) => return Err(error.into()),
+    };
+    output::show(args.output, &verification, |verification| {
+        let Head { seq, hash } = verification.head;
+        match &verification.broken {
+            None => format!("{seq} entries, the chain is whole\nhead {seq}:{hash}\n"),
+            Some(broken) => format!("{seq} entries verified\n{broken}\n"),
+        }
+    })?;
+    match verification.broken {
+        None => Ok(Exit::Done),
+        Some(broken) => Err(
+            CliError::new(format!("the audit chain is broken: {broken}"))
+                .hint("compare the database with its backups from before and after that entry"),
+        ),
+    }
+}
+
+fn parse_head(text: &str) -> Result<Head, String> {
+    let wrong = || "write NUMBER:HASH as `audit verify` prints it".to_owned();
+    let (seq, hash) = text.split_once(':').ok_or_else(wrong)?;
+    match (u64::from_str(seq), hash.parse()) {
+        (Ok(seq), Ok(hash)) if seq > 0 => Ok(Head { seq, hash }),
+        _ => Err(wrong()),
+    }
+}

@@ -1,0 +1,220 @@
+//! Where a command runs: settings, state directory, terminal.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::error::CliError;
+use super::exit::Exit;
+use crate::git::Credentials;
+
+/// Options that every command takes.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct GlobalArgs {
+    /// Directory for the database, keys, caches and logs [default: /var/lib/pressluft as root]
+    #[arg(
+        long,
+        global = true,
+        env = "PRESSLUFT_STATE_DIR",
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// SQLite database file [default: pressluft.db in the state directory]
+    #[arg(
+        long,
+        global = true,
+        env = "PRESSLUFT_DB_PATH",
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(crate) db_path: Option<PathBuf>,
+    /// When to use colour
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Global options"
+    )]
+    pub(crate) color: Color,
+    /// Say more on standard error; twice for debugging
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// `pressluft.toml` of the state directory: what flags and environment leave open.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    pub(crate) db_path: Option<PathBuf>,
+    pub(crate) secrets_dir: Option<PathBuf>,
+    pub(crate) log_dir: Option<PathBuf>,
+    pub(crate) ansible_venv: Option<PathBuf>,
+    /// How many nodes are worked on at once where the fleet does not say.
+    pub(crate) parallel: Option<usize>,
+}
+
+/// What every command is handed.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) state_dir: PathBuf,
+    pub(crate) db_path: PathBuf,
+    pub(crate) secrets_dir: PathBuf,
+    pub(crate) log_dir: PathBuf,
+    /// A Python environment with ansible-core to use in place of Pressluft's own.
+    pub(crate) venv: Option<PathBuf>,
+    pub(crate) settings: Settings,
+    /// Whether standard output is a terminal.
+    pub(crate) interactive: bool,
+    pub(crate) verbose: bool,
+}
+
+impl Context {
+    pub(crate) fn new(args: &GlobalArgs) -> Result<Self, CliError> {
+        let choice = match args.color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+        let state_dir = match &args.state_dir {
+            Some(dir) => std::path::absolute(dir)?,
+            None => default_state_dir()?,
+        };
+        let settings = read_settings(&state_dir.join("pressluft.toml"))?;
+        let from_env = |name: &str| env_path(name);
+        Ok(Self {
+            db_path: args
+                .db_path
+                .clone()
+                .or_else(|| settings.db_path.clone())
+                .unwrap_or_else(|| state_dir.join("pressluft.db")),
+            secrets_dir: from_env("PRESSLUFT_SECRETS_DIR")
+                .or_else(|| settings.secrets_dir.clone())
+                .unwrap_or_else(|| state_dir.join("secrets")),
+            log_dir: from_env("PRESSLUFT_LOG_DIR")
+                .or_else(|| settings.log_dir.clone())
+                .unwrap_or_else(|| state_dir.join("logs")),
+            venv: from_env("PRESSLUFT_ANSIBLE_VENV").or_else(|| settings.ansible_venv.clone()),
+            interactive: std::io::stdout().is_terminal(),
+            verbose: args.verbose > 0,
+            settings,
+            state_dir,
+        })
+    }
+
+    /// Makes the state directory, for this user alone.
+    pub(crate) fn ensure_state_dir(&self) -> Result<(), CliError> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.state_dir)
+            .map_err(|error| {
+                CliError::new(format!(
+                    "cannot make `{}`: {error}",
+                    self.state_dir.display()
+                ))
+                .hint("set `--state-dir` or `PRESSLUFT_STATE_DIR` to a directory of your own")
+            })
+    }
+
+    /// How to log in where the fleet repo lives.
+    pub(crate) fn credentials(&self) -> Credentials {
+        let own = |name: &str| {
+            let path = self.state_dir.join("ssh").join(name);
+            path.exists().then_some(path)
+        };
+        Credentials {
+            ssh_key: own("id_ed25519"),
+            ssh_agent: true,
+            known_hosts: own("known_hosts"),
+            https_user: env_text("PRESSLUFT_GIT_USER"),
+            https_token: env_text("PRESSLUFT_GIT_TOKEN"),
+        }
+    }
+
+    /// Columns of the terminal, or 100 where there is none.
+    pub(crate) fn width(&self) -> usize {
+        terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment"
+)]
+fn env_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment"
+)]
+fn env_text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Who runs this, for the audit record: `SUDO_USER` behind sudo, else the user, and the host.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment"
+)]
+pub(crate) fn actor() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()));
+    format!("cli:{user}")
+}
+
+fn default_state_dir() -> Result<PathBuf, CliError> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/pressluft"));
+    }
+    env_path("XDG_STATE_HOME")
+        .or_else(|| env_path("HOME").map(|home| home.join(".local/state")))
+        .map(|base| base.join("pressluft"))
+        .ok_or_else(|| {
+            CliError::new("no place for the state directory: `HOME` is not set")
+                .hint("set `PRESSLUFT_STATE_DIR`")
+        })
+}
+
+fn read_settings(path: &Path) -> Result<Settings, CliError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        // No permission means another user's state directory, which the command that needs it
+        // reports by itself.
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            return Ok(Settings::default());
+        }
+        Err(error) => {
+            return Err(CliError::new(format!(
+                "cannot read `{}`: {error}",
+                path.display()
+            )));
+        }
+    };
+    toml::from_str(&text)
+        .map_err(|error| CliError::new(format!("`{}`: {error}", path.display())).exit(Exit::Usage))
+}

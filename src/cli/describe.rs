@@ -1,0 +1,188 @@
+//! `pressluft describe`
+
+use anstyle::Style;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::jobs::{moment, seconds};
+use super::output::{self, Format, printable};
+use super::{get, open};
+use crate::core::change::leaves;
+use crate::core::id::ResourceId;
+use crate::core::names::environment_names;
+use crate::core::recorded::RecordedResource;
+use crate::daemon;
+use crate::store::{Job, Revision, Store};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The resource, such as env/acme/production
+    id: ResourceId,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let store = open::for_reading(context)?;
+    let last_job = store.last_job(&args.id)?;
+    let Some(resource) = store.recorded(&args.id)? else {
+        return not_recorded(args, last_job.as_ref());
+    };
+    let revision = store.revision(&resource.revision)?;
+    let url = url(&store, &resource)?;
+    let release = store
+        .releases(&args.id)?
+        .into_iter()
+        .find(|release| release.active);
+    let mut whole = get::element(&resource);
+    if let Value::Object(map) = &mut whole {
+        map.insert("url".to_owned(), json!(url));
+        map.insert(
+            "release".to_owned(),
+            json!(release.as_ref().map(|release| &release.name)),
+        );
+        map.insert("last_job".to_owned(), json!(last_job));
+        map.insert("source".to_owned(), json!(resource.source));
+        map.insert("commit".to_owned(), json!(revision));
+        if let ResourceId::Node(name) = &args.id {
+            map.insert("facts".to_owned(), json!(store.node_facts(name)?));
+            map.insert("host_keys".to_owned(), json!(store.host_keys(name)?));
+        }
+    }
+    output::show(args.output, &whole, |_| {
+        let release = release.as_ref().map(|release| release.name.clone());
+        text(
+            &resource,
+            url.as_deref(),
+            release,
+            last_job.as_ref(),
+            revision.as_ref(),
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
+/// A resource that no job has finished yet is not recorded; its last job says why.
+fn not_recorded(args: &Args, last_job: Option<&Job>) -> Result<Exit, CliError> {
+    match last_job {
+        None => Err(CliError::new(format!("`{}` is not recorded", args.id))
+            .hint("`pressluft get` lists what is; `pressluft apply` makes what is planned")),
+        Some(job) => {
+            let whole = json!({"id": args.id, "status": "new", "last_job": job});
+            output::show(args.output, &whole, |_| {
+                let mut out = format!("{} is not recorded yet\n", args.id);
+                push_job(&mut out, job);
+                out
+            })?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn url(store: &Store, resource: &RecordedResource) -> Result<Option<String>, CliError> {
+    let ResourceId::Env { site, name } = &resource.id else {
+        return Ok(None);
+    };
+    let Some(node_name) = &resource.node else {
+        return Ok(None);
+    };
+    let node = store.recorded(&ResourceId::Node(node_name.clone()))?;
+    let facts = store.node_facts(node_name)?;
+    let fleet = store.recorded(&ResourceId::Fleet)?;
+    let address = node.and_then(|node| daemon::public_address(&node.spec, facts.as_ref()));
+    let domain = fleet
+        .as_ref()
+        .and_then(|fleet| fleet.spec.str("preview.domain"));
+    let names = environment_names(site, name, address, domain);
+    Ok(names.preview_host.map(|host| format!("http://{host}")))
+}
+
+fn text(
+    resource: &RecordedResource,
+    url: Option<&str>,
+    release: Option<String>,
+    last_job: Option<&Job>,
+    revision: Option<&Revision>,
+) -> String {
+    let bold = Style::new().bold();
+    let mut out = format!("{bold}{}{bold:#}: {}\n", resource.id, resource.status);
+    let mut line = |name: &str, value: String| {
+        out.push_str(&format!("  {name:10} {}\n", printable(&value)));
+    };
+    if let Some(url) = url {
+        line("url", url.to_owned());
+    }
+    if let Some(release) = release {
+        line("release", release);
+    }
+    if let Some(node) = &resource.node {
+        line("node", node.clone());
+    }
+    let mut commit = resource.revision.clone();
+    if let Some(revision) = revision {
+        if let Some(author) = &revision.author {
+            commit.push_str(&format!(" by {author}"));
+        }
+        if let Some(message) = &revision.message {
+            commit.push_str(&format!(" ({message})"));
+        }
+    }
+    line("revision", commit);
+    line(
+        "document",
+        format!("{}:{}", resource.source.file, resource.source.line),
+    );
+    line(
+        "generation",
+        format!(
+            "{}, recorded {}",
+            resource.generation,
+            moment(resource.updated_at)
+        ),
+    );
+    if let Some(job) = last_job {
+        push_job(&mut out, job);
+    }
+    out.push_str("\nRecorded fields\n");
+    let leaves = leaves(&resource.spec);
+    let width = leaves
+        .keys()
+        .map(|path| path.join(".").len())
+        .max()
+        .unwrap_or(0)
+        .min(32);
+    for (path, value) in leaves {
+        out.push_str(&format!(
+            "  {:width$}  {}\n",
+            path.join("."),
+            printable(&value.to_string())
+        ));
+    }
+    out
+}
+
+fn push_job(out: &mut String, job: &Job) {
+    let took = match (job.started_at, job.finished_at) {
+        (Some(from), Some(to)) => {
+            format!(" in {}", seconds(to.duration_since(from).as_secs_f64()))
+        }
+        _ => String::new(),
+    };
+    let error = job
+        .error_code
+        .map_or_else(String::new, |code| format!(", {code}"));
+    out.push_str(&format!(
+        "  last job   {} {}{took}{error} ({})\n",
+        job.job_type, job.status, job.id
+    ));
+    if let Some(first) = job
+        .error_message
+        .as_ref()
+        .and_then(|message| message.lines().next())
+    {
+        out.push_str(&format!("             {}\n", printable(first)));
+    }
+}

@@ -1,0 +1,207 @@
+//! How diagnostics are shown: with the lines that they are about, or as JSON lines.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity as MietteSeverity,
+    SourceCode,
+};
+use serde_json::{Value, json};
+
+use crate::core::diagnostic::{Diagnostic, Severity};
+
+/// Lines longer than this are not shown; they hold no document that a person wrote.
+const LONGEST_LINE: usize = 400;
+
+/// One diagnostic as an object of a JSON stream.
+pub(crate) fn line(diagnostic: &Diagnostic) -> Value {
+    let mut object = json!({
+        "type": "diagnostic",
+        "severity": diagnostic.severity,
+        "code": diagnostic.code,
+        "message": diagnostic.message,
+        "file": diagnostic.file,
+        "line": diagnostic.line,
+        "column": diagnostic.column,
+    });
+    if let (Some(hint), Some(object)) = (&diagnostic.hint, object.as_object_mut()) {
+        object.insert("hint".to_owned(), json!(hint));
+    }
+    object
+}
+
+/// The diagnostics for a terminal of `width` columns; `source` gives the text of a file.
+pub(crate) fn text(
+    diagnostics: &[Diagnostic],
+    source: &dyn Fn(&str) -> Option<String>,
+    width: usize,
+) -> String {
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode())
+        .with_width(width.clamp(40, 120))
+        .with_context_lines(1)
+        .without_cause_chain();
+    let secrets = secret_places(diagnostics);
+    let mut sources: BTreeMap<&str, Option<String>> = BTreeMap::new();
+    let mut out = String::new();
+    for diagnostic in diagnostics {
+        let file = diagnostic.file.as_str();
+        let text = sources.entry(file).or_insert_with(|| {
+            let hidden = secrets.get(file).map_or(&[][..], Vec::as_slice);
+            source(file).map(|text| harmless(&text, hidden))
+        });
+        let snippet = text
+            .as_deref()
+            .and_then(|text| Snippet::new(diagnostic, text));
+        let report = Report {
+            diagnostic,
+            snippet,
+        };
+        if handler.render_report(&mut out, &report).is_err() {
+            // A string takes everything; a report that cannot be drawn is still said.
+            out.push_str(&plain(diagnostic));
+        }
+    }
+    out
+}
+
+fn plain(diagnostic: &Diagnostic) -> String {
+    let Diagnostic {
+        file,
+        line,
+        column,
+        message,
+        ..
+    } = diagnostic;
+    format!("{file}:{line}:{column}: {message}\n")
+}
+
+/// Where literal secrets stand, by file: line, column and length.
+fn secret_places(diagnostics: &[Diagnostic]) -> BTreeMap<&str, Vec<(usize, usize, usize)>> {
+    let mut places: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for diagnostic in diagnostics.iter().filter(|d| d.code == "literal-secret") {
+        let place = (diagnostic.line, diagnostic.column, diagnostic.length);
+        places
+            .entry(diagnostic.file.as_str())
+            .or_default()
+            .push(place);
+    }
+    places
+}
+
+/// The text with everything replaced, one character by one, that would drive a terminal, and
+/// with secrets covered.
+fn harmless(text: &str, secrets: &[(usize, usize, usize)]) -> String {
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let mut out = String::with_capacity(text.len());
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let covered: Vec<_> = secrets.iter().filter(|(at, ..)| *at == index + 1).collect();
+        for (position, c) in line.chars().enumerate() {
+            let column = position + 1;
+            let secret = covered
+                .iter()
+                .any(|(_, from, length)| (*from..from + length).contains(&column));
+            match c {
+                '\n' | '\r' => out.push(c),
+                '\t' => out.push(' '),
+                _ if secret => out.push('*'),
+                _ if crate::core::document::scalar::is_hidden(c) => out.push('\u{fffd}'),
+                _ => out.push(c),
+            }
+        }
+    }
+    out
+}
+
+/// The marked place in the text of a file, in bytes.
+#[derive(Debug)]
+struct Snippet {
+    source: NamedSource<String>,
+    span: LabeledSpan,
+}
+
+impl Snippet {
+    /// None for a place that is not in the text, or in a line that is too long to show.
+    fn new(diagnostic: &Diagnostic, text: &str) -> Option<Self> {
+        let index = diagnostic.line.checked_sub(1)?;
+        let mut start = 0;
+        let mut lines = text.split_inclusive('\n');
+        for _ in 0..index {
+            start += lines.next()?.len();
+        }
+        let around = text[..start].lines().next_back().into_iter();
+        let line = lines.next().unwrap_or_default();
+        let mut around = around.chain([line]).chain(lines.next());
+        if around.any(|line| line.chars().count() > LONGEST_LINE) {
+            return None;
+        }
+        let line = line.trim_end_matches(['\n', '\r']);
+        let byte = |column: usize| {
+            line.char_indices()
+                .nth(column)
+                .map_or(line.len(), |(at, _)| at)
+        };
+        let from = byte(diagnostic.column.saturating_sub(1));
+        let to = byte(diagnostic.column.saturating_sub(1) + diagnostic.length.max(1));
+        let span = LabeledSpan::new_primary_with_span(None, (start + from, to - from));
+        let source = NamedSource::new(&diagnostic.file, text.to_owned());
+        Some(Self { source, span })
+    }
+}
+
+/// A diagnostic in the words of the renderer.
+#[derive(Debug)]
+struct Report<'a> {
+    diagnostic: &'a Diagnostic,
+    snippet: Option<Snippet>,
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Diagnostic {
+            file,
+            line,
+            column,
+            message,
+            ..
+        } = self.diagnostic;
+        match (&self.snippet, line) {
+            (Some(_), _) => f.write_str(message),
+            (None, 0) => write!(f, "{file}: {message}"),
+            (None, _) => write!(f, "{file}:{line}:{column}: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for Report<'_> {}
+
+impl miette::Diagnostic for Report<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.diagnostic.code))
+    }
+
+    fn severity(&self) -> Option<MietteSeverity> {
+        Some(match self.diagnostic.severity {
+            Severity::Error => MietteSeverity::Error,
+            Severity::Warning => MietteSeverity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.diagnostic
+            .hint
+            .as_ref()
+            .map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.snippet
+            .as_ref()
+            .map(|snippet| &snippet.source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let snippet = self.snippet.as_ref()?;
+        Some(Box::new(std::iter::once(snippet.span.clone())))
+    }
+}

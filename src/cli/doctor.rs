@@ -1,0 +1,110 @@
+//! `pressluft doctor`
+
+use crate::ansible::Settings;
+use crate::ansible::doctor::{self, Check};
+use crate::ansible::venv::Venv;
+use crate::secrets::{Identity, SecretError};
+use crate::store::{Store, StoreError};
+
+use super::context::Context;
+use super::error::{CliError, chain};
+use super::exit::Exit;
+use super::output::{self, Format};
+
+/// Each check says what was found, what is needed and how to mend it. The exit code is 1
+/// when one fails.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Mend what can be mended: make the state directory and the Python environment
+    #[arg(long)]
+    fix: bool,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let mut settings = Settings::new(&context.state_dir);
+    settings.log_dir.clone_from(&context.log_dir);
+    settings.venv.clone_from(&context.venv);
+    if args.fix {
+        doctor::make_state_dir(&settings.state_dir)?;
+        if settings.venv.is_none() {
+            Venv::make(&settings.state_dir, &mut anstream::stderr()).map_err(|error| {
+                CliError::new(chain(&error))
+                    .hint("`pressluft doctor` without `--fix` says what is missing")
+            })?;
+        }
+    }
+    let mut checks = doctor::checks(&settings);
+    checks.extend([database(context), identity(context)]);
+    output::show(args.output, &checks, |checks| table(checks))?;
+    let all_passed = checks.iter().all(|check| check.ok);
+    Ok(if all_passed { Exit::Done } else { Exit::Error })
+}
+
+fn database(context: &Context) -> Check {
+    const NAME: &str = "database";
+    let needed = "one of this version that can be read, or none yet";
+    let path = context.db_path.display();
+    match Store::open_read_only(&context.db_path) {
+        Ok(_) => Check::passed(NAME, path.to_string(), needed),
+        Err(StoreError::Missing(_)) => {
+            Check::passed(NAME, "none yet; the first `apply` makes it", needed)
+        }
+        Err(error @ StoreError::Older { .. }) => Check::passed(
+            NAME,
+            format!("{error}; the next `apply` migrates it"),
+            needed,
+        ),
+        Err(error) => {
+            let mend = format!("check `{path}` and its owner, or restore it from a backup");
+            Check::failed(NAME, chain(&error), needed, mend)
+        }
+    }
+}
+
+fn identity(context: &Context) -> Check {
+    const NAME: &str = "age identity";
+    let needed = "one that can be read, or none yet";
+    match Identity::load(&context.secrets_dir) {
+        Ok(identity) => Check::passed(NAME, identity.recipient().to_string(), needed),
+        Err(SecretError::NoIdentity(_)) => {
+            Check::passed(NAME, "none yet; the first secret makes it", needed)
+        }
+        Err(error) => {
+            let mend = error.hint().unwrap_or("check the directory and its owner");
+            Check::failed(NAME, chain(&error), needed, mend)
+        }
+    }
+}
+
+fn table(checks: &[Check]) -> String {
+    let green = anstyle::AnsiColor::Green.on_default();
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    let width = checks
+        .iter()
+        .map(|check| check.name.len())
+        .max()
+        .unwrap_or_default();
+    let mut text = String::new();
+    for check in checks {
+        let word = if check.ok {
+            format!("{green}ok{green:#}  ")
+        } else {
+            format!("{red}FAIL{red:#}")
+        };
+        let found = output::printable(&check.found);
+        text.push_str(&format!("{word}  {:width$}  {found}\n", check.name));
+        if let Some(mend) = &check.mend {
+            text.push_str(&format!("      {:width$}  needed: {}\n", "", check.needed));
+            text.push_str(&format!("      {:width$}  mend:   {mend}\n", ""));
+        }
+    }
+    let failed = checks.iter().filter(|check| !check.ok).count();
+    text.push_str(&match failed {
+        0 => format!("all {} checks passed\n", checks.len()),
+        _ => format!("{failed} of {} checks failed\n", checks.len()),
+    });
+    text
+}

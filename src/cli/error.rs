@@ -1,0 +1,101 @@
+//! What a command's failure looks like: one place chooses the text, the hint and the exit code.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use super::exit::Exit;
+use crate::store::StoreError;
+
+/// A failure that ends the program.
+#[derive(Debug)]
+pub struct CliError {
+    pub exit: Exit,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl CliError {
+    /// An error of the general kind: what failed, and why.
+    pub(crate) fn new(message: impl Display) -> Self {
+        Self {
+            exit: Exit::Error,
+            message: message.to_string(),
+            hint: None,
+        }
+    }
+
+    /// The same error with what to do about it.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error with another exit code.
+    #[must_use]
+    pub(crate) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Writes `error: …` and `hint: …` to standard error.
+    pub(super) fn report(&self) {
+        let red = anstyle::AnsiColor::Red.on_default().bold();
+        let cyan = anstyle::AnsiColor::Cyan.on_default();
+        let mut stderr = anstream::stderr();
+        // Nothing is left to tell a person whose standard error is gone.
+        let mut text = format!("{red}error{red:#}: {}\n", self.message);
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("{cyan}hint{cyan:#}: {hint}\n"));
+        }
+        drop(stderr.write_all(text.as_bytes()));
+    }
+}
+
+/// An error with its causes, each after a colon.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let exit = match &error {
+            StoreError::StalePlan(_) => Exit::StalePlan,
+            StoreError::Busy(_) => Exit::LockTimeout,
+            StoreError::Missing(_)
+            | StoreError::Create { .. }
+            | StoreError::Foreign(_)
+            | StoreError::Newer { .. }
+            | StoreError::Older { .. }
+            | StoreError::Full(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::Sqlite(_)
+            | StoreError::Stale { .. }
+            | StoreError::BadDependencies
+            | StoreError::NotFound { .. }
+            | StoreError::IllegalMove(_)
+            | StoreError::Corrupt(_) => Exit::Error,
+        };
+        let cli = CliError::new(chain(&error)).exit(exit);
+        match error.hint() {
+            Some(hint) => cli.hint(hint),
+            None => cli,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Reading the fleet repo for a command: from where, with which problems, and what is planned.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use super::context::Context;
+use super::error::{CliError, chain};
+use super::exit::Exit;
+use super::plan_view::Heading;
+use super::{diagnostics_view, open, output, validate};
+use crate::core::desired::{Assembled, Desired};
+use crate::core::id::ResourceId;
+use crate::core::plan::Choice;
+use crate::daemon::{self, DaemonError, FileChanges, Prepared, SpecHashes, WantedState};
+use crate::git::{self, FetchRequest, Reference, RepoUrl, Snapshot};
+use crate::secrets::FingerprintKey;
+
+/// Where the fleet repo is.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct FleetArgs {
+    /// Directory of the fleet repo, or of the part of it that holds the fleet [default: .]
+    #[arg(value_name = "PATH", conflicts_with = "repo")]
+    pub(crate) path: Option<PathBuf>,
+    /// Read the fleet from this repository instead (https, ssh, file)
+    #[arg(long, value_name = "URL")]
+    pub(crate) repo: Option<String>,
+    /// Branch, tag or commit of `--repo` [default: the repository's own]
+    #[arg(long = "ref", value_name = "REF", requires = "repo")]
+    pub(crate) reference: Option<String>,
+    /// The part of `--repo` that holds the fleet
+    #[arg(long, value_name = "DIR", requires = "repo")]
+    pub(crate) subdirectory: Option<String>,
+}
+
+/// A fleet whose documents are all valid.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) desired: Desired,
+}
+
+/// All documents of a snapshot, checked.
+pub(crate) fn assemble(snapshot: &Snapshot, context: &Context) -> Result<Assembled, CliError> {
+    git::load(snapshot, cache_dir(context).as_deref()).map_err(|error| from_git(&error))
+}
+
+/// Where parsed documents are kept. Looking at a fleet repo needs nothing but the binary and
+/// leaves nothing behind, so there is a cache only where there is a state directory of ours.
+fn cache_dir(context: &Context) -> Option<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    let dir = context.state_dir.join("cache");
+    match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
+        Ok(()) => Some(dir),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Some(dir),
+        Err(_) => None,
+    }
+}
+
+/// The fleet, or none when its documents are not valid; then that has been said.
+pub(crate) fn load(
+    args: &FleetArgs,
+    context: &Context,
+    is_json: bool,
+) -> Result<Option<Fleet>, CliError> {
+    let snapshot = snapshot(args, context)?;
+    let assembled = assemble(&snapshot, context)?;
+    if is_json {
+        for diagnostic in &assembled.diagnostics {
+            output::json_line(&diagnostics_view::line(diagnostic))?;
+        }
+    } else if !assembled.diagnostics.is_empty() {
+        let source = |path: &str| snapshot.text(path);
+        output::note(&diagnostics_view::text(
+            &assembled.diagnostics,
+            &source,
+            context.width(),
+        ))?;
+    }
+    let Some(desired) = assembled.desired else {
+        if is_json {
+            output::json_line(&validate::summary(&assembled))?;
+        } else {
+            output::note("nothing was planned, because the documents are not valid")?;
+        }
+        return Ok(None);
+    };
+    Ok(Some(Fleet { snapshot, desired }))
+}
+
+/// The state of the fleet repo that the arguments name.
+pub(crate) fn snapshot(args: &FleetArgs, context: &Context) -> Result<Snapshot, CliError> {
+    let Some(url) = &args.repo else {
+        let path = args.path.clone().unwrap_or_else(|| PathBuf::from("."));
+        return git::open_working_tree(&path, cache_dir(context).as_deref())
+            .map_err(|error| from_git(&error));
+    };
+    context.ensure_state_dir()?;
+    let usage = |error| from_git(&error).exit(Exit::Usage);
+    let url: RepoUrl = url.parse().map_err(usage)?;
+    let reference = match &args.reference {
+        Some(reference) => reference.parse().map_err(usage)?,
+        None => Reference::Head,
+    };
+    let request = FetchRequest {
+        url: &url,
+        reference: &reference,
+        subdirectory: args.subdirectory.as_deref().unwrap_or(""),
+        state_dir: &context.state_dir,
+        credentials: &context.credentials(),
+        time_limit: git::FETCH_TIME,
+    };
+    git::fetch(&request, &mut |_| ControlFlow::Continue(())).map_err(|error| from_git(&error))
+}
+
+fn from_git(error: &git::GitError) -> CliError {
+    let hint = error.hint();
+    let base = CliError::new(chain(error));
+    match hint {
+        Some(hint) => base.hint(hint),
+        None => base,
+    }
+}
+
+impl Fleet {
+    /// The name of the fleet.
+    pub(crate) fn name(&self) -> String {
+        self.desired.fleet.value.name.to_string()
+    }
+
+    /// Refuses ids that no document has, so that a mistyped target is not an empty plan.
+    pub(crate) fn require<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a ResourceId>,
+    ) -> Result<(), CliError> {
+        let hashes = SpecHashes::default();
+        let mut wanted = None;
+        for id in ids {
+            let wanted = wanted.get_or_insert_with(|| WantedState::new(&self.desired, &hashes));
+            if wanted.contains(id) {
+                continue;
+            }
+            let like = |known: &str| strsim::jaro_winkler(known, &id.to_string());
+            let near = wanted
+                .hashes()
+                .map(|(known, _)| known.to_string())
+                .max_by(|a, b| like(a).total_cmp(&like(b)));
+            let error = CliError::new(format!("no document has the id `{id}`")).exit(Exit::Usage);
+            return Err(match near {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error,
+            });
+        }
+        Ok(())
+    }
+
+    /// The plan from what is recorded to this fleet.
+    pub(crate) fn plan(&self, context: &Context, choice: &Choice) -> Result<Prepared, CliError> {
+        let store = if context.db_path.exists() {
+            Some(open::for_reading(context)?)
+        } else {
+            None
+        };
+        let key = FingerprintKey::load(&context.secrets_dir)
+            .map_err(|error| CliError::new(chain(&error)))?;
+        let cache = cache_dir(context).map(|dir| dir.join("spec-hashes.bin"));
+        let hashes = cache.as_deref().map(SpecHashes::load).unwrap_or_default();
+        let wanted = WantedState::new(&self.desired, &hashes);
+        if let Some(cache) = cache.filter(|_| wanted.is_worth_saving())
+            && let Err(error) = SpecHashes::save(&cache, &wanted)
+        {
+            tracing::warn!(path = %cache.display(), %error, "cannot keep the hashes of specs");
+        }
+        Ok(daemon::plan(
+            &wanted,
+            &self.snapshot,
+            store.as_ref(),
+            key.as_ref(),
+            choice,
+        )?)
+    }
+}
+
+impl Fleet {
+    /// What a plan would change in the files on the nodes.
+    pub(crate) fn file_changes(
+        &self,
+        context: &Context,
+        prepared: &Prepared,
+    ) -> Result<Vec<FileChanges>, CliError> {
+        let store = if context.db_path.exists() {
+            Some(open::for_reading(context)?)
+        } else {
+            None
+        };
+        Ok(daemon::file_changes(prepared, store.as_ref())?)
+    }
+}
+
+/// What stands above a plan.
+pub(crate) fn heading(prepared: &Prepared, fleet: &str) -> Heading {
+    Heading {
+        fleet: fleet.to_owned(),
+        commit: prepared.revision.commit.clone(),
+        subject: prepared.revision.subject.clone(),
+        dirty: prepared.revision.dirty,
+    }
+}
+
+impl From<DaemonError> for CliError {
+    fn from(error: DaemonError) -> Self {
+        match error {
+            DaemonError::Store(error) => error.into(),
+            DaemonError::Git(error) => from_git(&error),
+            error @ DaemonError::SavedPlan { .. } => {
+                Self::new(chain(&error)).hint("make it again with `pressluft plan --out FILE`")
+            }
+            other => Self::new(chain(&other)),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `pressluft get`
+
+use serde_json::{Map, Value, json};
+
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::open;
+use super::output::{self, Format};
+use crate::core::id::ResourceKind;
+use crate::core::recorded::RecordedResource;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// What to list
+    #[arg(value_enum)]
+    kind: Kind,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Kind {
+    #[value(alias = "node")]
+    Nodes,
+    #[value(alias = "site")]
+    Sites,
+    #[value(aliases = ["env", "environment", "environments"])]
+    Envs,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let store = open::for_reading(context)?;
+    let kind = match args.kind {
+        Kind::Nodes => ResourceKind::Node,
+        Kind::Sites => ResourceKind::Site,
+        Kind::Envs => ResourceKind::Env,
+    };
+    let resources = store.recorded_of_kind(kind)?;
+    let values: Vec<Value> = resources.iter().map(element).collect();
+    output::show(args.output, &values, |_| {
+        let rows = resources
+            .iter()
+            .map(|resource| {
+                let text = |path: &str| resource.spec.str(path).unwrap_or("").to_owned();
+                let revision = resource
+                    .revision
+                    .get(..12)
+                    .unwrap_or(&resource.revision)
+                    .to_owned();
+                let mut row = vec![resource.id.to_string(), resource.status.to_string()];
+                row.extend(match args.kind {
+                    Kind::Nodes => vec![text("host"), text("state")],
+                    Kind::Sites => vec![text("node"), text("title")],
+                    Kind::Envs => {
+                        vec![resource.node.clone().unwrap_or_default(), text("type")]
+                    }
+                });
+                row.push(revision);
+                row
+            })
+            .collect();
+        let heading = match args.kind {
+            Kind::Nodes => ["id", "status", "host", "state", "revision"],
+            Kind::Sites => ["id", "status", "node", "title", "revision"],
+            Kind::Envs => ["id", "status", "node", "type", "revision"],
+        };
+        output::table(context.width(), &heading, rows)
+    })?;
+    Ok(Exit::Done)
+}
+
+/// One element of the array: `id, kind, status, revision` and the recorded fields. A recorded
+/// field of one of these names gives way.
+pub(super) fn element(resource: &RecordedResource) -> Value {
+    let mut map: Map<String, Value> = resource.spec.0.clone();
+    map.insert("id".to_owned(), json!(resource.id));
+    map.insert("kind".to_owned(), json!(resource.id.kind()));
+    map.insert("status".to_owned(), json!(resource.status));
+    map.insert("revision".to_owned(), json!(resource.revision));
+    map.insert("generation".to_owned(), json!(resource.generation));
+    map.insert("updated_at".to_owned(), json!(resource.updated_at));
+    Value::Object(map)
+}

@@ -1,0 +1,326 @@
+//! `pressluft jobs`
+
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::open;
+use super::output::{self, Format, printable};
+use crate::core::change::Change;
+use crate::core::id::ResourceId;
+use crate::core::job::JobStatus;
+use crate::core::recorded::JobId;
+use crate::store::{Job, JobFilter, Store, TaskEvent};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// List jobs, the newest first
+    List(ListArgs),
+    /// Show one job: its changes, its attempts, the timeline of its tasks
+    Show(ShowArgs),
+    /// Print what Ansible itself said in the attempts at a job
+    Logs(LogsArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct ListArgs {
+    /// Only jobs in this state
+    #[arg(long, value_parser = parse_status)]
+    status: Option<JobStatus>,
+    /// Only jobs of this resource, such as env/acme/production
+    #[arg(long, value_name = "ID")]
+    resource: Option<ResourceId>,
+    /// Only jobs on this node
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// Only jobs of this site and its environments
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+    /// At most this many
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    /// Where the page before ended, as printed by it
+    #[arg(long)]
+    cursor: Option<u64>,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(clap::Args, Debug)]
+struct ShowArgs {
+    /// The job's id, or its beginning or end
+    id: String,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(clap::Args, Debug)]
+struct LogsArgs {
+    /// The job's id, or its beginning or end
+    id: String,
+}
+
+fn parse_status(text: &str) -> Result<JobStatus, String> {
+    text.parse().map_err(|_| {
+        let all: Vec<&str> = JobStatus::ALL
+            .iter()
+            .map(|status| status.as_str())
+            .collect();
+        format!("one of {}", all.join(", "))
+    })
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.command {
+        Command::List(args) => list(args, context),
+        Command::Show(args) => show(args, context),
+        Command::Logs(args) => logs(args, context),
+    }
+}
+
+fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
+    let store = open::for_reading(context)?;
+    let page = store.jobs(&JobFilter {
+        status: args.status,
+        resource: args.resource.clone(),
+        node: args.node.clone(),
+        site: args.site.clone(),
+        plan: None,
+        cursor: args.cursor,
+        limit: args.limit,
+    })?;
+    output::show(args.output, &page.jobs, |jobs| {
+        let rows = jobs.iter().map(row).collect();
+        let heading = [
+            "id", "job type", "resource", "node", "status", "started", "took", "error",
+        ];
+        output::table(context.width(), &heading, rows)
+    })?;
+    if let (Format::Table, Some(cursor)) = (args.output, page.cursor) {
+        output::note(&format!("more with --cursor {cursor}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn row(job: &Job) -> Vec<String> {
+    vec![
+        short(job.id),
+        job.job_type.to_string(),
+        job.resource.to_string(),
+        job.node_id.clone(),
+        job.status.to_string(),
+        job.started_at.map_or_else(String::new, moment),
+        took(job.started_at, job.finished_at),
+        job.error_code
+            .map_or_else(String::new, |code| code.to_string()),
+    ]
+}
+
+/// The end of an id: the part that differs most, and enough for `jobs show`.
+fn short(id: JobId) -> String {
+    let id = id.to_string();
+    id.rsplit('-').next().unwrap_or(&id).to_owned()
+}
+
+/// A moment to the second, in UTC.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// The time between two moments, or nothing while it is open.
+fn took(from: Option<Timestamp>, to: Option<Timestamp>) -> String {
+    match (from, to) {
+        (Some(from), Some(to)) => seconds(to.duration_since(from).as_secs_f64()),
+        _ => String::new(),
+    }
+}
+
+/// Seconds as a person reads them.
+pub(super) fn seconds(seconds: f64) -> String {
+    if seconds < 60.0 {
+        return format!("{seconds:.1}s");
+    }
+    let whole = seconds.round();
+    format!("{}m{:02}s", (whole / 60.0).floor(), (whole % 60.0).floor())
+}
+
+/// The job with this id, or the only one whose id begins or ends so.
+fn find(store: &Store, text: &str) -> Result<Job, CliError> {
+    if let Ok(id) = text.parse::<JobId>() {
+        return store.job(id)?.ok_or_else(|| unknown(text));
+    }
+    let page = store.jobs(&JobFilter {
+        limit: 10_000,
+        ..JobFilter::default()
+    })?;
+    let mut found = page.jobs.into_iter().filter(|job| {
+        let id = job.id.to_string();
+        text.len() >= 4 && (id.starts_with(text) || id.ends_with(text))
+    });
+    match (found.next(), found.next()) {
+        (Some(job), None) => Ok(job),
+        (Some(_), Some(_)) => Err(CliError::new(format!("more than one job matches `{text}`"))
+            .hint("the last characters of an id differ most")),
+        (None, _) => Err(unknown(text)),
+    }
+}
+
+fn unknown(text: &str) -> CliError {
+    CliError::new(format!("there is no job `{text}`")).hint("`pressluft jobs list` has the ids")
+}
+
+fn show(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
+    let store = open::for_reading(context)?;
+    let job = find(&store, &args.id)?;
+    let attempts = store.attempts(job.id)?;
+    let events = store.task_events(job.id)?;
+    let changes: Vec<Change> =
+        serde_json::from_str(&store.job_changes(job.id)?).map_err(CliError::new)?;
+    let after = store.job_dependencies(job.id)?;
+    let whole = json!({
+        "job": job, "changes": changes, "after": after, "attempts": attempts, "tasks": events,
+    });
+    output::show(args.output, &whole, |_| {
+        let mut out = heading(&job);
+        if !changes.is_empty() {
+            out.push_str("\nChanges\n");
+            for change in &changes {
+                out.push_str(&format!(
+                    "  {}  {} → {}\n",
+                    printable(&change.path),
+                    change.before,
+                    change.after
+                ));
+            }
+        }
+        for attempt in &attempts {
+            let outcome = attempt
+                .outcome
+                .map_or("running", |outcome| outcome.as_str());
+            out.push_str(&format!(
+                "\nAttempt {} {} {}\n",
+                attempt.number,
+                outcome,
+                took(Some(attempt.started_at), attempt.finished_at)
+            ));
+            for event in events
+                .iter()
+                .filter(|event| event.attempt == attempt.number)
+            {
+                push_event(&mut out, event);
+            }
+            if attempt.events_dropped > 0 {
+                out.push_str(&format!(
+                    "  {} more tasks were not kept\n",
+                    attempt.events_dropped
+                ));
+            }
+        }
+        out
+    })?;
+    Ok(Exit::Done)
+}
+
+fn heading(job: &Job) -> String {
+    let bold = Style::new().bold();
+    let mut out = format!(
+        "{bold}{} {}{bold:#} on {}: {}\n",
+        job.job_type, job.resource, job.node_id, job.status
+    );
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            out.push_str(&format!("  {name:9} {}\n", printable(&value)));
+        }
+    };
+    line("id", job.id.to_string());
+    line("reason", job.reason.clone());
+    line("revision", job.revision.clone());
+    line("created", moment(job.created_at));
+    line("started", job.started_at.map_or_else(String::new, moment));
+    line("finished", job.finished_at.map_or_else(String::new, moment));
+    line("took", took(job.started_at, job.finished_at));
+    line(
+        "attempts",
+        format!("{} of {}", job.attempt_count, job.max_attempts),
+    );
+    if let Some(code) = job.error_code {
+        line("error", code.to_string());
+    }
+    for text in job.error_message.iter().flat_map(|message| message.lines()) {
+        line("", text.to_owned());
+    }
+    out
+}
+
+fn push_event(out: &mut String, event: &TaskEvent) {
+    let style = match event.status.as_str() {
+        "changed" => AnsiColor::Yellow.on_default(),
+        "failed" | "unreachable" => AnsiColor::Red.on_default(),
+        "skipped" => AnsiColor::Cyan.on_default(),
+        _ => AnsiColor::Green.on_default(),
+    };
+    let took = event.seconds.map_or_else(String::new, seconds);
+    out.push_str(&format!(
+        "  {} {style}{:11}{style:#} {took:>7}  {}\n",
+        event.at.strftime("%H:%M:%S"),
+        event.status.as_str(),
+        printable(&event.task)
+    ));
+    let failed = matches!(event.status.as_str(), "failed" | "unreachable");
+    if let Some(message) = event.message.as_ref().filter(|_| failed) {
+        for line in message.lines() {
+            out.push_str(&format!("      {}\n", printable(line)));
+        }
+    }
+    for line in event.diff.iter().flat_map(|diff| diff.lines()) {
+        let style = match line.as_bytes().first() {
+            Some(b'+') => AnsiColor::Green.on_default(),
+            Some(b'-') => AnsiColor::Red.on_default(),
+            Some(b'@') => AnsiColor::Cyan.on_default(),
+            _ => Style::new(),
+        };
+        out.push_str(&format!("      {style}{}{style:#}\n", printable(line)));
+    }
+}
+
+fn logs(args: &LogsArgs, context: &Context) -> Result<Exit, CliError> {
+    let store = open::for_reading(context)?;
+    let job = find(&store, &args.id)?;
+    let mut paths: Vec<PathBuf> = match std::fs::read_dir(&context.log_dir) {
+        Ok(entries) => entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let prefix = format!("{}-", job.id);
+    paths.retain(|path| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+    });
+    paths.sort();
+    if paths.is_empty() {
+        output::note(
+            "ansible printed nothing besides its events; `pressluft jobs show` has those",
+        )?;
+    }
+    for path in paths {
+        let text = std::fs::read(&path)?;
+        output::print(&format!("== {}\n", path.display()))?;
+        output::print(&printable(&String::from_utf8_lossy(&text)))?;
+    }
+    Ok(Exit::Done)
+}

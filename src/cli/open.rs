@@ -1,0 +1,16 @@
+//! Opening the database for commands that only look.
+
+use super::context::Context;
+use super::error::CliError;
+use crate::store::Store;
+
+/// The recorded state for reading.
+pub(crate) fn for_reading(context: &Context) -> Result<Store, CliError> {
+    Store::open_read_only(&context.db_path).map_err(CliError::from)
+}
+
+/// The recorded state for writing; made when it is not there.
+pub(crate) fn for_writing(context: &Context) -> Result<Store, CliError> {
+    context.ensure_state_dir()?;
+    Store::open(&context.db_path).map_err(CliError::from)
+}

@@ -1,0 +1,113 @@
+//! `pressluft plan`
+
+use std::path::PathBuf;
+
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::fleet::{self, FleetArgs};
+use super::output;
+use super::plan_view;
+use crate::core::id::ResourceId;
+use crate::core::plan::Choice;
+use crate::daemon;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    fleet: FleetArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    /// Keep the plan in a file for `pressluft apply FILE`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// JSON lines on standard output
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Markdown for a comment on a pull request
+    #[arg(long)]
+    markdown: bool,
+    /// Show what would change in the files on the nodes, rendered without touching them
+    #[arg(long, conflicts_with = "markdown")]
+    show_files: bool,
+    /// Exit with 2 when changes are pending
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// Which part of the plan is asked for.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct ChoiceArgs {
+    /// Only this resource and what it needs; may be given more than once
+    #[arg(long, value_name = "ID")]
+    target: Vec<ResourceId>,
+    /// All but this resource and what needs it; may be given more than once
+    #[arg(long, value_name = "ID")]
+    exclude: Vec<ResourceId>,
+    /// Run the jobs of this resource again although nothing changed; may be given more than once
+    #[arg(long, value_name = "ID")]
+    rerun: Vec<ResourceId>,
+}
+
+impl ChoiceArgs {
+    pub(crate) fn choice(&self) -> Choice {
+        Choice {
+            targets: self.target.clone(),
+            excludes: self.exclude.clone(),
+            rerun: self.rerun.clone(),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    if args.json {
+        output::json_version()?;
+    }
+    let Some(fleet) = fleet::load(&args.fleet, context, args.json)? else {
+        return Ok(Exit::InvalidDocuments);
+    };
+    let choice = args.choice.choice();
+    fleet.require(
+        choice
+            .targets
+            .iter()
+            .chain(&choice.excludes)
+            .chain(&choice.rerun),
+    )?;
+    let prepared = fleet.plan(context, &choice)?;
+    let heading = fleet::heading(&prepared, &fleet.name());
+    if let Some(path) = &args.out {
+        daemon::save_plan(path, &prepared)?;
+    }
+    let files = match args.show_files {
+        true => fleet.file_changes(context, &prepared)?,
+        false => Vec::new(),
+    };
+    if args.json {
+        let mut lines = plan_view::json(&prepared.plan, &heading);
+        let summary = lines.pop();
+        for line in lines
+            .into_iter()
+            .chain(plan_view::files_json(&files))
+            .chain(summary)
+        {
+            output::json_line(&line)?;
+        }
+    } else if args.markdown {
+        output::print(&plan_view::markdown(&prepared.plan, &heading))?;
+    } else {
+        output::print(&plan_view::text(&prepared.plan, &heading, context.verbose))?;
+        output::print(&plan_view::files_text(&files))?;
+        if let Some(path) = &args.out {
+            let path = path.display();
+            output::print(&format!(
+                "\nKept in `{path}`; apply it with: pressluft apply {path}\n"
+            ))?;
+        }
+    }
+    Ok(if args.detailed_exitcode && prepared.plan.has_changes() {
+        Exit::Pending
+    } else {
+        Exit::Done
+    })
+}

@@ -1,0 +1,70 @@
+//! A plan as people and programs read it: text, JSON lines, Markdown.
+
+mod files;
+mod json;
+mod markdown;
+mod text;
+
+use serde_json::Value;
+
+use crate::core::plan::{Action, Counts};
+
+pub(crate) use files::{files_json, files_text};
+pub(crate) use json::json;
+pub(crate) use markdown::markdown;
+pub(crate) use text::text;
+
+/// What is known of the commit that a plan is for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heading {
+    pub(crate) fleet: String,
+    /// The full commit id; none for a directory that is no git repository.
+    pub(crate) commit: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) dirty: bool,
+}
+
+/// The mark in front of a line.
+fn mark(action: Action) -> char {
+    match action {
+        Action::Create => '+',
+        Action::Update => '~',
+        Action::Delete => '-',
+        Action::Run => '>',
+    }
+}
+
+/// A value on one line: strings in quotes, nothing for `null`.
+fn value(value: &Value) -> String {
+    let text = match value {
+        Value::Null => "(none)".to_owned(),
+        Value::String(text) if text == crate::core::change::SENSITIVE => text.clone(),
+        other => other.to_string(),
+    };
+    let text = super::output::printable(&text);
+    match text.char_indices().nth(120) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// The counts as a sentence without a full stop.
+fn sentence(counts: Counts) -> String {
+    let plural = |count: usize, one: &str, many: &str| {
+        format!("{count} {}", if count == 1 { one } else { many })
+    };
+    let mut text = format!(
+        "{}: {} to create, {} to update, {} to delete",
+        plural(counts.jobs, "job", "jobs"),
+        counts.create,
+        counts.update,
+        counts.delete,
+    );
+    if counts.blocked > 0 {
+        text.push_str(&format!("; {} blocked", counts.blocked));
+    }
+    if counts.removed > 0 {
+        text.push_str(&format!("; {} no longer asked for", counts.removed));
+    }
+    text
+}

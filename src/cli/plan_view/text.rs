@@ -1,0 +1,194 @@
+//! The plan for a terminal: grouped by resource, before → after, counted.
+
+use anstyle::{AnsiColor, Style};
+
+use super::{Heading, mark, sentence, value};
+use crate::cli::output::printable;
+use crate::core::change::Change;
+use crate::core::plan::{Action, Plan, PlannedJob};
+
+/// How many fields of a new resource are shown where not all are asked for.
+const FIELDS_SHOWN: usize = 8;
+
+/// The whole plan; `all` shows every field of new resources.
+pub(crate) fn text(plan: &Plan, heading: &Heading, all: bool) -> String {
+    let bold = Style::new().bold();
+    let dim = Style::new().dimmed();
+    let mut out = header(heading);
+    if plan.partial {
+        out.push_str(&format!(
+            "{dim}Part of the plan only: --target or --exclude is given{dim:#}\n"
+        ));
+    }
+    let mut last = None;
+    for job in &plan.jobs {
+        if last != Some(&job.resource) {
+            out.push_str(&format!("\n{bold}{}{bold:#}", job.resource));
+            if job.resource.site().is_some() {
+                out.push_str(&format!(" {dim}on {}{dim:#}", job.node));
+            }
+            out.push('\n');
+            last = Some(&job.resource);
+        }
+        push_job(&mut out, job, all);
+    }
+    if !plan.records.is_empty() {
+        out.push_str(&format!("\n{bold}Recorded without a job{bold:#}\n"));
+        for record in &plan.records {
+            out.push_str(&format!("  {}\n", record.resource));
+            let is_new = record.changes.iter().all(|change| change.before.is_null());
+            let action = if is_new {
+                Action::Create
+            } else {
+                Action::Update
+            };
+            push_changes(&mut out, &record.changes, action, all);
+        }
+    }
+    push_list(
+        &mut out,
+        "Blocked",
+        AnsiColor::Yellow.on_default(),
+        '!',
+        plan.blocked.iter().map(|b| {
+            (
+                b.resource.to_string(),
+                format!("{} ({})", b.message, b.code),
+            )
+        }),
+    );
+    push_list(
+        &mut out,
+        "No longer asked for",
+        AnsiColor::Magenta.on_default(),
+        '-',
+        plan.removed
+            .iter()
+            .map(|r| (r.resource.to_string(), r.message.clone())),
+    );
+    if plan.has_changes() {
+        out.push_str(&format!("\n{bold}{}{bold:#}\n", sentence(plan.counts())));
+    } else {
+        let rest = plan.counts();
+        let green = AnsiColor::Green.on_default().bold();
+        out.push_str(&format!(
+            "\n{green}No changes{green:#}: the record is what the documents ask for"
+        ));
+        if rest.blocked + rest.removed > 0 {
+            out.push_str(&format!(
+                "; {} blocked, {} no longer asked for",
+                rest.blocked, rest.removed
+            ));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn header(heading: &Heading) -> String {
+    let bold = Style::new().bold();
+    let yellow = AnsiColor::Yellow.on_default();
+    let mut out = format!("{bold}Plan{bold:#} for `{}`", printable(&heading.fleet));
+    match &heading.commit {
+        Some(commit) => {
+            let short = commit.get(..12).unwrap_or(commit);
+            out.push_str(&format!(" at {short}"));
+            if let Some(subject) = &heading.subject {
+                out.push_str(&format!(" ({})", printable(subject)));
+            }
+        }
+        None => out.push_str(", which is not in a git repository"),
+    }
+    if heading.dirty {
+        out.push_str(&format!(
+            " {yellow}with changes that are not committed{yellow:#}"
+        ));
+    }
+    out.push('\n');
+    out
+}
+
+fn style(action: Action) -> Style {
+    match action {
+        Action::Create => AnsiColor::Green.on_default(),
+        Action::Update => AnsiColor::Yellow.on_default(),
+        Action::Delete => AnsiColor::Red.on_default(),
+        Action::Run => AnsiColor::Cyan.on_default(),
+    }
+}
+
+fn push_job(out: &mut String, job: &PlannedJob, all: bool) {
+    let style = style(job.action);
+    let dim = Style::new().dimmed();
+    out.push_str(&format!(
+        "  {style}{}{style:#} {} {} {dim}{}{dim:#}",
+        mark(job.action),
+        job.id,
+        job.job_type,
+        job.reason
+    ));
+    if !job.after.is_empty() {
+        out.push_str(&format!(" {dim}(after {}){dim:#}", job.after.join(", ")));
+    }
+    out.push('\n');
+    push_changes(out, &job.changes, job.action, all);
+}
+
+fn push_changes(out: &mut String, changes: &[Change], action: Action, all: bool) {
+    let shown = if all || action != Action::Create {
+        changes.len()
+    } else {
+        FIELDS_SHOWN
+    };
+    let width = changes
+        .iter()
+        .take(shown)
+        .map(|change| change.path.chars().count())
+        .max();
+    let width = width.unwrap_or(0).min(32);
+    for change in changes.iter().take(shown) {
+        let (sign, colour) = match (change.before.is_null(), change.after.is_null()) {
+            (true, _) => ('+', AnsiColor::Green),
+            (_, true) => ('-', AnsiColor::Red),
+            _ => ('~', AnsiColor::Yellow),
+        };
+        let colour = colour.on_default();
+        let path = printable(&change.path);
+        let what = match sign {
+            '+' => value(&change.after),
+            '-' => value(&change.before),
+            _ => format!("{} → {}", value(&change.before), value(&change.after)),
+        };
+        out.push_str(&format!(
+            "      {colour}{sign}{colour:#} {path:width$}  {what}\n"
+        ));
+    }
+    if changes.len() > shown {
+        let dim = Style::new().dimmed();
+        let more = changes.len() - shown;
+        out.push_str(&format!(
+            "      {dim}and {more} more, shown with --verbose{dim:#}\n"
+        ));
+    }
+}
+
+fn push_list(
+    out: &mut String,
+    title: &str,
+    style: Style,
+    sign: char,
+    rows: impl Iterator<Item = (String, String)>,
+) {
+    let rows: Vec<(String, String)> = rows.collect();
+    if rows.is_empty() {
+        return;
+    }
+    let bold = Style::new().bold();
+    out.push_str(&format!("\n{bold}{title} ({}){bold:#}\n", rows.len()));
+    for (resource, message) in rows {
+        out.push_str(&format!(
+            "  {style}{sign}{style:#} {resource}: {}\n",
+            printable(&message)
+        ));
+    }
+}

@@ -1,0 +1,182 @@
+//! A run as it happens: a line per running job on a terminal, plain lines elsewhere, JSON lines
+//! for programs.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::error::CliError;
+use super::jobs::seconds;
+use super::output::{self, printable};
+use crate::core::job::JobStatus;
+use crate::core::recorded::JobId;
+use crate::daemon::{JobEnd, JobLabel, Progress};
+
+/// Shows events as they come.
+pub(crate) enum ProgressView {
+    Json,
+    Plain,
+    Live {
+        bars: MultiProgress,
+        running: BTreeMap<JobId, ProgressBar>,
+    },
+}
+
+impl ProgressView {
+    /// The view that fits where the output goes.
+    pub(crate) fn new(is_json: bool, interactive: bool) -> Self {
+        if is_json {
+            Self::Json
+        } else if interactive && std::io::stderr().is_terminal() {
+            Self::Live {
+                bars: MultiProgress::new(),
+                running: BTreeMap::new(),
+            }
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// Shows one event.
+    pub(crate) fn show(&mut self, progress: &Progress) -> Result<(), CliError> {
+        match self {
+            Self::Json => json_of(progress).map_or(Ok(()), |line| output::json_line(&line)),
+            Self::Plain => plain_of(progress).map_or(Ok(()), |line| output::print(&line)),
+            Self::Live { bars, running } => {
+                live(bars, running, progress);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn json_of(progress: &Progress) -> Option<Value> {
+    Some(match progress {
+        Progress::JobStarted { job, attempt } => json!({
+            "type": "job_started", "job_id": job.id, "resource": job.resource,
+            "job_type": job.job_type, "node": job.node, "attempt": attempt,
+        }),
+        Progress::TaskStarted { .. } => return None,
+        Progress::Task { job, result } => {
+            let mut line = json!({
+                "type": "task", "job_id": job.id, "resource": job.resource, "name": result.task,
+                "status": result.status, "seconds": result.seconds,
+            });
+            if !result.diff.is_empty() {
+                line["diff"] = json!(result.diff);
+            }
+            line
+        }
+        Progress::JobFinished { job, end } => json!({
+            "type": "job_finished", "job_id": job.id, "resource": job.resource,
+            "job_type": job.job_type, "node": job.node, "status": end.status,
+            "error_code": end.error_code, "error_message": end.error_message,
+            "seconds": Duration::from_millis(end.milliseconds).as_secs_f64(),
+        }),
+    })
+}
+
+fn plain_of(progress: &Progress) -> Option<String> {
+    match progress {
+        Progress::JobStarted { job, .. } => {
+            Some(format!("{}: started on {}\n", title(job), job.node))
+        }
+        Progress::TaskStarted { .. } => None,
+        Progress::Task { job, result } => {
+            let status = result.status.as_str();
+            if matches!(status, "ok" | "skipped") {
+                return None;
+            }
+            Some(format!(
+                "{}: {status}: {}\n",
+                title(job),
+                printable(&result.task)
+            ))
+        }
+        Progress::JobFinished { job, end } => Some(format!("{}\n", finished(job, end))),
+    }
+}
+
+fn title(job: &JobLabel) -> String {
+    format!("{} {}", job.job_type, job.resource)
+}
+
+fn finished(job: &JobLabel, end: &JobEnd) -> String {
+    let style = match end.status {
+        JobStatus::Succeeded => AnsiColor::Green.on_default(),
+        JobStatus::Failed => AnsiColor::Red.on_default().bold(),
+        JobStatus::Queued | JobStatus::Running | JobStatus::Unknown | JobStatus::Cancelled => {
+            AnsiColor::Yellow.on_default()
+        }
+    };
+    let took = seconds(Duration::from_millis(end.milliseconds).as_secs_f64());
+    let mut text = format!("{}: {style}{}{style:#} in {took}", title(job), end.status);
+    if let Some(code) = end.error_code {
+        text.push_str(&format!(", {code} (job {})", job.id));
+    }
+    // All of it is in `jobs show`; what fits on a screen is here.
+    for line in end
+        .error_message
+        .iter()
+        .flat_map(|message| message.lines())
+        .take(12)
+    {
+        text.push_str(&format!("\n    {}", printable(line)));
+    }
+    if let Some(hint) = end.hint {
+        let cyan = AnsiColor::Cyan.on_default();
+        text.push_str(&format!("\n    {cyan}hint{cyan:#}: {hint}"));
+    }
+    text
+}
+
+fn live(bars: &MultiProgress, running: &mut BTreeMap<JobId, ProgressBar>, progress: &Progress) {
+    match progress {
+        Progress::JobStarted { job, .. } => {
+            let bar = bars.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template(
+                "{spinner:.cyan} {prefix:.bold} {elapsed:>4} {wide_msg:.dim}",
+            ) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(format!("{} on {}", title(job), job.node));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            running.insert(job.id, bar);
+        }
+        Progress::TaskStarted { job, task } => {
+            if let Some(bar) = running.get(&job.id) {
+                bar.set_message(printable(task));
+            }
+        }
+        Progress::Task { .. } => {}
+        Progress::JobFinished { job, end } => {
+            if let Some(bar) = running.remove(&job.id) {
+                bar.finish_and_clear();
+                bars.remove(&bar);
+            }
+            // Above the lines of what still runs; a terminal that is gone takes no line.
+            drop(bars.println(finished(job, end)));
+        }
+    }
+}
+
+/// The last words of a run.
+pub(crate) fn summary(summary: &crate::daemon::Summary, not_run: usize) -> String {
+    let bold = Style::new().bold();
+    let mut text = format!(
+        "\n{bold}{} succeeded, {} failed, {} cancelled",
+        summary.succeeded, summary.failed, summary.cancelled
+    );
+    if summary.open > 0 {
+        text.push_str(&format!(", {} still open", summary.open));
+    }
+    if not_run > 0 {
+        text.push_str(&format!("; {not_run} blocked"));
+    }
+    text.push_str(&format!("{bold:#}\n"));
+    text
+}

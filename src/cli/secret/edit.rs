@@ -1,0 +1,95 @@
+//! A secret in an editor: a file of mode 0600 in a directory of its own, gone afterwards.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+use super::super::error::CliError;
+use crate::process;
+use crate::secrets::Secret;
+
+/// The text after the user edited `before`. A newline that the editor put at the end is left
+/// out where there was none.
+pub(super) fn in_editor(
+    before: &Secret<String>,
+    name: &str,
+    secrets_dir: &Path,
+) -> Result<Secret<String>, CliError> {
+    // While the editor runs, signals must not end this process: it has to clean up.
+    let ignored = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGQUIT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&ignored))?;
+    }
+    let directory = tempfile::Builder::new()
+        .prefix("pressluft-edit-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(place(secrets_dir))?;
+    let path = directory.path().join("secret");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    file.write_all(before.expose().as_bytes())?;
+    drop(file);
+
+    let editor = editor();
+    // Through a shell, since the variable may hold arguments: `code --wait`.
+    let status = process::command("/bin/sh")
+        .envs(std::env::vars_os())
+        .args(["-c", &format!("{editor} \"$1\""), "sh"])
+        .arg(&path)
+        .status()
+        .map_err(|error| CliError::new(format!("cannot run the editor `{editor}`: {error}")))?;
+    if !status.success() {
+        return Err(
+            CliError::new(format!("the editor `{editor}` failed, nothing was stored"))
+                .hint("set `EDITOR`"),
+        );
+    }
+    let mut bytes = fs::read(&path)?;
+    if bytes.last() == Some(&b'\n') && !before.expose().ends_with('\n') {
+        bytes.pop();
+    }
+    directory.close()?;
+    if bytes.is_empty() {
+        return Err(CliError::new(format!(
+            "the value of `{name}` is empty, nothing was stored"
+        )));
+    }
+    Ok(Secret::text(bytes, name)?)
+}
+
+/// Memory where there is some, so that the value never comes near a disk.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment"
+)]
+fn place(secrets_dir: &Path) -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    runtime
+        .into_iter()
+        .chain([PathBuf::from("/dev/shm")])
+        .find(|path| path.is_dir())
+        .unwrap_or_else(|| secrets_dir.to_owned())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment"
+)]
+fn editor() -> String {
+    ["VISUAL", "EDITOR"]
+        .iter()
+        .find_map(|name| {
+            std::env::var(name)
+                .ok()
+                .filter(|value| !value.trim().is_empty())
+        })
+        .unwrap_or_else(|| "vi".to_owned())
+}

@@ -1,0 +1,82 @@
+//! Where the value of a secret comes from: never from the arguments.
+
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::path::Path;
+
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+
+use super::super::error::CliError;
+use super::super::output;
+use crate::secrets::Secret;
+
+/// The longest value, in bytes.
+const LONGEST: u64 = 1024 * 1024;
+
+/// The content of a file, exactly as it is.
+pub(super) fn from_file(path: &Path, name: &str) -> Result<Secret<String>, CliError> {
+    let file = std::fs::File::open(path)
+        .map_err(|error| CliError::new(format!("cannot read `{}`: {error}", path.display())))?;
+    checked(read_all(file)?, name)
+}
+
+/// Standard input without one newline at its end; on a terminal one line that is not shown.
+pub(super) fn from_stdin(name: &str) -> Result<Secret<String>, CliError> {
+    let stdin = io::stdin();
+    let mut bytes = if stdin.is_terminal() {
+        output::note(&format!("value of `{name}` (not shown, ends with Enter):"))?;
+        let _hidden = HiddenInput::start()?;
+        let mut line = Vec::with_capacity(4096);
+        stdin
+            .lock()
+            .take(LONGEST + 1)
+            .read_until(b'\n', &mut line)?;
+        line
+    } else {
+        read_all(stdin.lock())?
+    };
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    }
+    checked(bytes, name)
+}
+
+fn read_all(source: impl Read) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::with_capacity(64 * 1024);
+    source.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn checked(bytes: Vec<u8>, name: &str) -> Result<Secret<String>, CliError> {
+    if bytes.is_empty() {
+        return Err(CliError::new(format!("the value of `{name}` is empty"))
+            .hint("pipe it in, or use `--from-file`"));
+    }
+    if bytes.len() as u64 > LONGEST {
+        return Err(CliError::new(format!(
+            "the value of `{name}` has more than 1 MiB"
+        )));
+    }
+    Ok(Secret::text(bytes, name)?)
+}
+
+/// The terminal's echo is off while this lives.
+struct HiddenInput(Termios);
+
+impl HiddenInput {
+    fn start() -> Result<Self, CliError> {
+        let before = tcgetattr(io::stdin()).map_err(io::Error::from)?;
+        let mut hidden = before.clone();
+        hidden.local_flags.remove(LocalFlags::ECHO);
+        hidden.local_flags.insert(LocalFlags::ECHONL);
+        tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &hidden).map_err(io::Error::from)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for HiddenInput {
+    fn drop(&mut self) {
+        if let Err(error) = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0) {
+            tracing::warn!(%error, "cannot turn the terminal's echo on again: run `stty echo`");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `pressluft validate`
+
+use serde_json::json;
+
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::fleet::{self, FleetArgs};
+use super::{diagnostics_view, output};
+use crate::core::desired::Assembled;
+use crate::core::diagnostic::Severity;
+
+/// Check all documents of a fleet repo and report every problem
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    fleet: FleetArgs,
+    /// JSON lines on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let snapshot = fleet::snapshot(&args.fleet, context)?;
+    let assembled = fleet::assemble(&snapshot, context)?;
+    let errors = count(&assembled, Severity::Error);
+    if args.json {
+        output::json_version()?;
+        for diagnostic in &assembled.diagnostics {
+            output::json_line(&diagnostics_view::line(diagnostic))?;
+        }
+        output::json_line(&summary(&assembled))?;
+    } else {
+        let source = |path: &str| snapshot.text(path);
+        output::print(&diagnostics_view::text(
+            &assembled.diagnostics,
+            &source,
+            context.width(),
+        ))?;
+        output::print(&format!("{}\n", verdict(&assembled)))?;
+    }
+    Ok(if errors > 0 {
+        Exit::InvalidDocuments
+    } else {
+        Exit::Done
+    })
+}
+
+/// The last line of a JSON stream about documents.
+pub(crate) fn summary(assembled: &Assembled) -> serde_json::Value {
+    json!({
+        "type": "summary",
+        "documents": assembled.documents,
+        "errors": count(assembled, Severity::Error),
+        "warnings": count(assembled, Severity::Warning),
+    })
+}
+
+fn count(assembled: &Assembled, severity: Severity) -> usize {
+    assembled
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == severity)
+        .count()
+}
+
+/// `12 documents are valid`, or how many problems there are in how many files.
+fn verdict(assembled: &Assembled) -> String {
+    let green = anstyle::AnsiColor::Green.on_default().bold();
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    let documents = plural(assembled.documents, "document");
+    let (errors, warnings) = (
+        count(assembled, Severity::Error),
+        count(assembled, Severity::Warning),
+    );
+    let also = if warnings > 0 {
+        format!(", {}", plural(warnings, "warning"))
+    } else {
+        String::new()
+    };
+    if errors == 0 {
+        let are = if assembled.documents == 1 {
+            "is"
+        } else {
+            "are"
+        };
+        return format!("{green}✓{green:#} {documents} {are} valid{also}");
+    }
+    let mut files: Vec<&str> = assembled
+        .diagnostics
+        .iter()
+        .map(|d| d.file.as_str())
+        .collect();
+    files.dedup();
+    format!(
+        "{red}✗{red:#} {}{also} in {}; {documents} checked",
+        plural(errors, "error"),
+        plural(files.len(), "file"),
+    )
+}
+
+fn plural(count: usize, word: &str) -> String {
+    if count == 1 {
+        format!("1 {word}")
+    } else {
+        format!("{count} {word}s")
+    }
+}

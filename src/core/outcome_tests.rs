@@ -1,0 +1,227 @@
+use super::*;
+use std::collections::BTreeMap;
+
+fn stats(failures: u64, unreachable: u64) -> Event {
+    let stats = HostStats {
+        ok: 1,
+        failures,
+        unreachable,
+        ..HostStats::default()
+    };
+    Event::Stats {
+        hosts: BTreeMap::from([("web-1".to_owned(), stats)]),
+    }
+}
+
+fn task(action: &str, status: TaskStatus, rc: Option<i64>, msg: &str) -> Event {
+    Event::Task(Box::new(TaskResult {
+        task: "a task".to_owned(),
+        action: action.to_owned(),
+        host: "web-1".to_owned(),
+        status,
+        seconds: 0.1,
+        msg: Some(msg.to_owned()),
+        diff: Vec::new(),
+        rc,
+        stdout: None,
+        stderr: None,
+        result: None,
+    }))
+}
+
+fn play() -> Event {
+    Event::PlayStart {
+        play: "p".to_owned(),
+        check: false,
+    }
+}
+
+fn outcome(events: &[Event], end: End, output: &str) -> Result<(), ErrorCode> {
+    let mut observed = Observed::default();
+    events.iter().for_each(|event| observed.observe(event));
+    classify(&observed, end, output).map_err(|failure| {
+        assert!(!failure.message.is_empty() && failure.message.len() <= LONGEST_MESSAGE);
+        failure.code
+    })
+}
+
+#[test]
+fn success_needs_the_final_statistics() {
+    use ErrorCode as C;
+    use TaskStatus as S;
+    let rescued = task("command", S::Failed, Some(1), "boom");
+    let table = [
+        (vec![play(), stats(0, 0)], End::Exited(0), Ok(())),
+        (
+            vec![play(), rescued.clone(), stats(0, 0)],
+            End::Exited(0),
+            Ok(()),
+        ),
+        (vec![play(), stats(0, 0)], End::TimedOut, Ok(())),
+        (
+            vec![play(), stats(0, 0)],
+            End::Exited(1),
+            Err(C::AnsiblePlayError),
+        ),
+        (
+            vec![play(), rescued.clone(), stats(0, 0)],
+            End::Exited(9),
+            Err(C::AnsibleUnknownExit),
+        ),
+        (vec![play()], End::Exited(0), Err(C::AnsibleUnexpectedError)),
+        (vec![], End::Exited(0), Err(C::AnsibleUnexpectedError)),
+        (
+            vec![Event::Stats {
+                hosts: BTreeMap::new(),
+            }],
+            End::Exited(0),
+            Err(C::AnsiblePlayError),
+        ),
+        (
+            vec![play(), rescued.clone(), stats(1, 0)],
+            End::Exited(2),
+            Err(C::AnsibleHostFailed),
+        ),
+        (
+            vec![play(), rescued.clone()],
+            End::Exited(0),
+            Err(C::AnsibleHostFailed),
+        ),
+        (vec![play(), rescued], End::TimedOut, Err(C::JobTimeout)),
+        (vec![play()], End::Cancelled, Err(C::JobInterrupted)),
+    ];
+    for (events, end, expected) in table {
+        assert_eq!(outcome(&events, end, ""), expected, "{events:?} {end:?}");
+    }
+}
+
+#[test]
+fn the_exit_code_decides_only_without_events() {
+    use ErrorCode as C;
+    let table = [
+        (vec![], 4, C::AnsibleSyntaxError),
+        (vec![play()], 4, C::AnsibleSyntaxError),
+        (vec![], 2, C::AnsibleUnexpectedError),
+        (vec![play()], 2, C::AnsiblePlayError),
+        (vec![], 1, C::AnsibleUnexpectedError),
+        (vec![], 250, C::AnsibleUnexpectedError),
+        (vec![], 5, C::AnsibleUnexpectedError),
+        (vec![], 77, C::AnsibleUnknownExit),
+        (vec![play()], 143, C::JobInterrupted),
+        (vec![], 137, C::JobInterrupted),
+    ];
+    for (events, code, expected) in table {
+        assert_eq!(
+            outcome(&events, End::Exited(code), "x"),
+            Err(expected),
+            "{code}"
+        );
+    }
+    assert_eq!(outcome(&[], End::Signalled(9), ""), Err(C::JobInterrupted));
+}
+
+#[test]
+fn a_failed_task_names_its_cause() {
+    use ErrorCode as C;
+    use TaskStatus as S;
+    let table = [
+        (
+            "ping",
+            S::Unreachable,
+            None,
+            "Host key verification failed.",
+            C::SshHostKeyMismatch,
+        ),
+        (
+            "ping",
+            S::Unreachable,
+            None,
+            "no matching host key type found",
+            C::SshHostKeyMismatch,
+        ),
+        (
+            "ping",
+            S::Unreachable,
+            None,
+            "root@h: Permission denied (publickey).",
+            C::SshAuthFailed,
+        ),
+        (
+            "ping",
+            S::Unreachable,
+            None,
+            "Connection refused",
+            C::AnsibleHostUnreachable,
+        ),
+        (
+            "ping",
+            S::Unreachable,
+            None,
+            "Connection timed out",
+            C::AnsibleHostUnreachable,
+        ),
+        (
+            "ping",
+            S::Failed,
+            Some(127),
+            "The module interpreter '/usr/bin/python3' was not found.",
+            C::NodePythonMissing,
+        ),
+        (
+            "command",
+            S::Failed,
+            Some(127),
+            "foo: not found",
+            C::AnsibleHostFailed,
+        ),
+        (
+            "pressluft.host.health",
+            S::Failed,
+            None,
+            "2 findings",
+            C::HealthCheckFailed,
+        ),
+        (
+            "ansible.builtin.assert",
+            S::Failed,
+            None,
+            "NODE_UNSUPPORTED: debian 11 is too old",
+            C::NodeUnsupported,
+        ),
+        (
+            "ansible.builtin.command",
+            S::Failed,
+            Some(1),
+            "SSH_AUTH_FAILED: says the node",
+            C::AnsibleHostFailed,
+        ),
+        (
+            "command",
+            S::Failed,
+            None,
+            "Timed out after 5 seconds.",
+            C::AnsibleTimeout,
+        ),
+    ];
+    for (action, status, rc, msg, expected) in table {
+        let events = [play(), task(action, status, rc, msg), stats(1, 0)];
+        assert_eq!(outcome(&events, End::Exited(2), ""), Err(expected), "{msg}");
+    }
+}
+
+#[test]
+fn messages_are_bounded_and_whole() {
+    let text = "ä".repeat(LONGEST_MESSAGE);
+    assert_eq!(tail(&text, 3), "ä");
+    let failure = Failure::new(ErrorCode::AnsibleHostFailed, &text);
+    assert_eq!(failure.message.len(), LONGEST_MESSAGE);
+    assert_eq!(tail("short", 100), "short");
+}
+
+#[test]
+fn every_code_is_documented() {
+    let document = include_str!("../../docs/error-codes.md");
+    for code in ErrorCode::ALL {
+        assert!(document.contains(&format!("`{code}`")), "{code} is missing");
+    }
+}

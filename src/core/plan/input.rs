@@ -1,0 +1,60 @@
+//! What the planner is given.
+
+use std::collections::BTreeMap;
+
+use crate::core::id::ResourceId;
+use crate::core::recorded::Source;
+use crate::core::spec::Spec;
+
+/// A resource as a document wants it, defaults merged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    pub spec: Spec,
+    pub source: Option<Source>,
+}
+
+/// A resource as the last successful jobs left it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    pub spec: Spec,
+    pub generation: u64,
+    pub fingerprints: BTreeMap<String, String>,
+}
+
+/// Which part of a plan is asked for, and what to run although nothing changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Only these and what they need; everything if empty.
+    pub targets: Vec<ResourceId>,
+    /// All but these and what needs them.
+    pub excludes: Vec<ResourceId>,
+    /// Resources whose jobs run again although their documents did not change.
+    pub rerun: Vec<ResourceId>,
+}
+
+/// Everything that the plan is a function of.
+///
+/// `wanted` and `recorded` hold at least every resource that differs, every resource of
+/// `choice.rerun`, and the fleet; `lookup` answers for the others (a site's node, a job's
+/// context) with the wanted form.
+pub struct PlanInput<'a> {
+    pub wanted: BTreeMap<ResourceId, Wanted>,
+    pub recorded: BTreeMap<ResourceId, Recorded>,
+    pub lookup: &'a dyn Fn(&ResourceId) -> Option<Spec>,
+    /// The name of a site's production environment.
+    pub production_of: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether any environment is recorded at all.
+    pub has_environments: bool,
+    /// The present keyed hash of each secret by name; a name that is missing is not stored.
+    pub fingerprints: BTreeMap<String, String>,
+    pub choice: Choice,
+}
+
+impl std::fmt::Debug for PlanInput<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlanInput")
+            .field("wanted", &self.wanted.len())
+            .field("recorded", &self.recorded.len())
+            .finish_non_exhaustive()
+    }
+}

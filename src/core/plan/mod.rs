@@ -1,0 +1,165 @@
+//! The planner: changes in, an immutable and ordered set of jobs out.
+//!
+//! Pure and deterministic: the same commit and the same record give the same plan, byte for
+//! byte. Everything that the executor needs to know is decided here; it makes no choices.
+
+mod build;
+mod input;
+mod order;
+pub mod secret;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::change::{Change, SpecPatch};
+use super::id::ResourceId;
+use super::job::JobType;
+use super::recorded::Source;
+pub use build::build;
+pub use input::{Choice, PlanInput, Recorded, Wanted};
+
+/// What a job does to its resource, for the marks and counts of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Create,
+    Update,
+    Delete,
+    /// Neither makes nor changes a resource: checks, purges.
+    Run,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Run => "run",
+        })
+    }
+}
+
+/// What a finished job leaves in the record of one resource.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    pub resource: ResourceId,
+    pub patch: SpecPatch,
+    pub source: Option<Source>,
+    /// Keyed hashes of the secrets that the resource refers to, by name.
+    pub fingerprints: BTreeMap<String, String>,
+}
+
+/// One job that the plan asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedJob {
+    /// `j0`, `j1`, … in the order of the plan.
+    pub id: String,
+    pub job_type: JobType,
+    pub resource: ResourceId,
+    pub node: String,
+    pub action: Action,
+    pub reason: String,
+    pub changes: Vec<Change>,
+    /// Jobs of this plan that must have succeeded before.
+    pub after: Vec<String>,
+    pub effects: Vec<Effect>,
+}
+
+/// A change that has to wait, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Blocked {
+    pub resource: ResourceId,
+    /// A stable word: `suspended`, `not-supported`, `fixed-field`, `dependency-blocked`.
+    pub code: String,
+    pub message: String,
+}
+
+/// A resource that is recorded and that no document asks for any more.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Removed {
+    pub resource: ResourceId,
+    pub message: String,
+}
+
+/// A change that needs no job: applying the plan records it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordOnly {
+    pub resource: ResourceId,
+    pub changes: Vec<Change>,
+    pub effect: Effect,
+}
+
+/// What would happen, in order. Nothing of it is decided again when it is applied.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub jobs: Vec<PlannedJob>,
+    pub records: Vec<RecordOnly>,
+    pub blocked: Vec<Blocked>,
+    pub removed: Vec<Removed>,
+    /// The recorded generation of every resource that the plan touches; 0 where there is none.
+    pub generations: BTreeMap<ResourceId, u64>,
+    /// Whether `--target` or `--exclude` left something out.
+    pub partial: bool,
+}
+
+/// How many there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub jobs: usize,
+    pub create: usize,
+    pub update: usize,
+    pub delete: usize,
+    pub blocked: usize,
+    pub removed: usize,
+}
+
+impl Plan {
+    /// Whether applying the plan would change something.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        !self.jobs.is_empty() || !self.records.is_empty()
+    }
+
+    /// The numbers of the summary. Resources are counted once, however many jobs they have;
+    /// a resource that is made is not also counted as updated.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let of = |action: Action| -> BTreeSet<&ResourceId> {
+            self.jobs
+                .iter()
+                .filter(|job| job.action == action)
+                .flat_map(PlannedJob::touched)
+                .collect()
+        };
+        let created = of(Action::Create);
+        let updated: BTreeSet<_> = of(Action::Update)
+            .into_iter()
+            .chain(self.records.iter().map(|record| &record.resource))
+            .filter(|resource| !created.contains(resource))
+            .collect();
+        Counts {
+            jobs: self.jobs.len(),
+            create: created.len(),
+            update: updated.len(),
+            delete: of(Action::Delete).len(),
+            blocked: self.blocked.len(),
+            removed: self.removed.len(),
+        }
+    }
+}
+
+impl PlannedJob {
+    /// The resources whose record the job changes, or its own one if it changes none.
+    pub fn touched(&self) -> impl Iterator<Item = &ResourceId> {
+        let own = self.effects.is_empty().then_some(&self.resource);
+        self.effects
+            .iter()
+            .map(|effect| &effect.resource)
+            .chain(own)
+    }
+}

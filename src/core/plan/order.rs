@@ -1,0 +1,248 @@
+//! Ordering drafts into a DAG, and keeping the part of it that was asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Action, Blocked, Choice, Effect, PlannedJob};
+use crate::core::change::Change;
+use crate::core::id::ResourceId;
+use crate::core::job::JobType;
+
+/// A job before it has an id and knows what it waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub(super) job_type: JobType,
+    pub(super) resource: ResourceId,
+    pub(super) node: String,
+    pub(super) action: Action,
+    pub(super) reason: String,
+    pub(super) changes: Vec<Change>,
+    pub(super) effects: Vec<Effect>,
+    /// The environment that this one is made from.
+    pub(super) from: Option<String>,
+}
+
+pub(super) struct Ordered {
+    pub(super) jobs: Vec<PlannedJob>,
+    pub(super) partial: bool,
+}
+
+/// The drafts as jobs, each after what it needs.
+///
+/// An environment whose source or site cannot be made because it is blocked, or because
+/// sources form a ring, is blocked too.
+pub(super) fn order(
+    mut drafts: Vec<Draft>,
+    choice: &Choice,
+    blocked: &mut Vec<Blocked>,
+) -> Ordered {
+    let stuck: BTreeSet<ResourceId> = blocked
+        .iter()
+        .filter(|block| HOLDING.contains(&block.code.as_str()))
+        .map(|block| block.resource.clone())
+        .collect();
+    drop_dependents(&mut drafts, stuck, blocked);
+    let depths = depths(&drafts);
+    drop_rings(&mut drafts, &depths, blocked);
+    drafts.sort_by_cached_key(|draft| {
+        let site = draft.resource.site().map(str::to_owned);
+        let depth = depths.get(&draft.resource).copied().flatten().unwrap_or(0);
+        (site, depth, draft.resource.clone(), rank(draft.job_type))
+    });
+    let needs = all_needs(&drafts);
+    let kept = chosen(&drafts, &needs, choice);
+    let mut ids: BTreeMap<usize, String> = BTreeMap::new();
+    for (number, index) in kept.iter().enumerate() {
+        ids.insert(*index, format!("j{number}"));
+    }
+    let partial =
+        kept.len() < drafts.len() || !choice.targets.is_empty() || !choice.excludes.is_empty();
+    let jobs = drafts
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, draft)| {
+            let id = ids.get(&index)?.clone();
+            let after = needs[index]
+                .iter()
+                .filter_map(|need| ids.get(need).cloned())
+                .collect();
+            Some(PlannedJob {
+                id,
+                job_type: draft.job_type,
+                resource: draft.resource,
+                node: draft.node,
+                action: draft.action,
+                reason: draft.reason,
+                changes: draft.changes,
+                after,
+                effects: draft.effects,
+            })
+        })
+        .collect();
+    Ordered { jobs, partial }
+}
+
+/// Codes that keep a resource from being made at all, and with it what builds on it.
+const HOLDING: [&str; 3] = ["suspended", "node-not-available", "dependency-blocked"];
+
+fn drop_dependents(
+    drafts: &mut Vec<Draft>,
+    mut stuck: BTreeSet<ResourceId>,
+    blocked: &mut Vec<Blocked>,
+) {
+    // Each pass follows the chain of sources one step further.
+    loop {
+        let before = drafts.len();
+        drafts.retain(|draft| {
+            let Some(need) = prerequisites(draft)
+                .into_iter()
+                .find(|need| stuck.contains(need))
+            else {
+                return true;
+            };
+            blocked.push(Blocked {
+                resource: draft.resource.clone(),
+                code: "dependency-blocked".to_owned(),
+                message: format!("waits for `{need}`, which is blocked"),
+            });
+            stuck.insert(draft.resource.clone());
+            false
+        });
+        if drafts.len() == before {
+            return;
+        }
+    }
+}
+
+/// The resources that must be there before the draft can run.
+fn prerequisites(draft: &Draft) -> Vec<ResourceId> {
+    let mut needs = vec![ResourceId::Node(draft.node.clone())];
+    if let ResourceId::Env { site, .. } = &draft.resource {
+        needs.push(ResourceId::Site(site.clone()));
+        needs.extend(draft.from.as_ref().map(|from| ResourceId::env(site, from)));
+    }
+    needs
+}
+
+/// How many environments stand between each new environment and one that needs no other;
+/// none for those on a ring.
+fn depths(drafts: &[Draft]) -> BTreeMap<ResourceId, Option<usize>> {
+    let from: BTreeMap<&ResourceId, ResourceId> = drafts
+        .iter()
+        .filter(|draft| draft.job_type == JobType::EnvCreate)
+        .filter_map(|draft| {
+            let from = ResourceId::env(draft.resource.site()?, draft.from.as_ref()?);
+            Some((&draft.resource, from))
+        })
+        .collect();
+    drafts
+        .iter()
+        .map(|draft| {
+            let mut depth = 0;
+            let mut at = &draft.resource;
+            while let Some(next) = from.get(at) {
+                depth += 1;
+                if depth > from.len() {
+                    return (draft.resource.clone(), None);
+                }
+                at = next;
+            }
+            (draft.resource.clone(), Some(depth))
+        })
+        .collect()
+}
+
+fn drop_rings(
+    drafts: &mut Vec<Draft>,
+    depths: &BTreeMap<ResourceId, Option<usize>>,
+    blocked: &mut Vec<Blocked>,
+) {
+    drafts.retain(|draft| {
+        let on_ring = matches!(depths.get(&draft.resource), Some(None));
+        if on_ring {
+            blocked.push(Blocked {
+                resource: draft.resource.clone(),
+                code: "cycle".to_owned(),
+                message: "its `from` leads back to itself".to_owned(),
+            });
+        }
+        !on_ring
+    });
+}
+
+/// The order of several jobs of one resource.
+fn rank(job_type: JobType) -> u8 {
+    match job_type {
+        JobType::HealthCheck => 2,
+        JobType::EnvConfigure => 1,
+        _ => 0,
+    }
+}
+
+/// For each draft the indices of those that must have succeeded before it.
+fn all_needs(drafts: &[Draft]) -> Vec<Vec<usize>> {
+    let mut of_resource: BTreeMap<&ResourceId, Vec<usize>> = BTreeMap::new();
+    for (index, draft) in drafts.iter().enumerate() {
+        of_resource.entry(&draft.resource).or_default().push(index);
+    }
+    drafts
+        .iter()
+        .map(|draft| {
+            let mut needs = BTreeSet::new();
+            for need in prerequisites(draft) {
+                let makers = of_resource.get(&need).into_iter().flatten().copied();
+                needs.extend(makers.filter(|index| {
+                    drafts[*index].job_type.makes(&need) && need != draft.resource
+                }));
+            }
+            let own = of_resource
+                .get(&draft.resource)
+                .into_iter()
+                .flatten()
+                .copied();
+            needs.extend(own.filter(|index| rank(drafts[*index].job_type) < rank(draft.job_type)));
+            needs.into_iter().collect()
+        })
+        .collect()
+}
+
+/// Whether `resource` is inside of the part that was asked for.
+pub(super) fn is_chosen(resource: &ResourceId, choice: &Choice) -> bool {
+    let within = |ids: &[ResourceId]| ids.iter().any(|id| covers(id, resource));
+    (choice.targets.is_empty() || within(&choice.targets)) && !within(&choice.excludes)
+}
+
+/// A site stands for its environments too.
+fn covers(id: &ResourceId, resource: &ResourceId) -> bool {
+    id == resource || matches!(id, ResourceId::Site(site) if resource.site() == Some(site))
+}
+
+/// The indices of the chosen drafts: targets with all that they need, without what is excluded
+/// and all that needs it.
+fn chosen(drafts: &[Draft], needs: &[Vec<usize>], choice: &Choice) -> Vec<usize> {
+    let covered = |ids: &[ResourceId], draft: &Draft| {
+        ids.iter().any(|id| {
+            covers(id, &draft.resource)
+                || draft
+                    .effects
+                    .iter()
+                    .any(|effect| covers(id, &effect.resource))
+        })
+    };
+    let mut kept: BTreeSet<usize> = (0..drafts.len())
+        .filter(|index| choice.targets.is_empty() || covered(&choice.targets, &drafts[*index]))
+        .collect();
+    let mut open: Vec<usize> = kept.iter().copied().collect();
+    while let Some(index) = open.pop() {
+        open.extend(needs[index].iter().filter(|need| kept.insert(**need)));
+    }
+    // Drafts stand after what they need, so one pass sees every consequence.
+    let mut left_out = BTreeSet::new();
+    for index in 0..drafts.len() {
+        if covered(&choice.excludes, &drafts[index])
+            || needs[index].iter().any(|need| left_out.contains(need))
+        {
+            left_out.insert(index);
+        }
+    }
+    kept.difference(&left_out).copied().collect()
+}

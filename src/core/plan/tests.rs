@@ -1,0 +1,338 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::core::spec::Spec;
+
+/// A small fleet whose wanted and recorded forms the tests bend.
+#[derive(Clone, Default)]
+struct Fleet {
+    wanted: BTreeMap<ResourceId, Spec>,
+    recorded: BTreeMap<ResourceId, Spec>,
+    fingerprints: BTreeMap<String, String>,
+    recorded_fingerprints: BTreeMap<String, String>,
+    choice: Choice,
+}
+
+fn id(text: &str) -> ResourceId {
+    text.parse().expect("an id")
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let mut fleet = Self::default();
+        fleet.want("fleet", json!({"name": "f"}));
+        fleet.want(
+            "node/web-1",
+            json!({"name": "web-1", "host": "203.0.113.10", "state": "present"}),
+        );
+        fleet.want(
+            "site/acme",
+            json!({"name": "acme", "node": "web-1", "title": "Acme"}),
+        );
+        fleet.want(
+            "env/acme/production",
+            json!({"type": "production", "php": {"memory": "256M"}}),
+        );
+        fleet.want(
+            "env/acme/staging",
+            json!({"type": "staging", "from": "production"}),
+        );
+        fleet
+    }
+
+    fn want(&mut self, text: &str, spec: Value) {
+        self.wanted
+            .insert(id(text), serde_json::from_value(spec).expect("an object"));
+    }
+
+    fn set(&mut self, text: &str, field: &str, value: Value) {
+        let spec = self.wanted.get_mut(&id(text)).expect("wanted");
+        spec.0.insert(field.to_owned(), value);
+    }
+
+    fn applied(mut self) -> Self {
+        self.recorded = self.wanted.clone();
+        self
+    }
+
+    fn plan(&self) -> Plan {
+        let lookup = |id: &ResourceId| self.wanted.get(id).cloned();
+        let production_of = |_: &str| Some("production".to_owned());
+        build(&PlanInput {
+            wanted: self
+                .wanted
+                .iter()
+                .map(|(id, spec)| {
+                    (
+                        id.clone(),
+                        Wanted {
+                            spec: spec.clone(),
+                            source: None,
+                        },
+                    )
+                })
+                .collect(),
+            recorded: self
+                .recorded
+                .iter()
+                .map(|(id, spec)| {
+                    let fingerprints = if id.to_string() == "env/acme/production" {
+                        self.recorded_fingerprints.clone()
+                    } else {
+                        BTreeMap::new()
+                    };
+                    (
+                        id.clone(),
+                        Recorded {
+                            spec: spec.clone(),
+                            generation: 3,
+                            fingerprints,
+                        },
+                    )
+                })
+                .collect(),
+            lookup: &lookup,
+            production_of: &production_of,
+            has_environments: self
+                .recorded
+                .keys()
+                .any(|id| matches!(id, ResourceId::Env { .. })),
+            fingerprints: self.fingerprints.clone(),
+            choice: self.choice.clone(),
+        })
+    }
+
+    fn outline(&self) -> Vec<String> {
+        let plan = self.plan();
+        let jobs = plan.jobs.iter().map(|job| {
+            format!(
+                "{} {} {} {}",
+                job.id,
+                job.job_type,
+                job.resource,
+                job.after.join(",")
+            )
+        });
+        let records = plan
+            .records
+            .iter()
+            .map(|record| format!("record {}", record.resource));
+        let blocked = plan
+            .blocked
+            .iter()
+            .map(|b| format!("{} {}: {}", b.code, b.resource, b.message));
+        let removed = plan
+            .removed
+            .iter()
+            .map(|removed| format!("removed {}", removed.resource));
+        jobs.chain(records).chain(blocked).chain(removed).collect()
+    }
+}
+
+#[test]
+fn an_empty_record_builds_everything_in_order() {
+    assert_eq!(
+        Fleet::new().outline(),
+        [
+            "j0 node_provision node/web-1 ",
+            "j1 site_create site/acme j0",
+            "j2 health_check env/acme/production j0,j1",
+            "j3 env_create env/acme/staging j0,j1",
+            "j4 health_check env/acme/staging j0,j1,j3",
+            "record fleet",
+        ]
+    );
+}
+
+#[test]
+fn what_is_recorded_as_wanted_plans_nothing() {
+    let plan = Fleet::new().applied().plan();
+    assert_eq!(plan, Plan::default());
+}
+
+#[test]
+fn one_edited_field_is_one_job_with_one_change() {
+    let mut fleet = Fleet::new().applied();
+    fleet.set("env/acme/production", "php", json!({"memory": "512M"}));
+    let plan = fleet.plan();
+    assert_eq!(plan.jobs.len(), 1);
+    assert_eq!(plan.jobs[0].job_type, JobType::EnvConfigure);
+    assert_eq!(plan.jobs[0].reason, "`php.memory` changed");
+    assert_eq!(
+        plan.jobs[0].changes,
+        [Change {
+            path: "php.memory".into(),
+            before: json!("256M"),
+            after: json!("512M")
+        }]
+    );
+    assert_eq!(
+        plan.generations,
+        BTreeMap::from([(id("env/acme/production"), 3)])
+    );
+}
+
+#[test]
+fn the_title_of_a_site_is_set_in_its_production_environment() {
+    let mut fleet = Fleet::new().applied();
+    fleet.set("site/acme", "title", json!("Other"));
+    fleet.set("env/acme/production", "php", json!({"memory": "512M"}));
+    let plan = fleet.plan();
+    assert_eq!(fleet.outline(), ["j0 env_configure env/acme/production "]);
+    let touched: Vec<String> = plan.jobs[0].touched().map(ToString::to_string).collect();
+    assert_eq!(touched, ["site/acme", "env/acme/production"]);
+}
+
+#[test]
+fn a_field_of_the_control_plane_is_recorded_without_a_job() {
+    let mut fleet = Fleet::new().applied();
+    fleet.set("site/acme", "protect", json!(true));
+    assert_eq!(fleet.outline(), ["record site/acme"]);
+}
+
+#[test]
+fn moving_a_site_is_blocked_and_says_why() {
+    let mut fleet = Fleet::new().applied();
+    fleet.want(
+        "node/web-2",
+        json!({"name": "web-2", "host": "203.0.113.11"}),
+    );
+    fleet.set("site/acme", "node", json!("web-2"));
+    assert_eq!(
+        fleet.outline(),
+        [
+            "j0 node_provision node/web-2 ",
+            "fixed-field site/acme: `node`: moving a site to another node copies its data"
+        ]
+    );
+}
+
+#[test]
+fn what_has_no_playbook_yet_is_blocked_and_stays_unrecorded() {
+    let mut fleet = Fleet::new();
+    fleet.set(
+        "env/acme/production",
+        "domains",
+        json!([{"name": "acme.example"}]),
+    );
+    fleet.set(
+        "env/acme/production",
+        "cache",
+        json!({"page": false, "ttl": "10m"}),
+    );
+    let outline = fleet.outline();
+    let message = "not-supported env/acme/production: `domains` needs `domain_add`, which this \
+                   version cannot run";
+    assert_eq!(outline.last().map(String::as_str), Some(message));
+    let plan = fleet.plan();
+    let created = plan
+        .jobs
+        .iter()
+        .find(|job| job.job_type == JobType::SiteCreate)
+        .expect("a job");
+    let recorded = created.effects[1].patch.apply(&Spec::default());
+    assert_eq!(recorded.get("domains"), None);
+    assert_eq!(recorded.str("php.memory"), Some("256M"));
+}
+
+#[test]
+fn a_removed_document_is_reported_and_destroys_nothing() {
+    let mut fleet = Fleet::new().applied();
+    fleet.wanted.remove(&id("env/acme/staging"));
+    assert_eq!(fleet.outline(), ["removed env/acme/staging"]);
+}
+
+#[test]
+fn a_suspended_site_blocks_what_builds_on_it() {
+    let mut fleet = Fleet::new();
+    fleet.set("site/acme", "suspend", json!(true));
+    assert_eq!(
+        fleet.outline(),
+        [
+            "j0 node_provision node/web-1 ",
+            "record fleet",
+            "suspended site/acme: `site/acme` is suspended",
+            "suspended env/acme/staging: `site/acme` is suspended",
+        ]
+    );
+}
+
+#[test]
+fn a_rotated_secret_is_a_change_that_shows_nothing() {
+    let mut fleet = Fleet::new();
+    fleet.set(
+        "env/acme/production",
+        "http",
+        json!({"basic_auth": {"password": "secret:a"}}),
+    );
+    let mut fleet = fleet.applied();
+    fleet.fingerprints.insert("a".into(), "new".into());
+    fleet
+        .recorded_fingerprints
+        .insert("http.basic_auth.password".into(), "old".into());
+    let plan = fleet.plan();
+    assert_eq!(plan.jobs.len(), 1);
+    assert_eq!(plan.jobs[0].changes[0].before, json!("(sensitive)"));
+    assert_eq!(plan.jobs[0].changes[0].path, "http.basic_auth.password");
+    assert_eq!(
+        plan.jobs[0].effects[0].fingerprints["http.basic_auth.password"],
+        "new"
+    );
+}
+
+#[test]
+fn a_target_brings_what_it_needs_and_nothing_else() {
+    let mut fleet = Fleet::new();
+    fleet.want(
+        "node/web-2",
+        json!({"name": "web-2", "host": "203.0.113.11"}),
+    );
+    fleet.choice.targets = vec![id("site/acme")];
+    let outline = fleet.outline();
+    assert!(
+        !outline.iter().any(|line| line.contains("web-2")),
+        "{outline:?}"
+    );
+    assert!(outline[0].contains("node/web-1"), "{outline:?}");
+    assert!(fleet.plan().partial);
+}
+
+#[test]
+fn an_exclusion_takes_what_needs_it_along() {
+    let mut fleet = Fleet::new();
+    fleet.choice.excludes = vec![id("site/acme")];
+    assert_eq!(
+        fleet.outline(),
+        ["j0 node_provision node/web-1 ", "record fleet"]
+    );
+}
+
+#[test]
+fn sources_on_a_ring_are_blocked() {
+    let mut fleet = Fleet::new().applied();
+    fleet.want("env/acme/a", json!({"type": "clone", "from": "b"}));
+    fleet.want("env/acme/b", json!({"type": "clone", "from": "a"}));
+    let outline = fleet.outline();
+    assert!(
+        outline.iter().all(|line| line.starts_with("cycle")),
+        "{outline:?}"
+    );
+}
+
+#[test]
+fn a_rerun_plans_the_jobs_of_a_resource_that_did_not_change() {
+    let mut fleet = Fleet::new().applied();
+    fleet.choice.rerun = vec![id("node/web-1"), id("env/acme/staging")];
+    assert_eq!(
+        fleet.outline(),
+        [
+            "j0 node_provision node/web-1 ",
+            "j1 env_create env/acme/staging j0",
+            "j2 env_configure env/acme/staging j0,j1",
+            "j3 health_check env/acme/staging j0,j1,j2",
+        ]
+    );
+    assert!(fleet.plan().jobs.iter().all(|job| job.effects.is_empty()));
+}

@@ -1,0 +1,247 @@
+//! The files of one environment: pool, vhost, wp-config, cron, must-use plugin.
+
+use minijinja::context;
+use serde_json::Value;
+
+use super::context::Named;
+use super::templates::seen;
+use super::values::{php_size, php_version, php_versions, seconds};
+use super::vhost::{basic_auth, headers, rate_limit, with_decoded_redirects};
+use super::{Builder, Item, RenderContext, RenderError, Templates, Tree};
+use crate::core::names::EnvironmentNames;
+
+/// The tree that `site_create`, `env_create` and `env_configure` apply.
+///
+/// # Errors
+/// [`RenderError`] when something that the files need is not known, or a value has no safe form.
+pub fn environment_tree(
+    ctx: &RenderContext<'_>,
+    templates: &Templates,
+) -> Result<Tree, RenderError> {
+    let env = ctx.env_view()?;
+    let names = ctx
+        .names
+        .ok_or(RenderError::Missing("the environment's names"))?;
+    check_names(names)?;
+    let site = name_part(&env, "site")?;
+    let version = php_version(&env["php"]["version"], "php.version")?;
+    let others: Vec<String> = php_versions(&ctx.node_view())?
+        .into_iter()
+        .filter(|other| *other != version)
+        .collect();
+    let named = Named::of(ctx.secrets);
+    let password = basic_auth(ctx, &env, names, &named)?;
+    let cron = seconds(&env["cron"]["interval"])?;
+    let from = env["from"]
+        .as_str()
+        .filter(|_| env["safety"]["uploads"] == "proxy");
+    let renderer = templates.renderer(named)?;
+    let view = context! {
+        env => seen(with_decoded_redirects(env.clone())),
+        site => seen(ctx.site),
+        names => seen(names),
+        url => ctx.url,
+        secrets => seen(ctx.secrets_view()),
+        basic_auth => seen(&password),
+        headers => seen(headers(&env)),
+        rate_limit => rate_limit(&env)?,
+        php_memory => php_size(&env["php"]["memory"], "php.memory")?,
+        upload_size => match &env["php"]["ini"]["upload_max_filesize"] {
+            Value::Null => "64M".to_owned(),
+            size => php_size(size, "php.ini.upload_max_filesize")?,
+        },
+        environment_type => if env["type"] == "production" { "production" } else { "staging" },
+        production_root => from.map(|from| format!("/var/www/sites/{site}/{from}")),
+        cron_seconds => cron,
+        cron_jitter => cron.map(|seconds| (seconds / 10).max(1)),
+    };
+    let render = |name: &str| renderer.render(name, &view);
+
+    let mut tree = Builder::default();
+    checks_and_reloads(&mut tree, names, &version, &others);
+    directories(&mut tree, names, &site);
+
+    let system = names.system.as_str();
+    let root = names.root.as_str();
+    tree.push(
+        Item::file(
+            format!("{root}/shared/wp-config.php"),
+            render("wordpress/wp-config.php")?,
+        )
+        .owned("root", system, Some("0440"))
+        .sensitive()
+        .checked("php-lint"),
+    );
+    tree.push(
+        Item::file(
+            format!("{root}/shared/mu-plugins/pressluft.php"),
+            render("wordpress/pressluft.php")?,
+        )
+        .owned("root", system, Some("0640"))
+        .checked("php-lint"),
+    );
+
+    let pool = |version: &str| format!("/etc/php/{version}/fpm/pool.d/{system}.conf");
+    let php = |version: &str| format!("reload-php{version}");
+    let mut file = Item::file(pool(&version), render("php/pool.conf")?);
+    file.sensitive = holds_secret(&env["php"]["ini"]);
+    tree.push(file.checked("php-fpm").then(php(&version)));
+    for other in &others {
+        tree.push(Item::absent(pool(other)).then(php(other)));
+    }
+
+    let htpasswd = format!("/etc/nginx/pressluft/{system}.htpasswd");
+    tree.push(
+        match password {
+            Some(_) => Item::file(htpasswd, render("nginx/htpasswd")?)
+                .owned("root", "www-data", Some("0640"))
+                .sensitive(),
+            None => Item::absent(htpasswd),
+        }
+        .then("reload-nginx"),
+    );
+    tree.push(
+        Item::file(
+            format!("/etc/nginx/sites-enabled/{system}.conf"),
+            render("nginx/site.conf")?,
+        )
+        .checked("nginx")
+        .then("reload-nginx"),
+    );
+    tree.push(
+        Item::file(
+            format!("/etc/redis/users.d/{system}.acl"),
+            render("redis/user.acl")?,
+        )
+        .root("0600")
+        .sensitive()
+        .then("redis-acl"),
+    );
+    tree.push(Item::file(
+        format!("/etc/logrotate.d/pressluft-{system}"),
+        render("logrotate/environment.conf")?,
+    ));
+
+    let service = format!("pressluft-cron-{system}.service");
+    let timer = format!("pressluft-cron-{system}.timer");
+    let units = "/etc/systemd/system";
+    let wanted = format!("{units}/timers.target.wants/{timer}");
+    let reload = "daemon-reload";
+    if cron.is_some() {
+        let unit = render("systemd/cron.service")?;
+        tree.push(Item::file(format!("{units}/{service}"), unit).then(reload));
+        let unit = render("systemd/cron.timer")?;
+        tree.push(
+            Item::file(format!("{units}/{timer}"), unit)
+                .then(reload)
+                .then("start-cron"),
+        );
+        tree.push(Item::link(wanted, format!("{units}/{timer}")).then(reload));
+    } else {
+        tree.push(Item::absent(wanted).then("stop-cron"));
+        tree.push(Item::absent(format!("{units}/{timer}")).then(reload));
+        tree.push(Item::absent(format!("{units}/{service}")).then(reload));
+    }
+    Ok(tree.finish())
+}
+
+fn checks_and_reloads(
+    tree: &mut Builder,
+    names: &EnvironmentNames,
+    version: &str,
+    others: &[String],
+) {
+    tree.validator("nginx", &["nginx", "-t"]);
+    tree.validator("php-fpm", &[&format!("php-fpm{version}"), "-t"]);
+    tree.validator("php-lint", &[&format!("php{version}"), "-l", "%s"]);
+    let timer = format!("pressluft-cron-{}.timer", names.system);
+    tree.handler("stop-cron", &["systemctl", "stop", &timer]);
+    tree.handler("daemon-reload", &["systemctl", "daemon-reload"]);
+    for version in others.iter().map(String::as_str).chain([version]) {
+        let unit = format!("php{version}-fpm");
+        tree.handler(
+            format!("reload-php{version}"),
+            &["systemctl", "reload-or-restart", &unit],
+        );
+    }
+    tree.handler("redis-acl", &["/usr/local/lib/pressluft/redis-acl"]);
+    tree.handler("reload-nginx", &["systemctl", "reload-or-restart", "nginx"]);
+    tree.handler("start-cron", &["systemctl", "restart", &timer]);
+}
+
+/// Code belongs to root, and PHP only reads it; what PHP writes is never code.
+fn directories(tree: &mut Builder, names: &EnvironmentNames, site: &str) {
+    let (system, root) = (names.system.as_str(), names.root.as_str());
+    tree.push(Item::directory(format!("/var/www/sites/{site}"), "0711"));
+    for below in ["", "/releases", "/shared", "/shared/mu-plugins"] {
+        let path = format!("{root}{below}");
+        tree.push(Item::directory(path, "0750").owned("root", system, Some("0750")));
+    }
+    let uploads = format!("{root}/shared/uploads");
+    tree.push(Item::directory(uploads, "0750").owned(system, system, Some("0750")));
+    for below in ["tmp", "sessions", "mail", "logs"] {
+        let path = format!("{root}/{below}");
+        tree.push(Item::directory(path, "0700").owned(system, system, Some("0700")));
+    }
+    tree.push(Item::directory(
+        format!("/var/lib/pressluft/sites/{site}"),
+        "0700",
+    ));
+    tree.push(Item::directory(names.state.clone(), "0700"));
+}
+
+/// Whether one of the values refers to a secret.
+fn holds_secret(values: &Value) -> bool {
+    let values = values.as_object().into_iter().flatten();
+    values
+        .filter_map(|(_, value)| value.as_str())
+        .any(|text| text.starts_with("secret:"))
+}
+
+/// Names become parts of paths and units; they are checked long before, and here again.
+fn check_names(names: &EnvironmentNames) -> Result<(), RenderError> {
+    let fits = |text: &str, extra: &str| {
+        !text.is_empty()
+            && !text.contains("..")
+            && text
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || extra.contains(c))
+    };
+    let host = names.preview_host.as_deref();
+    let host = host.ok_or(RenderError::Missing(
+        "the node's address or a preview domain",
+    ))?;
+    for (field, value, extra) in [
+        ("names.system", names.system.as_str(), "_-"),
+        ("names.root", names.root.as_str(), "_-/"),
+        ("names.state", names.state.as_str(), "_-/"),
+        ("names.preview_host", host, "-."),
+    ] {
+        if !fits(value, extra) {
+            let reason = "it has characters that a name cannot have";
+            return Err(RenderError::Value {
+                field,
+                value: value.to_owned(),
+                reason,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn name_part(env: &Value, field: &'static str) -> Result<String, RenderError> {
+    let value = env[field].as_str().unwrap_or_default();
+    if !value.is_empty()
+        && value
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    {
+        return Ok(value.to_owned());
+    }
+    let reason = "it has characters that a name cannot have";
+    Err(RenderError::Value {
+        field,
+        value: value.to_owned(),
+        reason,
+    })
+}

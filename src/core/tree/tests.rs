@@ -1,0 +1,477 @@
+use std::collections::BTreeSet;
+
+use minijinja::Value as View;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::core::facts::NodeFacts;
+use crate::core::names::{EnvironmentNames, environment_names};
+
+const HOSTILE: &str = "{{ lookup('pipe','touch /tmp/x') }} $host ${HOME} `id` \"d\" 's' \\";
+
+fn facts() -> NodeFacts {
+    NodeFacts {
+        distribution: "debian".to_owned(),
+        version: "12".to_owned(),
+        codename: "bookworm".to_owned(),
+        architecture: "amd64".to_owned(),
+        kernel: "6.1.0".to_owned(),
+        memory_bytes: 4 << 30,
+        cpus: 2,
+        machine_id: "0f0e0d0c0b0a09080706050403020100".to_owned(),
+        hostname: "web-1".to_owned(),
+        python: "3.11.2".to_owned(),
+        control_address: Some("198.51.100.7".to_owned()),
+        ipv4: vec!["203.0.113.10".to_owned()],
+        ipv6: Vec::new(),
+        virtualization: Some("kvm".to_owned()),
+        systemd: true,
+        disk_free_bytes: 16 << 30,
+    }
+}
+
+fn secrets() -> SecretValues {
+    SecretValues {
+        db_password: r"db'pass\".to_owned(),
+        redis_password: "redis-password".to_owned(),
+        admin_password: "admin-password".to_owned(),
+        salts: context::SALTS
+            .iter()
+            .map(|name| ((*name).to_owned(), r"salt\".to_owned()))
+            .collect(),
+        named: [("acme/staging".to_owned(), "guest:letmein".to_owned())].into(),
+    }
+}
+
+fn names(environment: &str) -> EnvironmentNames {
+    environment_names("acme", environment, "203.0.113.10".parse().ok(), None)
+}
+
+/// What a test changes of the usual job.
+struct Case {
+    node: Value,
+    env: Value,
+    facts: NodeFacts,
+    secrets: Option<SecretValues>,
+}
+
+impl Case {
+    fn new(env: Value) -> Self {
+        let node = json!({"name": "web-1", "php": {"versions": ["8.2"]}});
+        Self {
+            node,
+            env,
+            facts: facts(),
+            secrets: Some(secrets()),
+        }
+    }
+
+    fn production() -> Self {
+        Self::new(json!({
+            "site": "acme", "name": "production", "type": "production",
+            "cron": {"interval": "5m"},
+        }))
+    }
+
+    fn staging() -> Self {
+        Self::new(json!({
+            "site": "acme", "name": "staging", "type": "staging", "from": "production",
+            "safety": {
+                "noindex": true, "mail": "capture", "basic_auth": "secret:acme/staging",
+                "uploads": "proxy", "outbound_http": false,
+            },
+        }))
+    }
+
+    fn rendered(&self) -> Result<(Tree, Tree), RenderError> {
+        let names = names(self.env["name"].as_str().unwrap_or_default());
+        let fleet = json!({});
+        let context = RenderContext {
+            fleet: &fleet,
+            node: &self.node,
+            facts: Some(&self.facts),
+            site: None,
+            env: Some(&self.env),
+            names: Some(&names),
+            url: None,
+            secrets: self.secrets.as_ref(),
+        };
+        let templates = Templates::embedded();
+        Ok((
+            node_tree(&context, &templates)?,
+            environment_tree(&context, &templates)?,
+        ))
+    }
+
+    fn node(&self) -> Tree {
+        self.rendered().expect("renders").0
+    }
+
+    fn environment(&self) -> Tree {
+        self.rendered().expect("renders").1
+    }
+
+    fn refused(&self) -> String {
+        self.rendered().expect_err("is refused").to_string()
+    }
+}
+
+fn content<'a>(tree: &'a Tree, path: &str) -> &'a str {
+    let item = tree.items.iter().find(|item| item.path == path);
+    item.and_then(|item| item.content.as_deref())
+        .unwrap_or_else(|| panic!("no file {path}"))
+}
+
+/// One line for each item: what a reviewer wants to see of a tree.
+fn listing(tree: &Tree) -> String {
+    let mut lines: Vec<String> = tree
+        .items
+        .iter()
+        .map(|item| {
+            format!(
+                "{:?} {} {}:{} {}{}{}",
+                item.kind,
+                item.mode.unwrap_or("-"),
+                item.owner.as_deref().unwrap_or("-"),
+                item.group.as_deref().unwrap_or("-"),
+                item.path,
+                if item.sensitive { " sensitive" } else { "" },
+                item.handlers
+                    .iter()
+                    .fold(String::new(), |text, name| text + " !" + name),
+            )
+        })
+        .collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+#[test]
+fn the_tree_of_a_node() {
+    let mut case = Case::production();
+    case.node["swap"] = json!("1GiB");
+    case.node["patching"] =
+        json!({"window": "sun 03:00-05:00 Europe/Berlin", "reboot": "if-needed"});
+    insta::assert_snapshot!(listing(&case.node()));
+}
+
+#[test]
+fn the_tree_of_a_production_environment() {
+    insta::assert_snapshot!(listing(&Case::production().environment()));
+}
+
+#[test]
+fn the_vhost_of_a_copy() {
+    let tree = Case::staging().environment();
+    insta::assert_snapshot!(content(
+        &tree,
+        "/etc/nginx/sites-enabled/wp_acme_staging.conf"
+    ));
+}
+
+#[test]
+fn the_configuration_of_wordpress() {
+    let mut case = Case::staging();
+    case.env["constants"] = json!({"A": HOSTILE, "B": 5, "C": true, "D": "secret:acme/staging"});
+    case.env["cache"] = json!({"object": true});
+    let tree = case.environment();
+    insta::assert_snapshot!(content(
+        &tree,
+        "/var/www/sites/acme/staging/shared/wp-config.php"
+    ));
+}
+
+#[test]
+fn the_plugin_of_a_copy() {
+    let tree = Case::staging().environment();
+    let path = "/var/www/sites/acme/staging/shared/mu-plugins/pressluft.php";
+    insta::assert_snapshot!(content(&tree, path));
+}
+
+#[test]
+fn the_firewall_keeps_the_control_plane_in() {
+    let mut case = Case::production();
+    case.node["firewall"] =
+        json!({"ssh_allow": ["192.0.2.0/24", "2001:db8::/32"], "open": ["51820/udp"]});
+    case.node["ssh"] = json!({"port": 2222});
+    insta::assert_snapshot!(content(&case.node(), "/etc/nftables.conf"));
+}
+
+#[test]
+fn every_item_names_checks_and_reloads_that_exist() {
+    for case in [Case::production(), Case::staging()] {
+        let (node, environment) = case.rendered().expect("renders");
+        for tree in [node, environment] {
+            let handlers: BTreeSet<_> = tree.handlers.iter().map(|h| h.name.as_str()).collect();
+            let mut paths = BTreeSet::new();
+            for item in &tree.items {
+                assert!(paths.insert(&item.path), "{} appears twice", item.path);
+                for name in &item.handlers {
+                    assert!(
+                        handlers.contains(name.as_str()),
+                        "{} names {name}",
+                        item.path
+                    );
+                }
+                for name in &item.validators {
+                    assert!(
+                        tree.validators.contains_key(name),
+                        "{} names {name}",
+                        item.path
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_file_without_the_mark_holds_a_secret() {
+    for tree in [
+        Case::staging().environment(),
+        Case::production().environment(),
+    ] {
+        for item in tree.items.iter().filter(|item| !item.sensitive) {
+            let text = item.content.as_deref().unwrap_or_default();
+            for secret in [
+                "db'pass",
+                "redis-password",
+                "admin-password",
+                "letmein",
+                "salt",
+            ] {
+                assert!(!text.contains(secret), "{} holds {secret}", item.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_picture_holds_no_secret_and_needs_none() {
+    let mut case = Case::staging();
+    case.secrets = None;
+    let tree = case.environment();
+    let config = content(&tree, "/var/www/sites/acme/staging/shared/wp-config.php");
+    assert!(config.contains("define( 'DB_PASSWORD', '(sensitive)' );"));
+    assert_eq!(
+        content(&tree, "/etc/nginx/pressluft/wp_acme_staging.htpasswd"),
+        "acme:(sensitive)\n"
+    );
+}
+
+#[test]
+fn every_answer_of_a_copy_says_noindex_and_no_location_drops_it() {
+    let tree = Case::staging().environment();
+    let vhost = content(&tree, "/etc/nginx/sites-enabled/wp_acme_staging.conf");
+    assert!(vhost.contains("    add_header X-Robots-Tag \"noindex, nofollow\" always;\n"));
+    assert!(
+        !vhost.contains("        add_header"),
+        "a location has a header of its own"
+    );
+}
+
+#[test]
+fn certificates_are_issued_whatever_else_is_closed() {
+    for maintenance in [false, true] {
+        let mut case = Case::staging();
+        case.env["maintenance"] = json!(maintenance);
+        case.env["http"] = json!({"ip_allow": ["192.0.2.0/24"]});
+        let tree = case.environment();
+        let vhost = content(&tree, "/etc/nginx/sites-enabled/wp_acme_staging.conf");
+        let challenge = vhost
+            .split("location ^~ /.well-known/acme-challenge/")
+            .nth(1);
+        let block = challenge
+            .and_then(|rest| rest.split('}').next())
+            .expect("a location");
+        assert!(block.contains("auth_basic off;") && block.contains("allow all;"));
+        assert_eq!(vhost.contains("return 503;"), maintenance);
+    }
+}
+
+#[test]
+fn what_has_no_safe_form_is_refused() {
+    let refusals = [
+        (
+            "/http",
+            json!({"headers": {"X-A": "one\r\nX-B: two"}}),
+            "holds a control character",
+        ),
+        (
+            "/http",
+            json!({"headers": {"X A": "one"}}),
+            "letters, digits, `-` and `_` only",
+        ),
+        (
+            "/http",
+            json!({"ip_allow": ["all; root /"]}),
+            "is not an IP address",
+        ),
+        (
+            "/http",
+            json!({"rate_limit": "10r/s; }"}),
+            "a rate is written like",
+        ),
+        (
+            "/php",
+            json!({"version": "8.2/../../x"}),
+            "a PHP version is written like",
+        ),
+        (
+            "/php",
+            json!({"version": "8.2", "memory": "1M\nx"}),
+            "a size is written like",
+        ),
+        (
+            "/php",
+            json!({"version": "8.2", "ini": {"a": "$pool"}}),
+            "PHP-FPM always replaces",
+        ),
+        (
+            "/php",
+            json!({"version": "8.2", "ini": {"a]\nb": "1"}}),
+            "letters, digits",
+        ),
+        (
+            "/constants",
+            json!({"A": "secret:other"}),
+            "no secret of this name",
+        ),
+        ("/site", json!("../x"), "characters that a name cannot have"),
+    ];
+    for (field, value, reason) in refusals {
+        let mut case = Case::staging();
+        case.env[&field[1..]] = value;
+        let refusal = case.refused();
+        assert!(refusal.contains(reason), "{field}: {refusal}");
+    }
+}
+
+#[test]
+fn a_failure_does_not_quote_a_secret() {
+    let mut case = Case::staging();
+    case.env["php"]["ini"] = json!({"a": "secret:acme/staging"});
+    let named = [("acme/staging".to_owned(), "hidden\nvalue".to_owned())].into();
+    case.secrets = Some(SecretValues { named, ..secrets() });
+    let refusal = case.refused();
+    assert!(
+        refusal.contains("php/pool.conf") && !refusal.contains("hidden"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_fleet_replaces_a_template_but_adds_none() {
+    let templates = Templates::embedded();
+    assert!(
+        templates
+            .clone()
+            .with_override("nginx/none.conf", String::new())
+            .is_err()
+    );
+    assert!(
+        templates
+            .with_override("nginx/site.conf", "# own\n".to_owned())
+            .is_ok()
+    );
+}
+
+#[test]
+fn windows_become_calendar_events() {
+    for (window, begins, reboots) in [
+        (
+            "sun 03:00-05:00 Europe/Berlin",
+            "Sun *-*-* 03:00:00 Europe/Berlin",
+            "Sun *-*-* 04:00:00 Europe/Berlin",
+        ),
+        (
+            "mon,tue 22:00-02:00",
+            "Mon,Tue *-*-* 22:00:00 UTC",
+            "Mon,Tue *-*-* 23:59:00 UTC",
+        ),
+        ("04:00-05:00", "*-*-* 04:00:00 UTC", "*-*-* 04:30:00 UTC"),
+    ] {
+        let mut case = Case::production();
+        case.node["patching"] = json!({"window": window, "reboot": "if-needed"});
+        let tree = case.node();
+        let upgrade = "/etc/systemd/system/apt-daily-upgrade.timer.d/pressluft.conf";
+        assert!(content(&tree, upgrade).contains(&format!("OnCalendar={begins}\n")));
+        let reboot = "/etc/systemd/system/pressluft-reboot.timer";
+        assert!(content(&tree, reboot).contains(&format!("OnCalendar={reboots}\n")));
+    }
+}
+
+/// Reads back what PHP reads in a single-quoted string.
+fn php_reads(quoted: &str) -> Option<String> {
+    let inner = quoted.strip_prefix('\'')?.strip_suffix('\'')?;
+    let (mut text, mut chars) = (String::new(), inner.chars().peekable());
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' => return None,
+            '\\' if matches!(chars.peek(), Some('\\' | '\'')) => text.extend(chars.next()),
+            '\\' if chars.peek().is_none() => return None,
+            c => text.push(c),
+        }
+    }
+    Some(text)
+}
+
+/// Reads back what nginx reads in a double-quoted word, with its variables.
+fn nginx_reads(quoted: &str) -> Option<String> {
+    let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    let (mut text, mut chars) = (String::new(), inner.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return None,
+            '\\' => match chars.next()? {
+                c @ ('\\' | '"') => text.push(c),
+                _ => return None,
+            },
+            c => text.push(c),
+        }
+    }
+    let text = text.replace("${pressluft_dollar}", "\u{0}");
+    (!text.contains('$')).then(|| text.replace('\u{0}', "$"))
+}
+
+/// Reads back what the ini scanner of PHP reads in pieces of quoted text.
+fn ini_reads(quoted: &str) -> Option<String> {
+    let (mut text, mut rest) = (String::new(), quoted);
+    while let Some(quote) = rest.chars().next() {
+        let end = rest[1..].find(quote)? + 1;
+        let piece = &rest[1..end];
+        if quote == '"' && piece.contains(['$', '\\']) || !matches!(quote, '"' | '\'') {
+            return None;
+        }
+        text.push_str(piece);
+        rest = &rest[end + 1..];
+    }
+    Some(text)
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_php_string(text in any::<String>()) {
+        prop_assert_eq!(php_reads(&quoting::php_single_quoted(&text)), Some(text));
+    }
+
+    #[test]
+    fn any_printable_text_is_a_word_of_nginx(text in "\\PC*") {
+        prop_assert_eq!(nginx_reads(&quoting::nginx_value(&text).expect("has a form")), Some(text));
+    }
+
+    #[test]
+    fn any_printable_text_is_a_php_setting(text in "\\PC*") {
+        prop_assume!(!text.contains("$pool"));
+        let quoted = quoting::ini_value(&View::from(text.as_str())).expect("has a form");
+        prop_assert_eq!(ini_reads(&quoted), Some(text));
+    }
+
+    #[test]
+    fn control_characters_have_no_form(text in "[a-z]{0,4}[\\x00-\\x1f\\x7f][a-z]{0,4}") {
+        prop_assert!(quoting::nginx_value(&text).is_err());
+        prop_assert!(quoting::ini_value(&View::from(text.as_str())).is_err());
+        prop_assert!(quoting::htpasswd_user(&text).is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! What the web server does for an environment: passwords, headers, redirects, limits.
+
+use minijinja::{Value as View, context};
+use serde_json::{Map, Value, json};
+
+use super::context::Named;
+use super::{RenderContext, RenderError, SENSITIVE, crypt};
+use crate::core::names::EnvironmentNames;
+
+/// User and password hash, from `http.basic_auth` or, in copies, from `safety.basic_auth`: a
+/// secret that holds `user:password`, or a password alone for a user named like the site.
+pub(super) fn basic_auth(
+    ctx: &RenderContext<'_>,
+    env: &Value,
+    names: &EnvironmentNames,
+    named: &Named,
+) -> Result<Option<Value>, RenderError> {
+    let site = env["site"].as_str().unwrap_or_default();
+    let (user, password) = match (
+        &env["http"]["basic_auth"],
+        env["safety"]["basic_auth"].as_str(),
+    ) {
+        (Value::Object(own), _) => {
+            let reference = own
+                .get("password")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            (
+                own.get("user").and_then(Value::as_str).unwrap_or(site),
+                named.resolve(reference)?,
+            )
+        }
+        (_, Some(reference)) => {
+            let value = named.resolve(reference)?;
+            value.split_once(':').unwrap_or((site, value))
+        }
+        _ => return Ok(None),
+    };
+    let hash = match ctx.secrets {
+        Some(_) => crypt::hash(password, &names.system),
+        None => SENSITIVE.to_owned(),
+    };
+    Ok(Some(json!({"user": user, "hash": hash})))
+}
+
+/// The headers of every answer: ours, unless the document has its own of the name.
+pub(super) fn headers(env: &Value) -> Map<String, Value> {
+    let own = env["http"]["headers"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    let mut all = Map::new();
+    let mut ours = vec![
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "strict-origin-when-cross-origin"),
+        ("X-Frame-Options", "SAMEORIGIN"),
+    ];
+    if env["safety"]["noindex"] == true {
+        ours.push(("X-Robots-Tag", "noindex, nofollow"));
+    }
+    if env["maintenance"] == true {
+        ours.push(("Retry-After", "300"));
+    }
+    for (name, value) in ours {
+        if !own.keys().any(|key| key.eq_ignore_ascii_case(name)) || name == "X-Robots-Tag" {
+            all.insert(name.to_owned(), json!(value));
+        }
+    }
+    let robots = all.contains_key("X-Robots-Tag");
+    all.extend(
+        own.into_iter()
+            .filter(|(name, _)| !(robots && name.eq_ignore_ascii_case("X-Robots-Tag"))),
+    );
+    all
+}
+
+/// nginx compares locations with the decoded path, so percent signs are resolved here; a
+/// source with a query is compared with the request as it came.
+pub(super) fn with_decoded_redirects(mut env: Value) -> Value {
+    let redirects = env["http"]["redirects"].as_array_mut();
+    for redirect in redirects.into_iter().flatten() {
+        let from = redirect["from"].as_str().unwrap_or_default().to_owned();
+        redirect["exact"] = json!(from.contains('?'));
+        if !from.contains('?') {
+            redirect["from"] = json!(decoded(&from));
+        }
+        if redirect["status"].is_null() {
+            redirect["status"] = json!(301);
+        }
+    }
+    env
+}
+
+/// `text` without percent-encoding, or as it is when that gives no UTF-8.
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut index = 0;
+    while let Some(byte) = bytes.get(index) {
+        let hex = text.get(index + 1..index + 3).filter(|_| *byte == b'%');
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(value) => {
+                plain.push(value);
+                index += 3;
+            }
+            None => {
+                plain.push(*byte);
+                index += 1;
+            }
+        }
+    }
+    String::from_utf8(plain).unwrap_or_else(|_| text.to_owned())
+}
+
+/// `10r/s`, with a burst of two such seconds or of ten requests.
+pub(super) fn rate_limit(env: &Value) -> Result<Option<View>, RenderError> {
+    let Some(text) = env["http"]["rate_limit"].as_str() else {
+        return Ok(None);
+    };
+    let (count, unit) = text.split_once("r/").unwrap_or((text, ""));
+    match (count.parse::<u32>(), unit) {
+        (Ok(count), "s" | "m") if count > 0 => {
+            let burst = if unit == "s" { count * 2 } else { 10 };
+            Ok(Some(context! { rate => format!("{count}r/{unit}"), burst }))
+        }
+        _ => Err(RenderError::Value {
+            field: "http.rate_limit",
+            value: text.to_owned(),
+            reason: "a rate is written like `10r/s`",
+        }),
+    }
+}

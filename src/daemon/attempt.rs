@@ -1,0 +1,519 @@
+//! One attempt at one job: from the claim to its one terminal record.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::error::DaemonError;
+use super::payload::JobPayload;
+use super::progress::{JobLabel, Progress};
+use super::record;
+use super::variables::Subject;
+use super::worker_id::WorkerId;
+use crate::ansible::{Cancel, Engine, Host, Invocation, Playbook};
+use crate::clock;
+use crate::core::event::{Event, TaskResult};
+use crate::core::facts::NodeFacts;
+use crate::core::id::ResourceId;
+use crate::core::job::{ErrorCode, JobStatus, JobType};
+use crate::core::outcome::{AttemptOutcome, Failure};
+use crate::core::recorded::ResourceStatus;
+use crate::core::tree::SecretValues;
+use crate::secrets::{self, Identity, Origin, Redactor};
+use crate::store::{
+    Claim, Finish, HostKeySource, NewTaskEvent, Outcome, Process, Release, ReleaseHealth,
+    StateChange, Store,
+};
+
+/// What every attempt of this process uses.
+#[expect(missing_debug_implementations, reason = "it holds the identity")]
+pub struct Runner {
+    pub engine: Engine,
+    pub identity: Identity,
+    pub database: std::path::PathBuf,
+    /// Who asked for the run, for the audit record.
+    pub actor: String,
+    /// How long one job may take.
+    pub timeout: Duration,
+}
+
+/// How an attempt ended, as it is recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Attempted {
+    pub(super) status: JobStatus,
+    pub(super) failure: Option<Failure>,
+}
+
+impl Attempted {
+    /// Whether the environment was changed but does not answer as it should.
+    #[must_use]
+    pub(super) fn is_unhealthy(&self) -> bool {
+        self.failure
+            .as_ref()
+            .is_some_and(|failure| failure.code == ErrorCode::HealthCheckFailed)
+    }
+}
+
+/// Runs the claimed job and records how it ended.
+///
+/// # Errors
+/// When the database fails, or another worker holds the job by now. That the job failed is no
+/// error.
+pub(super) fn run(
+    runner: &Runner,
+    claim: &Claim,
+    label: &JobLabel,
+    tell: &mut dyn FnMut(Progress),
+    cancel: &Cancel,
+) -> Result<Attempted, DaemonError> {
+    let mut store = Store::open(&runner.database)?;
+    let mut work = Work {
+        runner,
+        claim,
+        label,
+        tell,
+        cancel,
+        store: &mut store,
+    };
+    let (outcome, changes, failure) = match work.carry_out()? {
+        Ok(changes) => (Outcome::Succeeded, changes, None),
+        Err(failure) if cancel.is_cancelled() => {
+            let message = format!("stopped on request: {}", failure.message);
+            (Outcome::Cancelled { message }, Vec::new(), Some(failure))
+        }
+        Err(failure) => {
+            let message = format!("{}\nhint: {}", failure.message, failure.hint);
+            (
+                Outcome::Failed {
+                    code: failure.code,
+                    message,
+                },
+                Vec::new(),
+                Some(failure),
+            )
+        }
+    };
+    let finish = Finish {
+        job: claim.job.id,
+        token: claim.token,
+        outcome,
+        changes: &changes,
+    };
+    let status = store.finish(&finish, &runner.actor, clock::now())?;
+    Ok(Attempted { status, failure })
+}
+
+struct Work<'a> {
+    runner: &'a Runner,
+    claim: &'a Claim,
+    label: &'a JobLabel,
+    tell: &'a mut dyn FnMut(Progress),
+    cancel: &'a Cancel,
+    store: &'a mut Store,
+}
+
+impl Work<'_> {
+    /// The changes of the record that the job's success brings, or its failure.
+    fn carry_out(&mut self) -> Result<Result<Vec<StateChange>, Failure>, DaemonError> {
+        let payload: JobPayload = serde_json::from_str(&self.claim.payload)?;
+        let named = match self.named_secrets(&payload) {
+            Ok(named) => named,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let host = match self.host(&payload, &named)? {
+            Ok(host) => host,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let secrets = self.secret_values(&payload, named)?;
+        let redactor = Redactor::new(texts(&secrets));
+        let mut changes = Vec::new();
+        let facts = match self.facts(&payload, &host, &redactor)? {
+            Ok((facts, is_new)) => {
+                if is_new {
+                    let (node, facts) = (self.label.node.clone(), Box::new(facts.clone()));
+                    changes.push(StateChange::Facts { node, facts });
+                }
+                facts
+            }
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let subject = match Subject::new(payload, Some(facts)) {
+            Ok(subject) => subject,
+            Err(error) => {
+                return Ok(Err(Failure::new(
+                    ErrorCode::SourceUnavailable,
+                    &error.to_string(),
+                )));
+            }
+        };
+        let tree = match render(&subject, self.claim.job.job_type, &secrets) {
+            Ok(tree) => tree,
+            Err(message) => return Ok(Err(Failure::new(ErrorCode::RenderFailed, &message))),
+        };
+        let invocation = Invocation {
+            playbook: Playbook::Embedded(self.claim.job.job_type.playbook()),
+            vars: subject.variables(
+                &self.claim.job.id.to_string(),
+                self.claim.job.job_type.as_str(),
+                self.claim.attempt,
+            ),
+            secrets: variables_of(&secrets)?,
+            tree,
+            ..self.invocation(host)
+        };
+        let mut release = None;
+        let outcome = self.play(&invocation, &redactor, &mut |result| {
+            let served = result
+                .result
+                .as_ref()
+                .and_then(|value| value.get("release")?.as_str());
+            if let Some(name) = served.filter(|name| !name.is_empty()) {
+                release = Some(name.to_owned());
+            }
+        })?;
+        if let Some(failure) = outcome.failure {
+            return Ok(Err(failure));
+        }
+        if let Some((name, environment)) = release.zip(subject.payload.environment_id()) {
+            changes.push(StateChange::Release(served(name, environment)));
+        }
+        if self.claim.job.job_type == JobType::HealthCheck {
+            self.note_health(&mut changes)?;
+        }
+        let (node, revision) = (&self.claim.job.node_id, &self.claim.job.revision);
+        let effects = &subject.payload.effects;
+        changes.extend(record::effects(self.store, effects, Some(node), revision)?);
+        // A job that ran again for what is recorded already leaves it active, too.
+        let id = self.claim.job.resource.clone();
+        changes.push(StateChange::Status {
+            id,
+            status: ResourceStatus::Active,
+        });
+        Ok(Ok(changes))
+    }
+
+    /// The values that the documents refer to, by name.
+    fn named_secrets(&self, payload: &JobPayload) -> Result<BTreeMap<String, String>, Failure> {
+        let mut named = BTreeMap::new();
+        for name in payload.secret_names() {
+            let origin = match payload.repo_secrets.get(&name) {
+                Some(digest) => Origin::Repo {
+                    digest: digest.clone(),
+                },
+                None => Origin::Store,
+            };
+            let value = secrets::reveal(self.store, &self.runner.identity, &name, &origin)
+                .map_err(|error| Failure::new(ErrorCode::SecretUnavailable, &chain(&error)))?;
+            named.insert(name, value.expose().clone());
+        }
+        Ok(named)
+    }
+
+    /// What was generated for the environment, and what its documents refer to.
+    fn secret_values(
+        &mut self,
+        payload: &JobPayload,
+        named: BTreeMap<String, String>,
+    ) -> Result<SecretValues, DaemonError> {
+        let Some(id) = payload.environment_id() else {
+            return Ok(SecretValues {
+                named,
+                ..SecretValues::default()
+            });
+        };
+        let identity = &self.runner.identity;
+        let made = secrets::environment_secrets(self.store, identity, &id, clock::now())?;
+        Ok(SecretValues {
+            db_password: made.db_password.expose().clone(),
+            redis_password: made.redis_password.expose().clone(),
+            admin_password: made.admin_password.expose().clone(),
+            salts: made
+                .salts
+                .iter()
+                .map(|(name, salt)| ((*name).to_owned(), salt.expose().clone()))
+                .collect(),
+            named,
+        })
+    }
+
+    /// How the node is reached. Its pinned key is the one of the document, else the recorded.
+    fn host(
+        &self,
+        payload: &JobPayload,
+        named: &BTreeMap<String, String>,
+    ) -> Result<Result<Host, Failure>, DaemonError> {
+        let node = &payload.node;
+        let Some(address) = node.str("host") else {
+            let message = format!("`node/{}` has no `host`", self.label.node);
+            return Ok(Err(Failure::new(ErrorCode::RenderFailed, &message)));
+        };
+        let recorded = self.store.host_keys(&self.label.node)?;
+        let key_of = |reference: &str| named.get(reference.strip_prefix("secret:")?).cloned();
+        Ok(Ok(Host {
+            name: self.label.node.clone(),
+            address: address.to_owned(),
+            port: node
+                .get("ssh.port")
+                .and_then(Value::as_u64)
+                .and_then(|port| u16::try_from(port).ok())
+                .unwrap_or(22),
+            user: node.str("ssh.user").unwrap_or("root").to_owned(),
+            key: node.str("ssh.key").and_then(key_of),
+            host_key: node
+                .str("ssh.host_key")
+                .map(str::to_owned)
+                .or_else(|| recorded.into_iter().next().map(|key| key.key)),
+        }))
+    }
+
+    /// The node's facts, and whether they were gathered just now. Provisioning always gathers:
+    /// a resized machine has other limits.
+    fn facts(
+        &mut self,
+        _payload: &JobPayload,
+        host: &Host,
+        redactor: &Redactor,
+    ) -> Result<Result<(NodeFacts, bool), Failure>, DaemonError> {
+        if self.claim.job.job_type != JobType::NodeProvision
+            && let Some(facts) = self.store.node_facts(&self.label.node)?
+        {
+            return Ok(Ok((facts, false)));
+        }
+        let invocation = Invocation {
+            playbook: Playbook::Embedded("facts.yml".to_owned()),
+            ..self.invocation(host.clone())
+        };
+        let mut facts = None;
+        let outcome = self.play(&invocation, redactor, &mut |result| {
+            facts = result
+                .result
+                .as_ref()
+                .and_then(|value| value.get("facts"))
+                .cloned();
+        })?;
+        if let Some(failure) = outcome.failure {
+            return Ok(Err(failure));
+        }
+        match facts.map(serde_json::from_value::<NodeFacts>) {
+            Some(Ok(facts)) => Ok(Ok((facts, true))),
+            Some(Err(error)) => {
+                let message = format!("the node's facts cannot be read: {error}");
+                Ok(Err(Failure::new(
+                    ErrorCode::AnsibleUnexpectedError,
+                    &message,
+                )))
+            }
+            None => {
+                let message = "the node returned no facts";
+                Ok(Err(Failure::new(
+                    ErrorCode::AnsibleUnexpectedError,
+                    message,
+                )))
+            }
+        }
+    }
+
+    /// The release that is served has answered its check.
+    fn note_health(&self, changes: &mut Vec<StateChange>) -> Result<(), DaemonError> {
+        let releases = self.store.releases(&self.claim.job.resource)?;
+        changes.extend(
+            releases
+                .into_iter()
+                .find(|release| release.active)
+                .map(|release| {
+                    StateChange::Release(Release {
+                        health: ReleaseHealth::Healthy,
+                        ..release
+                    })
+                }),
+        );
+        Ok(())
+    }
+
+    fn invocation(&self, host: Host) -> Invocation {
+        Invocation {
+            job: self.claim.job.id.to_string(),
+            attempt: self.claim.attempt,
+            playbook: Playbook::Embedded(String::new()),
+            host,
+            vars: Map::new(),
+            secrets: Map::new(),
+            tree: None,
+            check: false,
+            // What changed is part of the record.
+            diff: true,
+            verbosity: 0,
+            timeout: self.runner.timeout,
+        }
+    }
+
+    /// Runs one playbook; its tasks go into the database as they end.
+    fn play(
+        &mut self,
+        invocation: &Invocation,
+        redactor: &Redactor,
+        on_result: &mut dyn FnMut(&TaskResult),
+    ) -> Result<AttemptOutcome, DaemonError> {
+        let failure: RefCell<Option<DaemonError>> = RefCell::new(None);
+        let (id, token) = (self.claim.job.id, self.claim.token);
+        let outcome = {
+            let store = RefCell::new(&mut *self.store);
+            let (tell, label, cancel) = (&mut *self.tell, self.label, self.cancel);
+            // Whoever cannot record must not go on changing a node.
+            let give_up = |error: DaemonError| {
+                failure.borrow_mut().get_or_insert(error);
+                cancel.cancel();
+            };
+            let mut on_start = |pid: u32| {
+                let recorded = process_of(pid).and_then(|process| {
+                    let mut store = store.borrow_mut();
+                    Ok(store.set_attempt_process(id, token, &process, clock::now())?)
+                });
+                if let Err(error) = recorded {
+                    give_up(error);
+                }
+            };
+            let redact = |text: &str| redactor.redact(text).into_owned();
+            let mut on_event = |event: Event| match event {
+                Event::TaskStart { task, .. } => {
+                    tell(Progress::TaskStarted {
+                        job: label.clone(),
+                        task,
+                    });
+                }
+                Event::Task(result) => {
+                    on_result(&result);
+                    let events = [task_event(&result)];
+                    if failure.borrow().is_none()
+                        && let Err(error) =
+                            store
+                                .borrow_mut()
+                                .append_events(id, token, &events, clock::now())
+                    {
+                        give_up(error.into());
+                    }
+                    tell(Progress::Task {
+                        job: label.clone(),
+                        result,
+                    });
+                }
+                Event::PlayStart { .. }
+                | Event::Warning { .. }
+                | Event::Stats { .. }
+                | Event::Unreadable { .. } => {}
+            };
+            self.runner
+                .engine
+                .run(invocation, &redact, &mut on_start, &mut on_event, cancel)
+        };
+        if let Some(key) = &outcome.enrolled_host_key {
+            let (keys, source) = ([key.clone()], HostKeySource::Enrolled);
+            let (node, actor) = (&self.label.node, &self.runner.actor);
+            self.store
+                .set_host_keys(node, &keys, source, actor, clock::now())?;
+        }
+        match failure.into_inner() {
+            Some(error) => Err(error),
+            None => Ok(outcome),
+        }
+    }
+}
+
+/// Every value that must not be seen.
+fn texts(secrets: &SecretValues) -> impl Iterator<Item = &str> {
+    [
+        &secrets.db_password,
+        &secrets.redis_password,
+        &secrets.admin_password,
+    ]
+    .into_iter()
+    .chain(secrets.salts.values())
+    .chain(secrets.named.values())
+    .map(String::as_str)
+    .filter(|text| !text.is_empty())
+}
+
+/// An error with its causes, each after a colon.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+/// The record of a release that an environment serves now. Its name, `wordpress-7.1.1-…`, has the version
+/// of WordPress that it was made from.
+fn served(name: String, environment: ResourceId) -> Release {
+    let version = name.split('-').nth(1).filter(|word| word.contains('.'));
+    Release {
+        wordpress_version: version.map(str::to_owned),
+        environment,
+        name,
+        code_ref: None,
+        health: ReleaseHealth::Unknown,
+        active: true,
+        created_at: clock::now(),
+    }
+}
+
+/// The process with this number as it can be told apart from later ones.
+fn process_of(pid: u32) -> Result<Process, DaemonError> {
+    let pid = i32::try_from(pid).map_err(std::io::Error::other)?;
+    let id = WorkerId::of(pid)?;
+    Ok(Process {
+        pid,
+        start: id.start,
+        boot_id: id.boot,
+    })
+}
+
+/// The variable `pressluft_secrets`.
+fn variables_of(secrets: &SecretValues) -> Result<Map<String, Value>, DaemonError> {
+    match serde_json::to_value(secrets)? {
+        Value::Object(map) => Ok(map),
+        _ => Ok(Map::new()),
+    }
+}
+
+/// The file tree of a job as JSON, for the job types that have one.
+fn render(
+    subject: &Subject,
+    job_type: JobType,
+    secrets: &SecretValues,
+) -> Result<Option<Vec<u8>>, String> {
+    match subject
+        .tree(job_type, Some(secrets))
+        .map_err(|error| chain(&error))?
+    {
+        Some(tree) => serde_json::to_vec(&tree)
+            .map(Some)
+            .map_err(|error| error.to_string()),
+        None => Ok(None),
+    }
+}
+
+fn task_event(result: &TaskResult) -> NewTaskEvent {
+    NewTaskEvent {
+        at: clock::now(),
+        task: result.task.clone(),
+        status: result.status,
+        seconds: Some(result.seconds),
+        diff: diff_text(result),
+        message: result.msg.clone(),
+    }
+}
+
+/// All differences of a task as unified diffs, or none.
+fn diff_text(result: &TaskResult) -> Option<String> {
+    let texts: Vec<String> = result
+        .diff
+        .iter()
+        .filter_map(crate::core::unified::of_task)
+        .collect();
+    (!texts.is_empty()).then(|| texts.join("\n"))
+}

@@ -1,0 +1,215 @@
+//! One planning pass: what is wanted, what is recorded, and the plan between them.
+//!
+//! Only hashes are compared for the whole fleet. Specs are made and read for what differs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::DaemonError;
+use super::payload::JobPayload;
+use super::queue::{PlannedRevision, Prepared};
+use super::wanted::WantedState;
+use crate::core::id::ResourceId;
+use crate::core::plan::{self, Choice, PlanInput, Recorded, Wanted, secret};
+use crate::core::recorded::RecordedHead;
+use crate::core::spec::Spec;
+use crate::git::Snapshot;
+use crate::secrets::FingerprintKey;
+use crate::store::Store;
+
+/// The plan that leads from the record to `desired`, with all that applying it needs.
+///
+/// Without a `store` nothing is recorded yet.
+///
+/// # Errors
+/// When the database, a secret's file or the fleet repo cannot be read.
+pub fn plan(
+    desired: &WantedState<'_>,
+    snapshot: &Snapshot,
+    store: Option<&Store>,
+    key: Option<&FingerprintKey>,
+    choice: &Choice,
+) -> Result<Prepared, DaemonError> {
+    let heads = match store {
+        Some(store) => store.recorded_heads()?,
+        None => Vec::new(),
+    };
+    let known = fingerprints(snapshot, store, key)?;
+    let differing = differing(desired, &heads, &known, choice);
+    let mut wanted = BTreeMap::new();
+    let mut recorded = BTreeMap::new();
+    for id in &differing {
+        if let Some(spec) = desired.spec(id) {
+            wanted.insert(
+                id.clone(),
+                Wanted {
+                    spec,
+                    source: desired.source(id),
+                },
+            );
+        }
+    }
+    if let Some(store) = store {
+        for resource in store.recorded_many(&differing)? {
+            recorded.insert(
+                resource.id,
+                Recorded {
+                    spec: resource.spec,
+                    generation: resource.generation,
+                    fingerprints: resource.secret_fingerprints,
+                },
+            );
+        }
+    }
+    let lookup = |id: &ResourceId| desired.spec(id);
+    let production_of = |site: &str| desired.production_of(site);
+    let plan = plan::build(&PlanInput {
+        wanted,
+        recorded,
+        lookup: &lookup,
+        production_of: &production_of,
+        has_environments: heads
+            .iter()
+            .any(|(id, _)| matches!(id, ResourceId::Env { .. })),
+        fingerprints: known,
+        choice: choice.clone(),
+    });
+    let mut payloads = BTreeMap::new();
+    let templates = templates(snapshot)?;
+    for job in &plan.jobs {
+        let mut payload =
+            JobPayload::new(job, &lookup, &production_of).map_err(DaemonError::UnknownResource)?;
+        payload.templates.clone_from(&templates);
+        payloads.insert(job.id.clone(), payload);
+    }
+    let mut repo_secrets = BTreeMap::new();
+    let names: BTreeSet<String> = payloads
+        .values()
+        .flat_map(JobPayload::secret_names)
+        .collect();
+    for name in names {
+        if let Some(ciphertext) = snapshot.secret(&name)? {
+            repo_secrets.insert(name, data_encoding::BASE64.encode(&ciphertext));
+        }
+    }
+    Ok(Prepared {
+        revision: revision(snapshot),
+        plan,
+        payloads,
+        repo_secrets,
+        max_parallel_nodes: desired
+            .spec(&ResourceId::Fleet)
+            .and_then(|fleet| fleet.get("reconcile.max_parallel_nodes")?.as_u64())
+            .and_then(|count| usize::try_from(count).ok()),
+    })
+}
+
+/// The resources that the planner has to look at: those whose spec or secrets differ, those
+/// that one side lacks, those that are asked for, and the fleet.
+fn differing(
+    desired: &WantedState<'_>,
+    heads: &[(ResourceId, RecordedHead)],
+    known: &BTreeMap<String, String>,
+    choice: &Choice,
+) -> BTreeSet<ResourceId> {
+    let mut differing: BTreeSet<ResourceId> = choice.rerun.iter().cloned().collect();
+    differing.insert(ResourceId::Fleet);
+    // Both are sorted by id.
+    let mut recorded = heads.iter().peekable();
+    for (id, hash) in desired.hashes() {
+        while recorded.next_if(|(known, _)| known < id).is_some() {}
+        match recorded
+            .next_if(|(known, _)| known == id)
+            .map(|(_, head)| head)
+        {
+            Some(head) if head.spec_hash == hash => {
+                let rotated = !head.secret_fingerprints.is_empty()
+                    && desired.spec(id).is_some_and(|spec: Spec| {
+                        secret::fingerprints(&spec, known) != head.secret_fingerprints
+                    });
+                if rotated {
+                    differing.insert(id.clone());
+                }
+            }
+            Some(_) | None => {
+                differing.insert(id.clone());
+            }
+        }
+    }
+    differing.extend(
+        heads
+            .iter()
+            .filter(|(id, _)| !desired.contains(id))
+            .map(|(id, _)| id.clone()),
+    );
+    differing
+}
+
+/// The keyed hash of every secret that is stored, by name. The fleet repo comes first.
+fn fingerprints(
+    snapshot: &Snapshot,
+    store: Option<&Store>,
+    key: Option<&FingerprintKey>,
+) -> Result<BTreeMap<String, String>, DaemonError> {
+    let mut known = BTreeMap::new();
+    if let Some(store) = store {
+        known.extend(
+            store
+                .secrets()?
+                .into_iter()
+                .map(|secret| (secret.name, secret.fingerprint)),
+        );
+    }
+    if let Some(key) = key {
+        for file in &snapshot.secrets {
+            let name = Snapshot::secret_name(file).to_owned();
+            let ciphertext = snapshot.read(file)?;
+            let fingerprint = key.of_file(&name, &ciphertext);
+            known.insert(name, fingerprint);
+        }
+    }
+    Ok(known)
+}
+
+/// The fleet repo's own templates, by their path below `templates/`.
+fn templates(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, DaemonError> {
+    snapshot
+        .templates
+        .iter()
+        .map(|file| {
+            let text = String::from_utf8(snapshot.read(file)?)
+                .map_err(|_| std::io::Error::other(format!("`{}` is not UTF-8 text", file.path)))?;
+            let path = file.path.strip_prefix("templates/").unwrap_or(&file.path);
+            Ok((path.to_owned(), text))
+        })
+        .collect()
+}
+
+fn revision(snapshot: &Snapshot) -> PlannedRevision {
+    let revision = &snapshot.revision;
+    let id = match (&revision.commit, revision.dirty) {
+        (Some(commit), false) => commit.clone(),
+        _ => format!("dirty:{}", digest(snapshot)),
+    };
+    PlannedRevision {
+        id,
+        commit: revision.commit.clone(),
+        author: revision
+            .author
+            .as_ref()
+            .map(|author| format!("{} <{}>", author.name, author.email)),
+        subject: (!revision.subject.is_empty()).then(|| revision.subject.clone()),
+        committed_at: revision.time,
+        dirty: revision.dirty || revision.commit.is_none(),
+    }
+}
+
+/// A digest of the documents, for a state of the fleet repo that no commit names.
+fn digest(snapshot: &Snapshot) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for file in &snapshot.files {
+        hasher.update(file.path.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(&file.blob.0);
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
+}

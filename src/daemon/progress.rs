@@ -1,0 +1,47 @@
+//! What a run tells whoever watches it. Watching is optional; the database has it all.
+
+use crate::core::event::TaskResult;
+use crate::core::id::ResourceId;
+use crate::core::job::{ErrorCode, JobStatus, JobType};
+use crate::core::recorded::JobId;
+
+/// Which job an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobLabel {
+    pub id: JobId,
+    pub job_type: JobType,
+    pub resource: ResourceId,
+    pub node: String,
+}
+
+/// One event of a run, in the order in which it happened.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    JobStarted {
+        job: JobLabel,
+        attempt: u32,
+    },
+    TaskStarted {
+        job: JobLabel,
+        task: String,
+    },
+    Task {
+        job: JobLabel,
+        result: Box<TaskResult>,
+    },
+    JobFinished {
+        job: JobLabel,
+        end: JobEnd,
+    },
+}
+
+/// How a job ended, or why its attempt did when it is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobEnd {
+    pub status: JobStatus,
+    pub error_code: Option<ErrorCode>,
+    pub error_message: Option<String>,
+    pub hint: Option<&'static str>,
+    /// Wall time in milliseconds.
+    pub milliseconds: u64,
+}

@@ -1,0 +1,216 @@
+//! Queueing a plan: its jobs with all that they need, and the changes that need no job.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::DaemonError;
+use super::payload::JobPayload;
+use super::record;
+use crate::core::id::ResourceId;
+use crate::core::job::JobType;
+use crate::core::plan::{Effect, Plan, PlannedJob};
+use crate::core::recorded::{JobId, PlanId, ResourceStatus};
+use crate::store::{NewJob, NewPlan, Revision, Store, new_job_id, new_plan_id};
+
+/// How often a job is tried by default.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// A plan with everything that applying it needs, in one value: what `plan --out` writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prepared {
+    pub revision: PlannedRevision,
+    pub plan: Plan,
+    /// By the id that the job has in the plan.
+    pub payloads: BTreeMap<String, JobPayload>,
+    /// Ciphertexts of the fleet repo's secrets that the jobs need, by name, in Base64.
+    pub repo_secrets: BTreeMap<String, String>,
+    /// How many nodes are worked on at once, when the fleet says so.
+    pub max_parallel_nodes: Option<usize>,
+}
+
+/// The state of the fleet repo that a plan was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedRevision {
+    /// A commit, or `dirty:` and a digest of the documents.
+    pub id: String,
+    pub commit: Option<String>,
+    pub author: Option<String>,
+    pub subject: Option<String>,
+    pub committed_at: Option<Timestamp>,
+    pub dirty: bool,
+}
+
+/// What queueing did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// None when the plan has no jobs.
+    pub plan: Option<PlanId>,
+    /// The recorded id of each job of the plan.
+    pub jobs: BTreeMap<String, JobId>,
+    pub superseded: usize,
+    /// How many resources were recorded without a job.
+    pub recorded: usize,
+}
+
+impl Prepared {
+    /// A digest of the plan: equal plans of equal commits have equal ones.
+    ///
+    /// # Errors
+    /// When the plan cannot be written as JSON.
+    pub fn digest(&self) -> Result<String, DaemonError> {
+        let bytes = serde_json::to_vec(&(&self.revision.id, &self.plan, &self.payloads))?;
+        Ok(blake3::hash(&bytes).to_hex().to_string())
+    }
+}
+
+/// Queues the plan, provided that nothing that it touches has moved since it was made.
+///
+/// # Errors
+/// [`crate::store::StoreError::StalePlan`] when something has; then nothing is written.
+pub fn enqueue(
+    store: &mut Store,
+    prepared: &Prepared,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Queued, DaemonError> {
+    let plan = &prepared.plan;
+    save_revision(store, &prepared.revision, now)?;
+    let digests = keep_secrets(store, &prepared.repo_secrets)?;
+    let ids: BTreeMap<String, JobId> = plan
+        .jobs
+        .iter()
+        .map(|job| (job.id.clone(), new_job_id(now)))
+        .collect();
+    let jobs = plan
+        .jobs
+        .iter()
+        .map(|job| new_job(job, prepared, &digests, &ids, now))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut expected: Vec<(ResourceId, u64)> = plan
+        .generations
+        .iter()
+        .map(|(id, generation)| (id.clone(), *generation))
+        .collect();
+    let mut queued = Queued {
+        plan: None,
+        jobs: ids,
+        superseded: 0,
+        recorded: 0,
+    };
+    // First what needs no job: a job is refused when its resource moves after it was queued.
+    let effects: Vec<Effect> = plan
+        .records
+        .iter()
+        .map(|record| record.effect.clone())
+        .collect();
+    if !effects.is_empty() {
+        let changes = record::effects(store, &effects, None, &prepared.revision.id)?;
+        store.set_recorded(&changes, &expected, "recorded without a job", actor, now)?;
+        queued.recorded = changes.len();
+        for (id, generation) in &mut expected {
+            let moved = |effect: &Effect| effect.resource == *id && !effect.patch.is_empty();
+            *generation += u64::from(effects.iter().any(moved));
+        }
+    }
+    if !jobs.is_empty() {
+        let new = NewPlan {
+            id: new_plan_id(now),
+            revision: prepared.revision.id.clone(),
+            digest: prepared.digest()?,
+            json: serde_json::to_string(plan)?,
+            partial: plan.partial,
+            expected,
+        };
+        queued.superseded = store.enqueue(&new, &jobs, actor, now)?.superseded.len();
+        queued.plan = Some(new.id);
+    }
+    Ok(queued)
+}
+
+fn save_revision(
+    store: &mut Store,
+    revision: &PlannedRevision,
+    now: Timestamp,
+) -> Result<(), DaemonError> {
+    let saved = Revision {
+        id: revision.id.clone(),
+        author: revision.author.clone(),
+        message: revision.subject.clone(),
+        committed_at: revision.committed_at,
+        dirty: revision.dirty,
+    };
+    Ok(store.save_revision(&saved, now)?)
+}
+
+/// Keeps the ciphertexts; their digests by name.
+fn keep_secrets(
+    store: &mut Store,
+    secrets: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, DaemonError> {
+    secrets
+        .iter()
+        .map(|(name, encoded)| {
+            let ciphertext = data_encoding::BASE64
+                .decode(encoded.as_bytes())
+                .map_err(|error| std::io::Error::other(format!("secret `{name}`: {error}")))?;
+            Ok((name.clone(), store.keep_secret_blob(name, &ciphertext)?))
+        })
+        .collect()
+}
+
+fn new_job(
+    job: &PlannedJob,
+    prepared: &Prepared,
+    digests: &BTreeMap<String, String>,
+    ids: &BTreeMap<String, JobId>,
+    now: Timestamp,
+) -> Result<NewJob, DaemonError> {
+    let mut payload = prepared
+        .payloads
+        .get(&job.id)
+        .cloned()
+        .ok_or_else(|| DaemonError::UnknownResource(job.resource.clone()))?;
+    payload.repo_secrets = payload
+        .secret_names()
+        .into_iter()
+        .filter_map(|name| digests.get(&name).map(|digest| (name, digest.clone())))
+        .collect();
+    let id = ids
+        .get(&job.id)
+        .copied()
+        .ok_or_else(|| DaemonError::UnknownResource(job.resource.clone()))?;
+    let (on_start, on_failure) = statuses(job.job_type);
+    Ok(NewJob {
+        id,
+        job_type: job.job_type,
+        resource: job.resource.clone(),
+        node: job.node.clone(),
+        max_attempts: MAX_ATTEMPTS,
+        run_after: now,
+        status_on_start: on_start,
+        status_on_failure: on_failure,
+        reason: job.reason.clone(),
+        changes: serde_json::to_string(&job.changes)?,
+        payload: serde_json::to_string(&payload)?,
+        depends_on: job
+            .after
+            .iter()
+            .filter_map(|need| ids.get(need).copied())
+            .collect(),
+    })
+}
+
+/// The status of a recorded resource while such a job runs, and after it failed.
+fn statuses(job_type: JobType) -> (Option<ResourceStatus>, Option<ResourceStatus>) {
+    use ResourceStatus::{Cloning, Deploying, Failed, Provisioning};
+    match job_type {
+        JobType::NodeProvision => (Some(Provisioning), Some(Failed)),
+        JobType::SiteCreate | JobType::EnvConfigure => (Some(Deploying), Some(Failed)),
+        JobType::EnvCreate => (Some(Cloning), Some(Failed)),
+        // A check changes nothing; a bad result is a failure of what it looked at.
+        JobType::HealthCheck => (None, Some(Failed)),
+        _ => (None, None),
+    }
+}

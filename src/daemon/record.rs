@@ -1,0 +1,61 @@
+//! From the effects of a plan to what is written into the record.
+
+use crate::core::change::leaves;
+use crate::core::id::ResourceId;
+use crate::core::plan::Effect;
+use crate::core::recorded::{ResourceStatus, Source};
+use crate::core::spec::Spec;
+use crate::store::{NewRecord, StateChange, Store, StoreError};
+
+/// What recording `effects` as of `revision` changes. `node` is where sites and environments
+/// are.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn effects(
+    store: &Store,
+    effects: &[Effect],
+    node: Option<&str>,
+    revision: &str,
+) -> Result<Vec<StateChange>, StoreError> {
+    effects
+        .iter()
+        .map(|effect| {
+            let recorded = store.recorded(&effect.resource)?;
+            let before = recorded
+                .as_ref()
+                .map_or_else(Spec::default, |r| r.spec.clone());
+            let spec = effect.patch.apply(&before);
+            let mut fingerprints = recorded
+                .as_ref()
+                .map(|r| r.secret_fingerprints.clone())
+                .unwrap_or_default();
+            fingerprints.extend(effect.fingerprints.clone());
+            let paths = leaves(&spec);
+            fingerprints.retain(|path, _| {
+                let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+                paths.contains_key(&path)
+            });
+            let own_node = match &effect.resource {
+                ResourceId::Fleet | ResourceId::Node(_) => None,
+                ResourceId::Site(_) | ResourceId::Env { .. } => node
+                    .map(str::to_owned)
+                    .or_else(|| recorded.as_ref().and_then(|r| r.node.clone())),
+            };
+            let source = effect.source.clone().or_else(|| recorded.map(|r| r.source));
+            Ok(StateChange::Put(Box::new(NewRecord {
+                id: effect.resource.clone(),
+                protect: spec.get("protect").and_then(serde_json::Value::as_bool) == Some(true),
+                spec,
+                status: ResourceStatus::Active,
+                node: own_node,
+                revision: revision.to_owned(),
+                source: source.unwrap_or(Source {
+                    file: String::new(),
+                    line: 0,
+                }),
+                secret_fingerprints: fingerprints,
+            })))
+        })
+        .collect()
+}

@@ -1,0 +1,158 @@
+//! Who holds a job: a process, told apart from every other one, so that its death can be proven.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::str::FromStr;
+
+/// One process of one boot of one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerId {
+    pub machine: String,
+    pub boot: String,
+    pub pid: i32,
+    /// The start time in clock ticks since boot; a later process with the same number has
+    /// another one.
+    pub start: u64,
+}
+
+/// What can be said of a process from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    Alive,
+    Dead,
+    /// It belongs to another machine.
+    Elsewhere,
+}
+
+impl WorkerId {
+    /// This process.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn this() -> io::Result<Self> {
+        Self::of(i32::try_from(std::process::id()).map_err(io::Error::other)?)
+    }
+
+    /// The process of this machine with the number `pid`.
+    ///
+    /// # Errors
+    /// When it is not there, or `/proc` cannot be read.
+    pub fn of(pid: i32) -> io::Result<Self> {
+        Ok(Self {
+            machine: machine()?,
+            boot: boot()?,
+            pid,
+            start: start_of(pid)?
+                .ok_or_else(|| io::Error::other(format!("process {pid} is gone")))?,
+        })
+    }
+
+    /// Whether the process lives.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn life(&self) -> io::Result<Life> {
+        if self.machine != machine()? {
+            return Ok(Life::Elsewhere);
+        }
+        if self.boot != boot()? {
+            return Ok(Life::Dead);
+        }
+        Ok(if start_of(self.pid)? == Some(self.start) {
+            Life::Alive
+        } else {
+            Life::Dead
+        })
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}/{}/{}/{}",
+            self.machine, self.boot, self.pid, self.start
+        )
+    }
+}
+
+impl FromStr for WorkerId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || format!("`{text}` names no worker");
+        let mut parts = text.split('/');
+        let mut next = || parts.next().ok_or_else(error);
+        Ok(Self {
+            machine: next()?.to_owned(),
+            boot: next()?.to_owned(),
+            pid: next()?.parse().map_err(|_| error())?,
+            start: next()?.parse().map_err(|_| error())?,
+        })
+    }
+}
+
+fn machine() -> io::Result<String> {
+    match fs::read_to_string("/etc/machine-id") {
+        Ok(id) if !id.trim().is_empty() => Ok(id.trim().chars().take(12).collect()),
+        Ok(_) | Err(_) => {
+            let name = nix::unistd::gethostname()?.to_string_lossy().into_owned();
+            Ok(name.replace('/', "-"))
+        }
+    }
+}
+
+fn boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}
+
+/// The start time of a process, or none when there is none or only its exit status is left.
+fn start_of(pid: i32) -> io::Result<Option<u64>> {
+    let text = match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // The process ended between opening and reading.
+        Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // The name is in parentheses and may hold anything, so count from its end.
+    let fields: Vec<&str> = text
+        .rsplit_once(')')
+        .map_or("", |(_, rest)| rest)
+        .split_ascii_whitespace()
+        .collect();
+    if matches!(fields.first(), Some(&"Z" | &"X")) {
+        return Ok(None);
+    }
+    Ok(fields.get(19).and_then(|start| start.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_lives_and_its_predecessors_do_not() {
+        let this = WorkerId::this().expect("/proc is there");
+        assert_eq!(this.to_string().parse(), Ok(this.clone()));
+        assert_eq!(this.life().expect("readable"), Life::Alive);
+        let earlier = WorkerId {
+            start: this.start - 1,
+            ..this.clone()
+        };
+        assert_eq!(earlier.life().expect("readable"), Life::Dead);
+        let before_boot = WorkerId {
+            boot: "x".into(),
+            ..this.clone()
+        };
+        assert_eq!(before_boot.life().expect("readable"), Life::Dead);
+        let other = WorkerId {
+            machine: "x".into(),
+            ..this
+        };
+        assert_eq!(other.life().expect("readable"), Life::Elsewhere);
+    }
+}

@@ -1,0 +1,268 @@
+//! Queueing a plan: all of its jobs or none, against the record that it was made from.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use serde_json::json;
+
+use super::Store;
+use super::audit::{NewEntry, append};
+use super::convert::{get, parsed, signed};
+use super::error::{Result, StoreError};
+use super::finish::{Ending, cancel_dependents, end_queued};
+use super::resource::{check_generations, generation};
+use crate::core::audit::AuditAction;
+use crate::core::id::ResourceId;
+use crate::core::job::{ErrorCode, JobType};
+use crate::core::recorded::{JobId, PlanId, ResourceStatus};
+
+/// A plan as it is queued.
+#[derive(Clone, Debug)]
+pub struct NewPlan {
+    pub id: PlanId,
+    /// The id of a saved revision.
+    pub revision: String,
+    pub digest: String,
+    /// The plan as JSON, without secrets.
+    pub json: String,
+    /// Whether it covers only a part of the fleet (`--target`, `--exclude`).
+    pub partial: bool,
+    /// The recorded generation of every resource that the plan touches; 0: not recorded.
+    pub expected: Vec<(ResourceId, u64)>,
+}
+
+/// One job of a plan. Site and environment follow from its resource.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    pub id: JobId,
+    pub job_type: JobType,
+    pub resource: ResourceId,
+    /// The name of the node that it works on: its lane.
+    pub node: String,
+    pub max_attempts: u32,
+    /// Not claimed before this moment.
+    pub run_after: Timestamp,
+    /// The status of the resource while the job runs and after it failed, if it is recorded.
+    pub status_on_start: Option<ResourceStatus>,
+    pub status_on_failure: Option<ResourceStatus>,
+    pub reason: String,
+    /// A JSON array for people, secrets as `(sensitive)`.
+    pub changes: String,
+    /// A JSON object with all that the executor needs, without secrets.
+    pub payload: String,
+    /// Jobs of the same plan that have to succeed first.
+    pub depends_on: Vec<JobId>,
+}
+
+/// What queueing a plan did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enqueued {
+    /// Queued jobs of older plans that this plan made pointless.
+    pub superseded: Vec<JobId>,
+}
+
+impl Store {
+    /// Queues `jobs` of `plan` in their order, in one transaction.
+    ///
+    /// Jobs of other plans that are still queued for the same resources are cancelled, and so
+    /// is what depends on them.
+    ///
+    /// # Errors
+    /// [`StoreError::StalePlan`] with the resources whose generation is not the expected one,
+    /// [`StoreError::BadDependencies`]; then nothing is written.
+    pub fn enqueue(
+        &mut self,
+        plan: &NewPlan,
+        jobs: &[NewJob],
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<Enqueued> {
+        check_dependencies(jobs)?;
+        self.write(|tx| {
+            check_generations(tx, &plan.expected)?;
+            insert_plan(tx, plan, actor, now)?;
+            let superseded = supersede(tx, plan, jobs, actor, now)?;
+            let detail = json!({
+                "plan": plan.id, "revision": plan.revision, "digest": plan.digest,
+                "partial": plan.partial, "jobs": jobs.len(), "superseded": superseded.len(),
+            });
+            let action = AuditAction::PlanQueued;
+            append(
+                tx,
+                now,
+                &NewEntry {
+                    actor,
+                    action,
+                    resource: None,
+                    job: None,
+                    detail,
+                },
+            )?;
+            insert_jobs(tx, plan, jobs, now)?;
+            Ok(Enqueued { superseded })
+        })
+    }
+}
+
+/// Jobs can be finished in some order: each dependency is among them and none leads back.
+fn check_dependencies(jobs: &[NewJob]) -> Result<()> {
+    let mut waiting: HashMap<JobId, usize> = HashMap::new();
+    let mut dependents: HashMap<JobId, Vec<JobId>> = HashMap::new();
+    for job in jobs {
+        let distinct: HashSet<JobId> = job.depends_on.iter().copied().collect();
+        waiting.insert(job.id, distinct.len());
+        for dependency in distinct {
+            dependents.entry(dependency).or_default().push(job.id);
+        }
+    }
+    let mut ready: Vec<JobId> = waiting
+        .iter()
+        .filter(|(_, count)| **count == 0)
+        .map(|(id, _)| *id)
+        .collect();
+    let mut done = 0;
+    while let Some(id) = ready.pop() {
+        done += 1;
+        for dependent in dependents.remove(&id).unwrap_or_default() {
+            if let Some(count) = waiting.get_mut(&dependent) {
+                *count -= 1;
+                if *count == 0 {
+                    ready.push(dependent);
+                }
+            }
+        }
+    }
+    if done == jobs.len() {
+        Ok(())
+    } else {
+        Err(StoreError::BadDependencies)
+    }
+}
+
+fn insert_plan(tx: &Connection, plan: &NewPlan, actor: &str, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO plans (id, revision, digest, json, partial, created_by, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        plan.id.to_string(),
+        plan.revision,
+        plan.digest,
+        plan.json,
+        plan.partial,
+        actor,
+        now.as_microsecond(),
+    ])?;
+    Ok(())
+}
+
+fn supersede(
+    tx: &Connection,
+    plan: &NewPlan,
+    jobs: &[NewJob],
+    actor: &str,
+    now: Timestamp,
+) -> Result<Vec<JobId>> {
+    let resources: BTreeSet<String> = jobs.iter().map(|job| job.resource.to_string()).collect();
+    let mut superseded = Vec::new();
+    for resource in resources {
+        // One at a time: ending a job can end others of the same resource.
+        loop {
+            let found = tx
+                .prepare_cached(
+                    "SELECT id, job_type FROM jobs
+                     WHERE status = 'queued' AND resource = ?1 ORDER BY sequence LIMIT 1",
+                )?
+                .query_and_then([&resource], |row| {
+                    let job_type: String = get(row, "job_type")?;
+                    Ok::<_, StoreError>((parsed::<JobId>(row, "id")?, job_type))
+                })?
+                .next()
+                .transpose()?;
+            let Some((job, job_type)) = found else { break };
+            let message = format!("plan `{}` has jobs for `{resource}`", plan.id);
+            let ending = Ending {
+                code: ErrorCode::Superseded,
+                message,
+                actor,
+                now,
+            };
+            end_queued(tx, job, &ending)?;
+            superseded.push(job);
+            let cause = format!("job `{job}` (`{job_type}` of `{resource}`) was superseded");
+            superseded.extend(cancel_dependents(tx, job, &cause, actor, now)?);
+        }
+    }
+    Ok(superseded)
+}
+
+fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[NewJob], now: Timestamp) -> Result<()> {
+    let first = next(tx, "job_sequence", jobs.len())?;
+    let expected: HashMap<&ResourceId, u64> = plan
+        .expected
+        .iter()
+        .map(|(id, generation)| (id, *generation))
+        .collect();
+    let plan_id = plan.id.to_string();
+    for (sequence, job) in (first..).zip(jobs) {
+        let resource = job.resource.to_string();
+        let base = match expected.get(&job.resource) {
+            Some(generation) => *generation,
+            None => generation(tx, &resource)?.0,
+        };
+        let site = job.resource.site();
+        let environment = match &job.resource {
+            ResourceId::Env { .. } => Some(resource.as_str()),
+            ResourceId::Fleet | ResourceId::Node(_) | ResourceId::Site(_) => None,
+        };
+        let dependencies: BTreeSet<JobId> = job.depends_on.iter().copied().collect();
+        let id = job.id.to_string();
+        tx.prepare_cached(
+            "INSERT INTO jobs (id, sequence, plan_id, job_type, status, resource, node_id,
+                 site_id, environment_id, blocked_by, max_attempts, run_after,
+                 base_generation, status_on_start, status_on_failure, revision, reason,
+                 created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, 'queued', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+                 ?16, ?17, ?17)",
+        )?
+        .execute(params![
+            id,
+            sequence,
+            plan_id,
+            job.job_type.as_str(),
+            resource,
+            job.node,
+            site,
+            environment,
+            dependencies.len() as i64,
+            job.max_attempts,
+            job.run_after.as_microsecond(),
+            signed(base),
+            job.status_on_start.map(ResourceStatus::as_str),
+            job.status_on_failure.map(ResourceStatus::as_str),
+            plan.revision,
+            job.reason,
+            now.as_microsecond(),
+        ])?;
+        tx.prepare_cached("INSERT INTO job_payloads (job, changes, payload) VALUES (?1, ?2, ?3)")?
+            .execute(params![id, job.changes, job.payload])?;
+    }
+    // After all jobs are there, so that the order of the slice does not matter here.
+    for job in jobs {
+        let dependencies: BTreeSet<JobId> = job.depends_on.iter().copied().collect();
+        for dependency in dependencies {
+            tx.prepare_cached("INSERT INTO job_dependencies (job, depends_on) VALUES (?1, ?2)")?
+                .execute([job.id.to_string(), dependency.to_string()])?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes `count` numbers of a counter; the first of them.
+pub(super) fn next(tx: &Connection, counter: &str, count: usize) -> Result<i64> {
+    let last: i64 = tx
+        .prepare_cached("UPDATE counters SET value = value + ?2 WHERE name = ?1 RETURNING value")?
+        .query_row(params![counter, count as i64], |row| row.get(0))?;
+    Ok(last - count as i64 + 1)
+}

@@ -1,0 +1,359 @@
+//! The end of an attempt: its record, the job, the resource and the audit entry at once.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use serde_json::json;
+
+use super::Store;
+use super::audit::{NewEntry, append};
+use super::convert::{parsed, parsed_option};
+use super::error::{Result, StoreError};
+use super::job::{AttemptEnd, Job, require};
+use super::resource::{Author, StateChange, apply, set_status, summary};
+use crate::core::audit::AuditAction;
+use crate::core::job::{ErrorCode, JobEvent, JobStatus, next_status};
+use crate::core::outcome::{LONGEST_MESSAGE, tail};
+use crate::core::recorded::{JobId, ResourceStatus};
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Succeeded,
+    /// It failed and is not tried again.
+    Failed {
+        code: ErrorCode,
+        message: String,
+    },
+    /// It failed and is tried again after a moment. What was not the job's fault (a host that
+    /// cannot be reached) does not spend an attempt.
+    Retry {
+        code: ErrorCode,
+        message: String,
+        run_after: Timestamp,
+        spend_attempt: bool,
+    },
+    Cancelled {
+        message: String,
+    },
+}
+
+/// The end of the attempt that holds `job` with `token`.
+#[derive(Clone, Debug)]
+pub struct Finish<'a> {
+    pub job: JobId,
+    pub token: u64,
+    pub outcome: Outcome,
+    /// What is recorded with it.
+    pub changes: &'a [StateChange],
+}
+
+/// Why a queued job ends without having run.
+pub(super) struct Ending<'a> {
+    pub(super) code: ErrorCode,
+    pub(super) message: String,
+    pub(super) actor: &'a str,
+    pub(super) now: Timestamp,
+}
+
+impl Store {
+    /// Records the end of an attempt and everything that follows from it in one transaction:
+    /// the job, what is recorded of resources, the jobs that waited for it, the audit entry.
+    /// The job's new status.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the job is no longer held with the token; then nothing is
+    /// written but an audit entry about that.
+    pub fn finish(
+        &mut self,
+        finish: &Finish<'_>,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<JobStatus> {
+        self.fenced(finish.job, finish.token, "finish", now, |tx| {
+            let job = require(tx, finish.job)?;
+            let status = settle(tx, &job, &finish.outcome, None, actor, now)?;
+            let author = Author {
+                plan: Some(job.plan_id),
+                job: Some(job.id),
+            };
+            apply(tx, finish.changes, author, actor, now)?;
+            audit_end(tx, &job, &finish.outcome, finish.changes, actor, now)?;
+            follow_up(tx, &job, status, actor, now)?;
+            Ok(status)
+        })
+    }
+
+    /// Cancels a job that is still queued, and what depends on it; the cancelled jobs.
+    ///
+    /// # Errors
+    /// [`StoreError::IllegalMove`] when it is not queued, [`StoreError::NotFound`].
+    pub fn cancel_queued(
+        &mut self,
+        id: JobId,
+        message: &str,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<Vec<JobId>> {
+        self.write(|tx| {
+            let job = require(tx, id)?;
+            if job.status != JobStatus::Queued {
+                let event = JobEvent::Cancel;
+                let from = job.status;
+                return Err(crate::core::job::IllegalMove { from, event }.into());
+            }
+            let code = ErrorCode::CancelledByUser;
+            end_queued(
+                tx,
+                id,
+                &Ending {
+                    code,
+                    message: message.to_owned(),
+                    actor,
+                    now,
+                },
+            )?;
+            let cause = format!("job `{id}` ({}) was cancelled", describe(&job));
+            let mut cancelled = vec![id];
+            cancelled.extend(cancel_dependents(tx, id, &cause, actor, now)?);
+            Ok(cancelled)
+        })
+    }
+}
+
+/// Ends the open attempt and moves the job; `interrupted` replaces the attempt's outcome.
+pub(super) fn settle(
+    tx: &Connection,
+    job: &Job,
+    outcome: &Outcome,
+    interrupted: Option<AttemptEnd>,
+    actor: &str,
+    now: Timestamp,
+) -> Result<JobStatus> {
+    let (event, ended, error) = match outcome {
+        Outcome::Succeeded => (JobEvent::Succeed, AttemptEnd::Succeeded, None),
+        Outcome::Failed { code, message } => {
+            (JobEvent::Fail, AttemptEnd::Failed, Some((*code, message)))
+        }
+        Outcome::Retry { code, message, .. } => {
+            (JobEvent::Retry, AttemptEnd::Retried, Some((*code, message)))
+        }
+        Outcome::Cancelled { message } => {
+            let code = ErrorCode::CancelledByUser;
+            (
+                JobEvent::Cancel,
+                AttemptEnd::Cancelled,
+                Some((code, message)),
+            )
+        }
+    };
+    let event = match (event, job.status) {
+        (JobEvent::Retry, JobStatus::Unknown) => JobEvent::Recover,
+        (event, _) => event,
+    };
+    let status = next_status(job.status, event)?;
+    let code = error.map(|(code, _)| code.as_str());
+    let message = error.map(|(_, message)| tail(message, LONGEST_MESSAGE));
+    let at = now.as_microsecond();
+    let closed = tx
+        .prepare_cached(
+            "UPDATE attempts SET finished_at = ?2, outcome = ?3, error_code = ?4,
+                 error_message = ?5
+             WHERE job = ?1 AND outcome IS NULL",
+        )?
+        .execute(params![
+            job.id.to_string(),
+            at,
+            interrupted.unwrap_or(ended).as_str(),
+            code,
+            message
+        ])?;
+    if closed != 1 {
+        return Err(StoreError::Corrupt(format!(
+            "job `{}` has no open attempt",
+            job.id
+        )));
+    }
+    let (run_after, given_back) = match outcome {
+        Outcome::Retry {
+            run_after,
+            spend_attempt,
+            ..
+        } => (run_after.as_microsecond(), i64::from(!spend_attempt)),
+        Outcome::Succeeded | Outcome::Failed { .. } | Outcome::Cancelled { .. } => {
+            (job.run_after.as_microsecond(), 0)
+        }
+    };
+    tx.prepare_cached(
+        "UPDATE jobs SET status = ?2, finished_at = ?3, error_code = ?4, error_message = ?5,
+             run_after = ?6, attempt_count = max(attempt_count - ?7, 0),
+             lease_expires_at = NULL, locked_at = NULL, locked_by = NULL, token = NULL,
+             updated_at = ?8
+         WHERE id = ?1",
+    )?
+    .execute(params![
+        job.id.to_string(),
+        status.as_str(),
+        status.is_terminal().then_some(at),
+        code,
+        message,
+        run_after,
+        given_back,
+        at,
+    ])?;
+    if matches!(status, JobStatus::Failed | JobStatus::Cancelled) {
+        fail_resource(tx, job, now)?;
+    }
+    tracing::debug!(job = %job.id, %status, actor, "attempt ended");
+    Ok(status)
+}
+
+/// The resource's status after a job that ran did not succeed, where the plan names one.
+fn fail_resource(tx: &Connection, job: &Job, now: Timestamp) -> Result<()> {
+    let status: Option<ResourceStatus> = tx
+        .prepare_cached("SELECT status_on_failure FROM jobs WHERE id = ?1")?
+        .query_and_then([job.id.to_string()], |row| {
+            parsed_option(row, "status_on_failure")
+        })?
+        .next()
+        .transpose()?
+        .flatten();
+    match status {
+        Some(status) => set_status(tx, &job.resource.to_string(), status, now),
+        None => Ok(()),
+    }
+}
+
+/// The audit entry about the end of an attempt.
+pub(super) fn audit_end(
+    tx: &Connection,
+    job: &Job,
+    outcome: &Outcome,
+    changes: &[StateChange],
+    actor: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let (action, code) = match outcome {
+        Outcome::Succeeded => (AuditAction::JobSucceeded, None),
+        Outcome::Failed { code, .. } => (AuditAction::JobFailed, Some(*code)),
+        Outcome::Retry { code, .. } => (AuditAction::JobRequeued, Some(*code)),
+        Outcome::Cancelled { .. } => (AuditAction::JobCancelled, Some(ErrorCode::CancelledByUser)),
+    };
+    // The message of a failure stays in the job: it quotes what a node printed.
+    let detail = json!({
+        "job_type": job.job_type, "error_code": code, "changes": summary(changes),
+    });
+    let resource = Some(&job.resource);
+    append(
+        tx,
+        now,
+        &NewEntry {
+            actor,
+            action,
+            resource,
+            job: Some(job.id),
+            detail,
+        },
+    )
+}
+
+/// What the end of a job means for the jobs that wait for it.
+pub(super) fn follow_up(
+    tx: &Connection,
+    job: &Job,
+    status: JobStatus,
+    actor: &str,
+    now: Timestamp,
+) -> Result<()> {
+    match status {
+        JobStatus::Succeeded => {
+            tx.prepare_cached(
+                "UPDATE jobs SET blocked_by = blocked_by - 1 WHERE id IN
+                     (SELECT job FROM job_dependencies WHERE depends_on = ?1)",
+            )?
+            .execute([job.id.to_string()])?;
+        }
+        JobStatus::Failed | JobStatus::Cancelled => {
+            let cause = format!("job `{}` ({}) {}", job.id, describe(job), ended(status));
+            cancel_dependents(tx, job.id, &cause, actor, now)?;
+        }
+        JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => {}
+    }
+    Ok(())
+}
+
+fn ended(status: JobStatus) -> &'static str {
+    if status == JobStatus::Failed {
+        "failed"
+    } else {
+        "was cancelled"
+    }
+}
+
+fn describe(job: &Job) -> String {
+    format!("`{}` of `{}`", job.job_type, job.resource)
+}
+
+/// Cancels a job that never ran and audits it.
+pub(super) fn end_queued(tx: &Connection, id: JobId, ending: &Ending<'_>) -> Result<()> {
+    let job = require(tx, id)?;
+    let status = next_status(job.status, JobEvent::Cancel)?;
+    let at = ending.now.as_microsecond();
+    tx.prepare_cached(
+        "UPDATE jobs SET status = ?2, finished_at = ?3, updated_at = ?3, error_code = ?4,
+             error_message = ?5
+         WHERE id = ?1",
+    )?
+    .execute(params![
+        id.to_string(),
+        status.as_str(),
+        at,
+        ending.code.as_str(),
+        ending.message
+    ])?;
+    let entry = NewEntry {
+        actor: ending.actor,
+        action: AuditAction::JobCancelled,
+        resource: Some(&job.resource),
+        job: Some(id),
+        detail: json!({ "error_code": ending.code, "message": ending.message }),
+    };
+    append(tx, ending.now, &entry)
+}
+
+/// Cancels all that waits for `job`, directly or not; which ones.
+pub(super) fn cancel_dependents(
+    tx: &Connection,
+    job: JobId,
+    cause: &str,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Vec<JobId>> {
+    let mut cancelled = Vec::new();
+    let mut causes = vec![job];
+    while let Some(cause_job) = causes.pop() {
+        let dependents: Vec<JobId> = tx
+            .prepare_cached(
+                "SELECT jobs.id FROM job_dependencies JOIN jobs ON jobs.id = job_dependencies.job
+                 WHERE depends_on = ?1 AND jobs.status = 'queued' ORDER BY jobs.sequence",
+            )?
+            .query_and_then([cause_job.to_string()], |row| parsed(row, "id"))?
+            .collect::<Result<_>>()?;
+        for dependent in dependents {
+            let message = cause.to_owned();
+            let code = ErrorCode::DependencyFailed;
+            end_queued(
+                tx,
+                dependent,
+                &Ending {
+                    code,
+                    message,
+                    actor,
+                    now,
+                },
+            )?;
+            cancelled.push(dependent);
+            causes.push(dependent);
+        }
+    }
+    Ok(cancelled)
+}

@@ -1,0 +1,70 @@
+//! The head of the audit chain in a file beside the database, so that a chain whose end was
+//! cut off, or a database that was put back to an older state, is noticed.
+//!
+//! It is written after the commit, so it may be behind, never ahead. Who can write to both
+//! files can cut both; `audit verify --expect` compares with a head that was kept elsewhere.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::core::audit::{ChainHash, Head};
+
+/// Notes `head` unless a later one is there already. The entries are committed by now, so a
+/// failure is only told to the log.
+pub(super) fn note(database: &Path, head: Head) {
+    let path = path_of(database);
+    if let Err(error) = write(&path, head) {
+        tracing::warn!(path = %path.display(), %error, "cannot note the audit head");
+    }
+}
+
+/// The head that was noted last, or none when there is no file.
+pub(super) fn noted(database: &Path) -> io::Result<Option<Head>> {
+    match File::open(path_of(database)) {
+        Ok(mut file) => {
+            file.lock_shared()?;
+            read(&mut file).map(Some)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn path_of(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".audit-head");
+    path.into()
+}
+
+fn write(path: &Path, head: Head) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    file.lock()?;
+    let empty = file.metadata()?.len() == 0;
+    if empty || read(&mut file)?.seq < head.seq {
+        // Always the same length, written in place: this works on a full disk, too.
+        file.write_all_at(format!("{:020} {}\n", head.seq, head.hash).as_bytes(), 0)?;
+    }
+    Ok(())
+}
+
+fn read(file: &mut File) -> io::Result<Head> {
+    let mut text = String::new();
+    file.take(4096).read_to_string(&mut text)?;
+    parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an audit head"))
+}
+
+fn parse(text: &str) -> Option<Head> {
+    let (seq, hash) = text.trim_end().split_once(' ')?;
+    Some(Head {
+        seq: seq.parse().ok()?,
+        hash: hash.parse::<ChainHash>().ok()?,
+    })
+}

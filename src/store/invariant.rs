@@ -1,0 +1,147 @@
+//! The invariants of the design that the database alone can show, for tests and `doctor`.
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use super::Store;
+use super::error::Result;
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// `I1` to `I7`.
+    pub invariant: &'static str,
+    pub message: String,
+}
+
+/// Each query lists what breaks its invariant.
+const QUERIES: &[(&str, &str)] = &[
+    (
+        "I1",
+        "SELECT 'plan ' || plans.id || ' lost jobs' FROM audit
+            JOIN plans ON plans.id = json_extract(audit.detail, '$.plan')
+            WHERE audit.action = 'plan_queued' AND json_extract(audit.detail, '$.jobs') <>
+                (SELECT count(*) FROM jobs WHERE jobs.plan_id = plans.id)",
+    ),
+    (
+        "I1",
+        "SELECT 'plan ' || id || ' was never audited' FROM plans WHERE NOT EXISTS
+                (SELECT 1 FROM audit WHERE action = 'plan_queued'
+                     AND json_extract(detail, '$.plan') = plans.id)",
+    ),
+    (
+        "I1",
+        "SELECT 'job ' || id || ' waits for a wrong number of jobs' FROM jobs
+            WHERE status = 'queued' AND blocked_by <>
+                (SELECT count(*) FROM job_dependencies AS d JOIN jobs AS other
+                 ON other.id = d.depends_on
+                 WHERE d.job = jobs.id AND other.status <> 'succeeded')",
+    ),
+    (
+        "I1",
+        "SELECT 'job ' || jobs.id || ' waits for a job that never succeeds' FROM jobs
+            JOIN job_dependencies AS d ON d.job = jobs.id
+            JOIN jobs AS other ON other.id = d.depends_on
+            WHERE jobs.status = 'queued' AND other.status IN ('failed', 'cancelled')",
+    ),
+    (
+        "I2",
+        "SELECT 'node ' || node_id || ' has several active jobs' FROM jobs NOT INDEXED
+            WHERE status IN ('running', 'unknown') GROUP BY node_id HAVING count(*) > 1",
+    ),
+    (
+        "I2",
+        "SELECT 'site ' || site_id || ' has several active jobs' FROM jobs NOT INDEXED
+            WHERE status IN ('running', 'unknown') AND site_id IS NOT NULL
+            GROUP BY site_id HAVING count(*) > 1",
+    ),
+    (
+        "I3",
+        "SELECT 'job ' || id || ' is ' || status || ' with open attempts: ' ||
+                (SELECT count(*) FROM attempts WHERE job = jobs.id AND outcome IS NULL)
+            FROM jobs WHERE (status IN ('running', 'unknown')) <>
+                (SELECT count(*) FROM attempts WHERE job = jobs.id AND outcome IS NULL)",
+    ),
+    (
+        "I3",
+        "SELECT 'job ' || id || ' ended without an attempt' FROM jobs
+            WHERE status IN ('succeeded', 'failed') AND NOT EXISTS
+                (SELECT 1 FROM attempts WHERE job = jobs.id)",
+    ),
+    (
+        "I4",
+        "SELECT 'attempts and starts of job ' || id || ' differ' FROM jobs
+            WHERE (SELECT count(*) FROM attempts WHERE job = jobs.id) <>
+                (SELECT count(*) FROM audit WHERE job = jobs.id AND action = 'job_started')",
+    ),
+    (
+        "I4",
+        "SELECT 'the audit does not say that job ' || id || ' is ' || status FROM jobs
+            WHERE status IN ('succeeded', 'failed', 'cancelled') AND 1 <>
+                (SELECT count(*) FROM audit WHERE job = jobs.id
+                     AND action = 'job_' || jobs.status)",
+    ),
+    (
+        "I4",
+        "SELECT 'the audit says that job ' || id || ' ended, it is ' || status FROM jobs
+            WHERE status NOT IN ('succeeded', 'failed', 'cancelled') AND EXISTS
+                (SELECT 1 FROM audit WHERE job = jobs.id
+                     AND action IN ('job_succeeded', 'job_failed', 'job_cancelled'))",
+    ),
+    (
+        "I4",
+        "SELECT 'attempts and ends of job ' || id || ' differ' FROM jobs
+            WHERE (SELECT count(*) FROM attempts WHERE job = jobs.id
+                       AND outcome IN ('succeeded', 'failed', 'retried', 'interrupted')) <>
+                (SELECT count(*) FROM audit WHERE job = jobs.id
+                     AND action IN ('job_succeeded', 'job_failed', 'job_requeued'))",
+    ),
+    (
+        "I6",
+        "SELECT 'token ' || attempts.token || ' is beyond the counter' FROM attempts
+            WHERE token > (SELECT value FROM counters WHERE name = 'fencing_token')",
+    ),
+    (
+        "I6",
+        "SELECT 'job ' || jobs.id || ' is held with another token than its attempt'
+            FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.outcome IS NULL
+            WHERE jobs.token IS NOT attempts.token",
+    ),
+    (
+        "I7",
+        "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
+    ),
+    (
+        "I7",
+        "SELECT 'broken reference in ' || \"table\" FROM pragma_foreign_key_check",
+    ),
+];
+
+impl Store {
+    /// What breaks the invariants I1 to I4, I6 and I7, the audit chain included; nothing when
+    /// all is well. Reads the whole database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn violations(&self) -> Result<Vec<Violation>> {
+        let mut violations = Vec::new();
+        for (invariant, query) in QUERIES {
+            for message in texts(&self.connection, query)? {
+                violations.push(Violation { invariant, message });
+            }
+        }
+        if let Some(broken) = self.verify_audit(None)?.broken {
+            violations.push(Violation {
+                invariant: "I4",
+                message: broken.to_string(),
+            });
+        }
+        Ok(violations)
+    }
+}
+
+fn texts(connection: &Connection, query: &str) -> Result<Vec<String>> {
+    let mut statement = connection.prepare(query)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,260 @@
+//! Jobs and attempts as they are shown, and the lists of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+use super::convert::{get, moment, moment_option, parsed, parsed_option, signed, unsigned};
+use super::error::{Result, StoreError};
+use crate::core::id::ResourceId;
+use crate::core::job::{ErrorCode, JobStatus, JobType, UnknownWord, words};
+use crate::core::recorded::{JobId, PlanId};
+
+words! {
+    /// How an attempt ended.
+    AttemptEnd, "attempt end" {
+        Succeeded = "succeeded",
+        Failed = "failed",
+        /// It failed and the job went back into the queue.
+        Retried = "retried",
+        Cancelled = "cancelled",
+        /// Its worker died or lost its lease.
+        Interrupted = "interrupted",
+    }
+}
+
+/// One job, in the shape of its JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Job {
+    pub id: JobId,
+    pub job_type: JobType,
+    pub status: JobStatus,
+    pub resource: ResourceId,
+    /// The name of the site.
+    pub site_id: Option<String>,
+    /// The id of the environment.
+    pub environment_id: Option<ResourceId>,
+    /// The name of the node.
+    pub node_id: String,
+    pub plan_id: PlanId,
+    pub attempt_count: u32,
+    pub max_attempts: u32,
+    pub run_after: Timestamp,
+    pub locked_at: Option<Timestamp>,
+    pub locked_by: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub error_code: Option<ErrorCode>,
+    pub error_message: Option<String>,
+    pub revision: String,
+    pub reason: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// The place in the order of all jobs ever; the cursor of lists.
+    #[serde(skip)]
+    pub sequence: u64,
+}
+
+/// One attempt at a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    pub number: u32,
+    pub worker: String,
+    pub started_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
+    /// None while it runs.
+    pub outcome: Option<AttemptEnd>,
+    pub error_code: Option<ErrorCode>,
+    pub error_message: Option<String>,
+    /// How many events were not kept because there were too many.
+    pub events_dropped: u64,
+}
+
+/// Which jobs to list.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    pub status: Option<JobStatus>,
+    pub resource: Option<ResourceId>,
+    pub node: Option<String>,
+    pub site: Option<String>,
+    pub plan: Option<PlanId>,
+    /// The cursor of the page before.
+    pub cursor: Option<u64>,
+    pub limit: u32,
+}
+
+/// Jobs, the newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobPage {
+    pub jobs: Vec<Job>,
+    /// Leads to the next page, if there is one.
+    pub cursor: Option<u64>,
+}
+
+impl Store {
+    /// The job with this id, or none.
+    ///
+    /// # Errors
+    /// When the database fails or holds a job that cannot be read.
+    pub fn job(&self, id: JobId) -> Result<Option<Job>> {
+        find(&self.connection, id)
+    }
+
+    /// A page of the jobs that `filter` lets through.
+    ///
+    /// # Errors
+    /// When the database fails or holds a job that cannot be read.
+    pub fn jobs(&self, filter: &JobFilter) -> Result<JobPage> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT * FROM jobs
+             WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR resource = ?2)
+               AND (?3 IS NULL OR node_id = ?3) AND (?4 IS NULL OR site_id = ?4)
+               AND (?5 IS NULL OR plan_id = ?5) AND (?6 IS NULL OR sequence < ?6)
+             ORDER BY sequence DESC LIMIT ?7",
+        )?;
+        let rows = statement.query_and_then(
+            params![
+                filter.status.map(JobStatus::as_str),
+                filter.resource.as_ref().map(ToString::to_string),
+                filter.node,
+                filter.site,
+                filter.plan.map(|plan| plan.to_string()),
+                filter.cursor.map(signed),
+                i64::from(filter.limit) + 1,
+            ],
+            read,
+        )?;
+        let mut jobs = rows.collect::<Result<Vec<_>>>()?;
+        let more = jobs.len() > filter.limit as usize;
+        jobs.truncate(filter.limit as usize);
+        let cursor = jobs.last().filter(|_| more).map(|job| job.sequence);
+        Ok(JobPage { jobs, cursor })
+    }
+
+    /// How many jobs of a plan are in each status; statuses without jobs are left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn job_counts(&self, plan: PlanId) -> Result<Vec<(JobStatus, u64)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT status, count(*) AS jobs FROM jobs WHERE plan_id = ?1 GROUP BY status",
+        )?;
+        let rows = statement.query_and_then([plan.to_string()], |row| {
+            Ok((parsed(row, "status")?, unsigned(row, "jobs")?))
+        })?;
+        rows.collect()
+    }
+
+    /// The newest job of a resource, or none.
+    ///
+    /// # Errors
+    /// When the database fails or holds a job that cannot be read.
+    pub fn last_job(&self, resource: &ResourceId) -> Result<Option<Job>> {
+        let row = self
+            .connection
+            .prepare_cached(
+                "SELECT * FROM jobs WHERE resource = ?1 ORDER BY sequence DESC LIMIT 1",
+            )?
+            .query_row([resource.to_string()], |row| Ok(read(row)))
+            .optional()?;
+        row.transpose()
+    }
+
+    /// The changes (a JSON array) that a job carries out.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] without such a job.
+    pub fn job_changes(&self, id: JobId) -> Result<String> {
+        self.connection
+            .prepare_cached("SELECT changes FROM job_payloads WHERE job = ?1")?
+            .query_row([id.to_string()], |row| row.get(0))
+            .optional()?
+            .ok_or_else(|| not_found(id))
+    }
+
+    /// The jobs that `id` waits for or waited for.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn job_dependencies(&self, id: JobId) -> Result<Vec<JobId>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT depends_on FROM job_dependencies WHERE job = ?1 ORDER BY depends_on",
+        )?;
+        let rows = statement.query_and_then([id.to_string()], |row| parsed(row, "depends_on"))?;
+        rows.collect()
+    }
+
+    /// The attempts at a job, the first one first.
+    ///
+    /// # Errors
+    /// When the database fails or holds an attempt that cannot be read.
+    pub fn attempts(&self, id: JobId) -> Result<Vec<Attempt>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT * FROM attempts WHERE job = ?1 ORDER BY number")?;
+        let rows = statement.query_and_then([id.to_string()], |row| {
+            Ok(Attempt {
+                number: get(row, "number")?,
+                worker: get(row, "worker")?,
+                started_at: moment(row, "started_at")?,
+                finished_at: moment_option(row, "finished_at")?,
+                outcome: parsed_option(row, "outcome")?,
+                error_code: parsed_option(row, "error_code")?,
+                error_message: get(row, "error_message")?,
+                events_dropped: unsigned(row, "events_dropped")?,
+            })
+        })?;
+        rows.collect()
+    }
+}
+
+pub(super) fn find(connection: &Connection, id: JobId) -> Result<Option<Job>> {
+    let row = connection
+        .prepare_cached("SELECT * FROM jobs WHERE id = ?1")?
+        .query_row([id.to_string()], |row| Ok(read(row)))
+        .optional()?;
+    row.transpose()
+}
+
+/// The job, which has to exist.
+pub(super) fn require(connection: &Connection, id: JobId) -> Result<Job> {
+    find(connection, id)?.ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: JobId) -> StoreError {
+    StoreError::NotFound {
+        what: "job",
+        name: id.to_string(),
+    }
+}
+
+pub(super) fn read(row: &Row<'_>) -> Result<Job> {
+    Ok(Job {
+        id: parsed(row, "id")?,
+        job_type: parsed(row, "job_type")?,
+        status: parsed(row, "status")?,
+        resource: parsed(row, "resource")?,
+        site_id: get(row, "site_id")?,
+        environment_id: parsed_option(row, "environment_id")?,
+        node_id: get(row, "node_id")?,
+        plan_id: parsed(row, "plan_id")?,
+        attempt_count: get(row, "attempt_count")?,
+        max_attempts: get(row, "max_attempts")?,
+        run_after: moment(row, "run_after")?,
+        locked_at: moment_option(row, "locked_at")?,
+        locked_by: get(row, "locked_by")?,
+        started_at: moment_option(row, "started_at")?,
+        finished_at: moment_option(row, "finished_at")?,
+        error_code: parsed_option(row, "error_code")?,
+        error_message: get(row, "error_message")?,
+        revision: get(row, "revision")?,
+        reason: get(row, "reason")?,
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
+        sequence: unsigned(row, "sequence")?,
+    })
+}

@@ -1,0 +1,271 @@
+//! Opening the database file: permissions, pragmas, migrations, waiting for other processes.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::Store;
+use super::error::{Result, StoreError};
+
+/// Marks the file as ours: "PLFT".
+const APPLICATION_ID: i32 = 0x504c_4654;
+
+/// Append-only: the migration at index `n` leads from schema `n` to schema `n + 1`.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+
+/// The schema that this program reads and writes.
+pub const SCHEMA: u32 = MIGRATIONS.len() as u32;
+
+/// How often a statement is tried again while another process holds the lock; with the waits
+/// below this is about 30 s.
+const BUSY_TRIES: i32 = 1_500;
+
+impl Store {
+    /// The database at `path`, made or migrated where needed, for reading and writing.
+    ///
+    /// The file gets mode 0600, a directory that is missing gets 0700.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] for the database of a newer program, [`StoreError::Foreign`] for
+    /// one of another program, [`StoreError::Create`] when the file cannot be made.
+    pub fn open(path: &Path) -> Result<Self> {
+        make_file(path).map_err(|source| StoreError::Create {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        check_owner(&connection, path)?;
+        use_write_ahead_log(&connection)?;
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        migrate(&mut connection)?;
+        Ok(Self::new(connection, path))
+    }
+
+    /// The database at `path` for reading only; nothing is made or migrated.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when there is no file, [`StoreError::Older`] when it has to be
+    /// migrated first, and those of [`Store::open`].
+    pub fn open_read_only(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(StoreError::Missing(path.to_owned()));
+        }
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        check_owner(&connection, path)?;
+        let found = schema_of(&connection)?;
+        match found.cmp(&SCHEMA) {
+            std::cmp::Ordering::Less => Err(StoreError::Older {
+                found,
+                needed: SCHEMA,
+            }),
+            std::cmp::Ordering::Equal => Ok(Self::new(connection, path)),
+            std::cmp::Ordering::Greater => Err(StoreError::Newer {
+                found,
+                supported: SCHEMA,
+            }),
+        }
+    }
+}
+
+fn make_file(path: &Path) -> io::Result<()> {
+    if let Some(directory) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
+    }
+    // SQLite gives the write-ahead log and its index the mode of this file.
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(_file) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(path: &Path, mode: OpenFlags) -> Result<Connection> {
+    // Without SQLITE_OPEN_URI: a path is a path, whatever characters it holds.
+    let mut connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_handler(Some(wait_with_jitter))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection
+        .execute_batch(
+            "PRAGMA trusted_schema = OFF;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -16000;
+         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA journal_size_limit = 67108864;",
+        )
+        .map_err(|error| not_a_database(error, path))?;
+    Ok(connection)
+}
+
+/// The default handler of SQLite starves one of several processes for seconds; short waits of
+/// random length do not.
+fn wait_with_jitter(tries: i32) -> bool {
+    if tries >= BUSY_TRIES {
+        return false;
+    }
+    let longest = 250_u64 << tries.clamp(0, 7);
+    std::thread::sleep(Duration::from_micros(rand::random_range(100..=longest)));
+    true
+}
+
+fn check_owner(connection: &Connection, path: &Path) -> Result<()> {
+    let id: i32 = connection
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .map_err(|error| not_a_database(error, path))?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|error| not_a_database(error, path))?;
+    if id == APPLICATION_ID || (id == 0 && tables == 0) {
+        Ok(())
+    } else {
+        Err(StoreError::Foreign(path.to_owned()))
+    }
+}
+
+fn not_a_database(error: rusqlite::Error, path: &Path) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.to_owned()),
+        Some(_) | None => error.into(),
+    }
+}
+
+/// Two processes that open a new database at once get in each other's way here, and SQLite
+/// does not ask the busy handler about it.
+fn use_write_ahead_log(connection: &Connection) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        let result: rusqlite::Result<String> =
+            connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+        match result {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => {
+                return Err(StoreError::Corrupt(format!(
+                    "journal mode is `{mode}`, not `wal`"
+                )));
+            }
+            Err(error) => {
+                let error = StoreError::from(error);
+                if !matches!(error, StoreError::Busy(_)) || !wait_with_jitter(tries) {
+                    return Err(error);
+                }
+                tries += 1;
+            }
+        }
+    }
+}
+
+fn schema_of(connection: &Connection) -> Result<u32> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+fn migrate(connection: &mut Connection) -> Result<()> {
+    if schema_of(connection)? == SCHEMA {
+        return Ok(());
+    }
+    migrate_to(connection, MIGRATIONS)
+}
+
+fn migrate_to(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    // Asked again inside: another process may have migrated in the meantime.
+    let found = schema_of(&transaction)?;
+    let Some(pending) = migrations.get(found as usize..) else {
+        return Err(StoreError::Newer {
+            found,
+            supported: SCHEMA,
+        });
+    };
+    for migration in pending {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", migrations.len() as u32)?;
+    Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_database_is_refused() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("state.db");
+        drop(Store::open(&path).expect("new"));
+        let raw = Connection::open(&path).expect("raw");
+        raw.pragma_update(None, "user_version", SCHEMA + 1)
+            .expect("raised");
+        for result in [Store::open(&path), Store::open_read_only(&path)] {
+            let error = result.expect_err("refused");
+            assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_database_and_a_text_file_are_refused() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("other.db");
+        let raw = Connection::open(&path).expect("raw");
+        raw.execute_batch("CREATE TABLE notes (text TEXT)")
+            .expect("table");
+        assert!(matches!(Store::open(&path), Err(StoreError::Foreign(_))));
+        let text = directory.path().join("text.db");
+        std::fs::write(
+            &text,
+            "not a database, but longer than a header of sixteen bytes",
+        )
+        .expect("written");
+        assert!(matches!(Store::open(&text), Err(StoreError::Foreign(_))));
+    }
+
+    #[test]
+    fn processes_that_open_a_new_database_at_once_all_succeed() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("state.db");
+        std::thread::scope(|scope| {
+            let opened: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| Store::open(&path).map(drop)))
+                .collect();
+            for thread in opened {
+                thread.join().expect("no panic").expect("opened");
+            }
+        });
+    }
+
+    #[test]
+    fn the_first_schema_survives_every_later_migration() {
+        let directory = tempfile::tempdir().expect("directory");
+        let mut raw = Connection::open(directory.path().join("state.db")).expect("raw");
+        migrate_to(&mut raw, &MIGRATIONS[..1]).expect("first schema");
+        raw.execute_batch(include_str!("migrations/0001.populated.sql"))
+            .expect("populated");
+        let count = |raw: &Connection| -> i64 {
+            raw.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0))
+                .expect("count")
+        };
+        let before = count(&raw);
+        assert!(before > 0);
+        migrate_to(&mut raw, MIGRATIONS).expect("migrated");
+        assert_eq!(count(&raw), before);
+        let broken: i64 = raw
+            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| {
+                row.get(0)
+            })
+            .expect("checked");
+        assert_eq!(broken, 0);
+    }
+}

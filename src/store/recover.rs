@@ -1,0 +1,118 @@
+//! After a death: which jobs are held by whom, and what becomes of the interrupted ones.
+
+use jiff::Timestamp;
+use rusqlite::Row;
+
+use super::Store;
+use super::convert::{get, moment, signed, unsigned};
+use super::error::{Result, StoreError};
+use super::finish::{Outcome, audit_end, follow_up, settle};
+use super::job::{AttemptEnd, Job, read, require};
+use super::lease::lose;
+use crate::core::job::{ErrorCode, JobStatus};
+use crate::core::recorded::JobId;
+
+/// A process, told apart from later ones with the same number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    pub pid: i32,
+    /// Its start time in clock ticks since boot.
+    pub start: u64,
+    pub boot_id: String,
+}
+
+/// A job that is `running` or `unknown`, with its open attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldJob {
+    pub job: Job,
+    pub attempt: u32,
+    pub token: u64,
+    pub worker: String,
+    /// None when the worker died before it started one.
+    pub process: Option<Process>,
+    pub lease_expires_at: Timestamp,
+}
+
+impl Store {
+    /// The jobs that are held, the oldest first.
+    ///
+    /// # Errors
+    /// When the database fails or holds a job that cannot be read.
+    pub fn held_jobs(&self) -> Result<Vec<HeldJob>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT jobs.*, attempts.number, attempts.token AS attempt_token, attempts.worker,
+                 attempts.pid, attempts.pid_start, attempts.boot_id
+             FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.outcome IS NULL
+             WHERE jobs.status IN ('running', 'unknown') ORDER BY jobs.sequence",
+        )?;
+        let rows = statement.query_and_then([], held)?;
+        rows.collect()
+    }
+
+    /// Settles an attempt whose process group is proven dead, or whose time is over: the job
+    /// is queued again while it has attempts left, else it failed. Its new status.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when another attempt holds the job by now.
+    pub fn mark_interrupted(
+        &mut self,
+        id: JobId,
+        token: u64,
+        message: &str,
+        run_after: Timestamp,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<JobStatus> {
+        self.write(|tx| {
+            let held = tx
+                .prepare_cached(
+                    "SELECT 1 FROM jobs WHERE id = ?1 AND token = ?2
+                         AND status IN ('running', 'unknown')",
+                )?
+                .exists(rusqlite::params![id.to_string(), signed(token)])?;
+            if !held {
+                return Err(StoreError::Stale { job: id, token });
+            }
+            if require(tx, id)?.status == JobStatus::Running {
+                lose(tx, id, message, actor, now)?;
+            }
+            let job = require(tx, id)?;
+            let code = ErrorCode::JobInterrupted;
+            let message = message.to_owned();
+            let outcome = if job.attempt_count < job.max_attempts {
+                Outcome::Retry {
+                    code,
+                    message,
+                    run_after,
+                    spend_attempt: true,
+                }
+            } else {
+                Outcome::Failed { code, message }
+            };
+            let interrupted = Some(AttemptEnd::Interrupted);
+            let status = settle(tx, &job, &outcome, interrupted, actor, now)?;
+            audit_end(tx, &job, &outcome, &[], actor, now)?;
+            follow_up(tx, &job, status, actor, now)?;
+            Ok(status)
+        })
+    }
+}
+
+fn held(row: &Row<'_>) -> Result<HeldJob> {
+    let process = match get::<Option<i32>>(row, "pid")? {
+        None => None,
+        Some(pid) => Some(Process {
+            pid,
+            start: unsigned(row, "pid_start")?,
+            boot_id: get(row, "boot_id")?,
+        }),
+    };
+    Ok(HeldJob {
+        job: read(row)?,
+        attempt: get(row, "number")?,
+        token: unsigned(row, "attempt_token")?,
+        worker: get(row, "worker")?,
+        process,
+        lease_expires_at: moment(row, "lease_expires_at")?,
+    })
+}

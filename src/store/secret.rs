@@ -1,0 +1,177 @@
+//! Ciphertexts. What they say is known to `secrets` alone.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+use serde_json::json;
+
+use super::Store;
+use super::audit::{NewEntry, append};
+use super::convert::{get, moment};
+use super::error::Result;
+use crate::core::audit::AuditAction;
+use crate::core::id::ResourceId;
+
+/// A secret of the control plane's own store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoredSecret {
+    pub name: String,
+    #[serde(skip)]
+    pub ciphertext: Vec<u8>,
+    /// A keyed hash of the value.
+    pub fingerprint: String,
+    pub updated_at: Timestamp,
+}
+
+/// A secret that was generated for a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GeneratedSecret {
+    pub name: String,
+    pub ciphertext: Vec<u8>,
+}
+
+impl Store {
+    /// Keeps a ciphertext under `name`. With the fingerprint that is there already nothing is
+    /// written, so that setting an equal value changes nothing; whether it did.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn set_secret(
+        &mut self,
+        name: &str,
+        ciphertext: &[u8],
+        fingerprint: &str,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.write(|tx| {
+            let changed = tx
+                .prepare_cached(
+                    "INSERT INTO secrets (name, ciphertext, fingerprint, updated_at)
+                     VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (name) DO UPDATE SET ciphertext = excluded.ciphertext,
+                         fingerprint = excluded.fingerprint, updated_at = excluded.updated_at
+                     WHERE fingerprint <> excluded.fingerprint",
+                )?
+                .execute(params![name, ciphertext, fingerprint, now.as_microsecond()])?;
+            if changed == 0 {
+                return Ok(false);
+            }
+            let entry = NewEntry {
+                actor,
+                action: AuditAction::SecretSet,
+                resource: None,
+                job: None,
+                detail: json!({ "name": name, "store": "control-plane" }),
+            };
+            append(tx, now, &entry)?;
+            Ok(true)
+        })
+    }
+
+    /// The secret `name` of the control plane's own store, or none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn secret(&self, name: &str) -> Result<Option<StoredSecret>> {
+        Ok(self.secrets_like(Some(name))?.pop())
+    }
+
+    /// All secrets of the control plane's own store, sorted by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn secrets(&self) -> Result<Vec<StoredSecret>> {
+        self.secrets_like(None)
+    }
+
+    fn secrets_like(&self, name: Option<&str>) -> Result<Vec<StoredSecret>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT * FROM secrets WHERE ?1 IS NULL OR name = ?1 ORDER BY name")?;
+        let rows = statement.query_and_then([name], |row| {
+            Ok(StoredSecret {
+                name: get(row, "name")?,
+                ciphertext: get(row, "ciphertext")?,
+                fingerprint: get(row, "fingerprint")?,
+                updated_at: moment(row, "updated_at")?,
+            })
+        })?;
+        rows.collect()
+    }
+
+    /// The secrets that were generated for `resource`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn generated_secrets(&self, resource: &ResourceId) -> Result<Vec<GeneratedSecret>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT name, ciphertext FROM generated_secrets WHERE resource = ?1 ORDER BY name",
+        )?;
+        let rows = statement.query_and_then([resource.to_string()], |row| {
+            Ok(GeneratedSecret {
+                name: get(row, "name")?,
+                ciphertext: get(row, "ciphertext")?,
+            })
+        })?;
+        rows.collect()
+    }
+
+    /// Keeps those of `candidates` whose name the resource has no secret for; all others stay
+    /// as they are, whoever came first. What then is recorded.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn keep_generated_secrets(
+        &mut self,
+        resource: &ResourceId,
+        candidates: &[GeneratedSecret],
+        now: Timestamp,
+    ) -> Result<Vec<GeneratedSecret>> {
+        self.write(|tx| {
+            for candidate in candidates {
+                tx.prepare_cached(
+                    "INSERT INTO generated_secrets (resource, name, ciphertext, created_at)
+                     VALUES (?1, ?2, ?3, ?4) ON CONFLICT (resource, name) DO NOTHING",
+                )?
+                .execute(params![
+                    resource.to_string(),
+                    candidate.name,
+                    candidate.ciphertext,
+                    now.as_microsecond()
+                ])?;
+            }
+            Ok(())
+        })?;
+        self.generated_secrets(resource)
+    }
+
+    /// Keeps a `.age` file of the fleet repo for jobs that are queued; its digest.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn keep_secret_blob(&mut self, name: &str, ciphertext: &[u8]) -> Result<String> {
+        let digest = blake3::hash(ciphertext).to_hex().to_string();
+        self.write(|tx| {
+            tx.prepare_cached(
+                "INSERT INTO secret_blobs (digest, name, ciphertext) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (digest) DO NOTHING",
+            )?
+            .execute(params![digest, name, ciphertext])?;
+            Ok(())
+        })?;
+        Ok(digest)
+    }
+
+    /// The bytes of a kept `.age` file, or none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn secret_blob(&self, digest: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT ciphertext FROM secret_blobs WHERE digest = ?1")?
+            .query_row([digest], |row| row.get(0))
+            .optional()?)
+    }
+}

@@ -1,0 +1,22 @@
+//! The engine with the real ansible-core against real nodes.
+//!
+//! The nodes come from `tests/hosts/fleet`, as the fleet `engine`, and are left running for
+//! the next test; `FLEET_NAME=engine tests/hosts/fleet down` removes them. Where this machine
+//! cannot boot them, each test says so and does nothing.
+
+#![expect(clippy::expect_used, reason = "a test ends where something is missing")]
+#![expect(
+    clippy::print_stdout,
+    reason = "it says why it does nothing, and what it measured"
+)]
+
+#[path = "ansible_run/death.rs"]
+mod death;
+#[path = "ansible_run/failures.rs"]
+mod failures;
+#[path = "ansible_run/overhead.rs"]
+mod overhead;
+#[path = "ansible_run/success.rs"]
+mod success;
+#[path = "ansible_run/support.rs"]
+mod support;

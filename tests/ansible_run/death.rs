@@ -1,0 +1,216 @@
+//! Nothing of a job outlives it: deadlines, cancellation, and `kill -9` of Pressluft itself.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{Bench, node, processes_with, settings, within};
+use pressluft::ansible::{Cancel, Engine};
+use pressluft::core::event::Event;
+use pressluft::core::job::ErrorCode;
+use pressluft::core::outcome::End;
+
+/// A task on the node that lasts, after one that has ended.
+const LONG: &str = "- ansible.builtin.ping:\n- name: Wait\n  ansible.builtin.command: sleep 60";
+
+/// A task on this machine whose process ignores SIGTERM and hides in a session of its own.
+const STUBBORN: &str = "- ansible.builtin.ping:\n\
+    - name: Stubborn\n  delegate_to: localhost\n  connection: local\n\
+    \x20 vars: {ansible_python_interpreter: '{{ ansible_playbook_python }}', ansible_become: false}\n\
+    \x20 ansible.builtin.shell: setsid sh -c 'trap \"\" TERM HUP INT; while true; do sleep 1; test STATE; done'";
+
+fn left_of(state: &Path) -> Vec<String> {
+    processes_with(&state.display().to_string())
+}
+
+#[test]
+fn a_job_that_outlasts_its_deadline_is_stopped_and_its_events_kept() {
+    let node = crate::node_or_skip!(node(1));
+    let bench = Bench::new();
+    let mut invocation = bench.invocation(&node, LONG);
+    invocation.timeout = Duration::from_secs(10);
+    let shown = bench.run(&invocation);
+    assert_eq!(
+        (shown.code(), shown.outcome.end),
+        (Some(ErrorCode::JobTimeout), Some(End::TimedOut))
+    );
+    assert_eq!(shown.tasks().len(), 1, "{:?}", shown.events);
+    let message = shown.outcome.failure.expect("a failure").message;
+    assert!(message.contains("`Wait`"), "{message}");
+    assert!(
+        shown.outcome.duration < Duration::from_secs(16),
+        "{:?}",
+        shown.outcome.duration
+    );
+    drop(bench.engine);
+    assert_eq!(left_of(bench.state.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_child_that_ignores_the_request_is_killed() {
+    let node = crate::node_or_skip!(node(1));
+    let bench = Bench::new();
+    let state = bench.state.path().to_owned();
+    let tasks = STUBBORN.replace("STATE", &state.display().to_string());
+    let invocation = bench.invocation(&node, &tasks);
+    let cancel = Cancel::default();
+    let stop = cancel.clone();
+    let watcher = thread::spawn(move || {
+        let runs = || {
+            left_of(&state)
+                .iter()
+                .any(|line| line.contains("while true"))
+        };
+        assert!(within(Duration::from_secs(20), runs), "the child never ran");
+        stop.cancel();
+    });
+    let begin = Instant::now();
+    let shown = bench.run_with(&invocation, &cancel, &mut |_| {});
+    watcher.join().expect("the child ran");
+    assert_eq!(
+        shown.code(),
+        Some(ErrorCode::JobInterrupted),
+        "{:?}",
+        shown.outcome
+    );
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
+    drop(bench.engine);
+    assert_eq!(left_of(bench.state.path()), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_outlives_a_killed_pressluft() {
+    let node = crate::node_or_skip!(node(1));
+    drop(node);
+    for (tasks, sign) in [(LONG, "ansible-playbook"), (STUBBORN, "while true")] {
+        let state = tempfile::tempdir().expect("a directory");
+        let mut pressluft = this_program(state.path(), tasks);
+        let runs = || {
+            left_of(state.path())
+                .iter()
+                .filter(|line| line.contains(sign))
+                .count()
+                > 1
+        };
+        assert!(
+            within(Duration::from_secs(20), runs),
+            "{:?}",
+            left_of(state.path())
+        );
+        pressluft.kill().expect("it lives");
+        pressluft.wait().expect("it ended");
+        let gone = || left_of(state.path()).is_empty();
+        // The grace period of these tests is two seconds.
+        assert!(
+            within(Duration::from_secs(8), gone),
+            "{:#?}",
+            left_of(state.path())
+        );
+        assert_eq!(
+            std::fs::read_dir(state.path().join("run"))
+                .expect("there")
+                .count(),
+            1
+        );
+        let swept = Engine::locate(settings(state.path())).expect("an engine");
+        assert_eq!(
+            std::fs::read_dir(state.path().join("run"))
+                .expect("there")
+                .count(),
+            0
+        );
+        drop(swept);
+    }
+}
+
+#[test]
+fn nothing_outlives_a_killed_supervisor() {
+    let node = crate::node_or_skip!(node(1));
+    let bench = Bench::new();
+    let invocation = bench.invocation(&node, LONG);
+    let state = bench.state.path().to_owned();
+    let killer = thread::spawn(move || {
+        let supervisor = || {
+            let lines = left_of(&state);
+            let line = lines.iter().find(|line| {
+                line.contains("pressluft supervise") && line.contains("ansible-playbook")
+            })?;
+            line.split(' ').next()?.parse::<i32>().ok()
+        };
+        // Once the task runs, which takes a little longer than the supervisor's start.
+        let runs = || {
+            left_of(&state)
+                .iter()
+                .any(|line| line.contains("ControlMaster=no"))
+        };
+        assert!(within(Duration::from_secs(20), runs), "the play never ran");
+        let pid = nix::unistd::Pid::from_raw(supervisor().expect("a supervisor"));
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).expect("it lives");
+    });
+    let shown = bench.run(&invocation);
+    killer.join().expect("it was killed");
+    assert_eq!(
+        shown.code(),
+        Some(ErrorCode::JobInterrupted),
+        "{:?}",
+        shown.outcome
+    );
+    drop(bench.engine);
+    let gone = || left_of(bench.state.path()).is_empty();
+    assert!(
+        within(Duration::from_secs(8), gone),
+        "{:#?}",
+        left_of(bench.state.path())
+    );
+}
+
+/// Starts this test program again as a Pressluft that runs one job until it is killed.
+#[expect(clippy::disallowed_methods, reason = "a test starts itself")]
+fn this_program(state: &Path, tasks: &str) -> std::process::Child {
+    Command::new(std::env::current_exe().expect("a path"))
+        .args([
+            "--exact",
+            "death::one_job_for_the_other_tests",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("STATE", state)
+        .env(
+            "TASKS",
+            tasks.replace("STATE", &state.display().to_string()),
+        )
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started")
+}
+
+#[test]
+#[ignore = "runs as a program of its own, started by another test"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how its caller tells it what to do"
+)]
+fn one_job_for_the_other_tests() {
+    let Some(state) = std::env::var_os("STATE") else {
+        return;
+    };
+    let node = node(1).expect("the caller has one");
+    let bench = Bench::new();
+    let tasks = std::env::var("TASKS").expect("tasks");
+    let invocation = bench.invocation(&node, &tasks);
+    let engine = Engine::locate(settings(&PathBuf::from(state))).expect("an engine");
+    let mut ignore = |_: Event| {};
+    engine.run(
+        &invocation,
+        &str::to_owned,
+        &mut |_| {},
+        &mut ignore,
+        &Cancel::default(),
+    );
+}

@@ -1,0 +1,6 @@
+//! Secrets: the library against real files, and `pressluft secret` as a program.
+
+#[cfg(test)]
+mod command;
+#[cfg(test)]
+mod library;

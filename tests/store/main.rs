@@ -1,0 +1,14 @@
+//! The store against real SQLite files.
+
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod fence;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod queue;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod record;

@@ -1,0 +1,333 @@
+//! From a plan to its last job: lanes, order, dependencies, superseding, stale plans.
+
+use pressluft::core::event::TaskStatus;
+use pressluft::core::job::{ErrorCode, JobStatus, JobType};
+use pressluft::core::recorded::ResourceStatus;
+use pressluft::store::{Finish, JobFilter, NewTaskEvent, Outcome, Scope, StoreError};
+
+use crate::fixture::{Fixture, at, id, job, plan, record, succeed};
+
+#[test]
+fn a_plan_runs_in_the_order_of_its_dependencies() {
+    let mut fixture = Fixture::new();
+    let node = job(JobType::NodeProvision, "node/web-1", "web-1", &[]);
+    let site = job(JobType::SiteCreate, "site/acme", "web-1", &[node.id]);
+    let plan_id = fixture.enqueue(&[site.clone(), node.clone()]);
+    let store = &mut fixture.store;
+
+    let claim = store
+        .claim("w", Scope::All, at(1))
+        .expect("claimed")
+        .expect("a job");
+    assert_eq!(claim.job.id, node.id);
+    assert_eq!((claim.attempt, claim.job.status), (1, JobStatus::Running));
+    assert_eq!((claim.changes, claim.payload), (node.changes, node.payload));
+    assert!(
+        store
+            .claim("w", Scope::All, at(1))
+            .expect("claimed")
+            .is_none()
+    );
+
+    let event = NewTaskEvent {
+        at: at(2),
+        task: "install packages".to_owned(),
+        status: TaskStatus::Changed,
+        seconds: Some(1.5),
+        diff: Some("+ü".repeat(100_000)),
+        message: None,
+    };
+    store
+        .append_events(node.id, claim.token, &[event.clone(), event], at(2))
+        .expect("kept");
+    let events = store.task_events(node.id).expect("read");
+    assert_eq!(
+        events.iter().map(|event| event.seq).collect::<Vec<_>>(),
+        [1, 2]
+    );
+    assert!(
+        events[0]
+            .diff
+            .as_ref()
+            .is_some_and(|diff| diff.len() <= 64 * 1024)
+    );
+
+    let changes = [record("node/web-1", "1M")];
+    let status = store.finish(&succeed(node.id, claim.token, &changes), "w", at(3));
+    assert_eq!(status.expect("finished"), JobStatus::Succeeded);
+    assert!(store.recorded(&id("node/web-1")).expect("read").is_some());
+    let claim = store
+        .claim("w", Scope::Plans(&[plan_id]), at(4))
+        .expect("claimed")
+        .expect("job");
+    assert_eq!(claim.job.id, site.id);
+    store
+        .finish(&succeed(site.id, claim.token, &[]), "w", at(5))
+        .expect("finished");
+    assert_eq!(
+        store.job_counts(plan_id).expect("read"),
+        [(JobStatus::Succeeded, 2)]
+    );
+    fixture.assert_sound();
+}
+
+#[test]
+fn a_lane_holds_one_job_and_other_lanes_go_on() {
+    let mut fixture = Fixture::new();
+    let jobs = [
+        job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]),
+        job(JobType::EnvConfigure, "env/bakery/production", "web-1", &[]),
+        // The same site on another node shares the site's lane.
+        job(JobType::EnvConfigure, "env/acme/staging", "web-2", &[]),
+        job(
+            JobType::EnvConfigure,
+            "env/florist/production",
+            "web-2",
+            &[],
+        ),
+    ];
+    fixture.enqueue(&jobs);
+    let store = &mut fixture.store;
+    let mut claim = || {
+        store
+            .claim("w", Scope::All, at(1))
+            .expect("claimed")
+            .map(|c| c.job.id)
+    };
+    assert_eq!(claim(), Some(jobs[0].id));
+    assert_eq!(claim(), Some(jobs[3].id));
+    assert_eq!(claim(), None);
+    fixture.assert_sound();
+}
+
+#[test]
+fn a_failed_job_cancels_what_depends_on_it_and_nothing_else() {
+    let mut fixture = Fixture::new();
+    let node = job(JobType::NodeProvision, "node/web-1", "web-1", &[]);
+    let site = job(JobType::SiteCreate, "site/acme", "web-1", &[node.id]);
+    let env = job(JobType::EnvCreate, "env/acme/staging", "web-1", &[site.id]);
+    let other = job(JobType::NodeProvision, "node/web-2", "web-2", &[]);
+    fixture.enqueue(&[node.clone(), site.clone(), env.clone(), other.clone()]);
+    let store = &mut fixture.store;
+    store
+        .set_recorded(&[record("site/acme", "1M")], &[], "adopted", "ops", at(0))
+        .expect("recorded");
+    let claim = store
+        .claim("w", Scope::All, at(1))
+        .expect("claimed")
+        .expect("a job");
+    let code = ErrorCode::AnsibleHostFailed;
+    let outcome = Outcome::Failed {
+        code,
+        message: "apt is broken".to_owned(),
+    };
+    let finish = Finish {
+        job: node.id,
+        token: claim.token,
+        outcome,
+        changes: &[],
+    };
+    assert_eq!(
+        store.finish(&finish, "w", at(2)).expect("finished"),
+        JobStatus::Failed
+    );
+    for id in [site.id, env.id] {
+        let job = store.job(id).expect("read").expect("is there");
+        assert_eq!(job.status, JobStatus::Cancelled);
+        assert_eq!(job.error_code, Some(ErrorCode::DependencyFailed));
+        assert!(
+            job.error_message
+                .is_some_and(|m| m.contains(&node.id.to_string()))
+        );
+    }
+    let next = store
+        .claim("w", Scope::All, at(3))
+        .expect("claimed")
+        .expect("a job");
+    assert_eq!(next.job.id, other.id);
+    fixture.assert_sound();
+}
+
+#[test]
+fn a_retry_waits_for_its_moment_and_the_resource_mirrors_its_job() {
+    let mut fixture = Fixture::new();
+    let env = id("env/acme/production");
+    let recorded = [record("env/acme/production", "256M")];
+    fixture
+        .store
+        .set_recorded(&recorded, &[], "adopted", "ops", at(0))
+        .expect("recorded");
+    let only = job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]);
+    fixture.enqueue(std::slice::from_ref(&only));
+    let store = &mut fixture.store;
+    let status = |store: &pressluft::store::Store| {
+        store
+            .recorded(&env)
+            .expect("read")
+            .expect("is there")
+            .status
+    };
+    for spend_attempt in [false, true] {
+        let now = if spend_attempt { at(100) } else { at(1) };
+        let claim = store
+            .claim("w", Scope::All, now)
+            .expect("claimed")
+            .expect("a job");
+        assert_eq!(claim.job.attempt_count, 1);
+        assert_eq!(status(store), ResourceStatus::Deploying);
+        let code = ErrorCode::AnsibleHostUnreachable;
+        let run_after = now + jiff::SignedDuration::from_secs(60);
+        let message = "no route".to_owned();
+        let outcome = Outcome::Retry {
+            code,
+            message,
+            run_after,
+            spend_attempt,
+        };
+        let finish = Finish {
+            job: only.id,
+            token: claim.token,
+            outcome,
+            changes: &[],
+        };
+        assert_eq!(
+            store.finish(&finish, "w", now).expect("finished"),
+            JobStatus::Queued
+        );
+        assert!(
+            store
+                .claim("w", Scope::All, now)
+                .expect("claimed")
+                .is_none()
+        );
+    }
+    let claim = store
+        .claim("w", Scope::All, at(200))
+        .expect("claimed")
+        .expect("a job");
+    assert_eq!((claim.attempt, claim.job.attempt_count), (3, 2));
+    let outcome = Outcome::Cancelled {
+        message: "interrupted at the terminal".to_owned(),
+    };
+    let finish = Finish {
+        job: only.id,
+        token: claim.token,
+        outcome,
+        changes: &[],
+    };
+    store.finish(&finish, "w", at(201)).expect("finished");
+    assert_eq!(status(store), ResourceStatus::Failed);
+    assert_eq!(store.attempts(only.id).expect("read").len(), 3);
+    fixture.assert_sound();
+}
+
+#[test]
+fn a_newer_plan_supersedes_what_is_queued_for_its_resources() {
+    let mut fixture = Fixture::new();
+    let node = job(JobType::NodeProvision, "node/web-1", "web-1", &[]);
+    let site = job(JobType::SiteCreate, "site/acme", "web-1", &[node.id]);
+    let other = job(JobType::EnvConfigure, "env/bakery/production", "web-2", &[]);
+    fixture.enqueue(&[node.clone(), site.clone(), other.clone()]);
+    let newer = job(JobType::NodeProvision, "node/web-1", "web-1", &[]);
+    let enqueued = fixture
+        .store
+        .enqueue(&plan(&[]), &[newer], "ops", at(1))
+        .expect("enqueued");
+    assert_eq!(enqueued.superseded, [node.id, site.id]);
+    let read = |id| fixture.store.job(id).expect("read").expect("is there");
+    assert_eq!(read(node.id).error_code, Some(ErrorCode::Superseded));
+    assert_eq!(read(site.id).error_code, Some(ErrorCode::DependencyFailed));
+    assert_eq!(read(other.id).status, JobStatus::Queued);
+    fixture.assert_sound();
+}
+
+#[test]
+fn a_stale_plan_is_refused_when_queued_and_cancelled_when_its_turn_comes() {
+    let mut fixture = Fixture::new();
+    let env = id("env/acme/production");
+    let change = |memory: &str| [record("env/acme/production", memory)];
+    let store = &mut fixture.store;
+    store
+        .set_recorded(&change("1M"), &[], "adopted", "ops", at(0))
+        .expect("recorded");
+    let stale = job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]);
+    let late = store.enqueue(
+        &plan(&[(env.clone(), 7)]),
+        std::slice::from_ref(&stale),
+        "ops",
+        at(1),
+    );
+    assert!(matches!(late, Err(StoreError::StalePlan(ids)) if ids == [env.clone()]));
+    assert_eq!(store.job(stale.id).expect("read"), None);
+
+    store
+        .enqueue(
+            &plan(&[(env, 1)]),
+            std::slice::from_ref(&stale),
+            "ops",
+            at(2),
+        )
+        .expect("enqueued");
+    store
+        .set_recorded(&change("2M"), &[], "edited by hand", "ops", at(3))
+        .expect("recorded");
+    assert!(
+        store
+            .claim("w", Scope::All, at(4))
+            .expect("claimed")
+            .is_none()
+    );
+    let ended = store.job(stale.id).expect("read").expect("is there");
+    assert_eq!(ended.error_code, Some(ErrorCode::PlanStale));
+    fixture.assert_sound();
+}
+
+#[test]
+fn dependencies_lead_to_jobs_of_the_plan_and_not_round_in_circles() {
+    let mut fixture = Fixture::new();
+    let mut left = job(JobType::SiteCreate, "site/acme", "web-1", &[]);
+    let right = job(JobType::SiteCreate, "site/bakery", "web-1", &[left.id]);
+    left.depends_on.push(right.id);
+    let orphan = job(JobType::SiteCreate, "site/florist", "web-1", &[left.id]);
+    for jobs in [vec![left, right], vec![orphan]] {
+        let refused = fixture.store.enqueue(&plan(&[]), &jobs, "ops", at(0));
+        assert!(matches!(refused, Err(StoreError::BadDependencies)));
+    }
+    fixture.assert_sound();
+}
+
+#[test]
+fn lists_have_filters_and_pages() {
+    let mut fixture = Fixture::new();
+    let jobs: Vec<_> = (0..5)
+        .map(|n| {
+            job(
+                JobType::NodeProvision,
+                &format!("node/web-{n}"),
+                &format!("web-{n}"),
+                &[],
+            )
+        })
+        .collect();
+    fixture.enqueue(&jobs);
+    fixture
+        .store
+        .cancel_queued(jobs[1].id, "not now", "ops", at(1))
+        .expect("cancelled");
+    let mut filter = JobFilter {
+        status: Some(JobStatus::Queued),
+        limit: 3,
+        ..JobFilter::default()
+    };
+    let first = fixture.store.jobs(&filter).expect("read");
+    let ids: Vec<_> = first.jobs.iter().map(|job| job.id).collect();
+    assert_eq!(ids, [jobs[4].id, jobs[3].id, jobs[2].id]);
+    filter.cursor = first.cursor;
+    let second = fixture.store.jobs(&filter).expect("read");
+    assert_eq!((second.jobs.len(), second.cursor), (1, None));
+    let again = fixture
+        .store
+        .cancel_queued(jobs[1].id, "not now", "ops", at(1));
+    assert!(matches!(again, Err(StoreError::IllegalMove(_))));
+    fixture.assert_sound();
+}

@@ -1,0 +1,184 @@
+//! Recorded resources, facts, host keys and ciphertexts.
+
+use std::os::unix::fs::PermissionsExt;
+
+use pressluft::core::id::ResourceKind;
+use pressluft::core::recorded::ResourceStatus;
+use pressluft::store::{
+    GeneratedSecret, HostKeySource, Release, ReleaseHealth, StateChange, Store, StoreError,
+};
+
+use crate::fixture::{Fixture, at, id, record, spec};
+
+#[test]
+fn what_was_recorded_is_read_back_and_counts_its_generations() {
+    let mut fixture = Fixture::new();
+    let store = &mut fixture.store;
+    let first = [
+        record("env/acme/production", "256M"),
+        record("node/web-1", "1M"),
+    ];
+    store
+        .set_recorded(&first, &[], "adopted", "ops", at(1))
+        .expect("recorded");
+    store
+        .set_recorded(&first, &[], "again", "ops", at(2))
+        .expect("recorded");
+    let env = id("env/acme/production");
+    let changed = [record("env/acme/production", "512M")];
+    store
+        .set_recorded(&changed, &[(env.clone(), 1)], "edited", "ops", at(3))
+        .expect("recorded");
+
+    let heads = store.recorded_heads().expect("heads");
+    let ids: Vec<String> = heads.iter().map(|(id, _)| id.to_string()).collect();
+    assert_eq!(ids, ["node/web-1", "env/acme/production"]);
+    let head = &heads[1].1;
+    assert_eq!((head.generation, head.spec_hash), (2, spec("512M").hash()));
+    assert_eq!(heads[0].1.generation, 1);
+
+    let full = store.recorded(&env).expect("read").expect("is there");
+    assert_eq!(
+        (full.spec, full.status),
+        (spec("512M"), ResourceStatus::Active)
+    );
+    assert_eq!((full.created_at, full.updated_at), (at(1), at(3)));
+    assert_eq!(
+        store
+            .recorded_of_kind(ResourceKind::Node)
+            .expect("read")
+            .len(),
+        1
+    );
+
+    let stale = store.set_recorded(&changed, &[(env.clone(), 1)], "late", "ops", at(4));
+    assert!(matches!(stale, Err(StoreError::StalePlan(ids)) if ids == [env]));
+    fixture.assert_sound();
+}
+
+#[test]
+fn the_database_is_private_and_a_missing_one_is_said_to_be_missing() {
+    let fixture = Fixture::new();
+    for name in ["state.db", "state.db-wal", "state.db-shm"] {
+        let mode = |name: &str| {
+            let path = fixture.directory.path().join(name);
+            std::fs::metadata(path)
+                .expect("metadata")
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    let other = fixture.directory.path().join("none.db");
+    assert!(matches!(
+        Store::open_read_only(&other),
+        Err(StoreError::Missing(_))
+    ));
+    assert!(!other.exists());
+    let reader = Store::open_read_only(&fixture.path()).expect("opened");
+    assert!(
+        reader
+            .revision(crate::fixture::REVISION)
+            .expect("read")
+            .is_some()
+    );
+}
+
+#[test]
+fn one_release_of_an_environment_is_active() {
+    let mut fixture = Fixture::new();
+    let env = id("env/acme/production");
+    let release = |name: &str, created: i64| {
+        StateChange::Release(Release {
+            environment: env.clone(),
+            name: name.to_owned(),
+            code_ref: None,
+            wordpress_version: Some("6.8.2".to_owned()),
+            health: ReleaseHealth::Healthy,
+            active: true,
+            created_at: at(created),
+        })
+    };
+    let changes = [release("20260222-1", 1), release("20260222-2", 2)];
+    fixture
+        .store
+        .set_recorded(&changes, &[], "releases", "ops", at(2))
+        .expect("recorded");
+    let active: Vec<(String, bool)> = fixture
+        .store
+        .releases(&env)
+        .expect("read")
+        .into_iter()
+        .map(|release| (release.name, release.active))
+        .collect();
+    assert_eq!(
+        active,
+        [
+            ("20260222-2".to_owned(), true),
+            ("20260222-1".to_owned(), false)
+        ]
+    );
+}
+
+#[test]
+fn host_keys_are_replaced_and_audited_only_when_they_differ() {
+    let mut fixture = Fixture::new();
+    let keys = ["ssh-ed25519 AAAA1".to_owned()];
+    let mut set = || {
+        fixture
+            .store
+            .set_host_keys("web-1", &keys, HostKeySource::Enrolled, "ops", at(1))
+    };
+    assert!(set().expect("set"));
+    assert!(!set().expect("set"));
+    assert_eq!(fixture.store.host_keys("web-1").expect("read").len(), 1);
+    fixture.assert_sound();
+}
+
+#[test]
+fn generated_secrets_stay_what_the_first_one_made_them() {
+    let mut fixture = Fixture::new();
+    let env = id("env/acme/production");
+    let made = |text: &str| {
+        vec![GeneratedSecret {
+            name: "db".to_owned(),
+            ciphertext: text.as_bytes().to_vec(),
+        }]
+    };
+    let mut keep = |text: &str| {
+        fixture
+            .store
+            .keep_generated_secrets(&env, &made(text), at(1))
+            .expect("kept")
+    };
+    assert_eq!(keep("first"), made("first"));
+    assert_eq!(keep("second"), made("first"));
+}
+
+#[test]
+fn an_equal_secret_changes_nothing() {
+    let mut fixture = Fixture::new();
+    let store = &mut fixture.store;
+    assert!(
+        store
+            .set_secret("s3", b"one", "f1", "ops", at(1))
+            .expect("set")
+    );
+    assert!(
+        !store
+            .set_secret("s3", b"two", "f1", "ops", at(2))
+            .expect("set")
+    );
+    let kept = store.secret("s3").expect("read").expect("is there");
+    assert_eq!(
+        (kept.ciphertext.as_slice(), kept.updated_at),
+        (&b"one"[..], at(1))
+    );
+    assert_eq!(store.secret("s4").expect("read"), None);
+    let digest = store.keep_secret_blob("s3", b"blob").expect("kept");
+    assert_eq!(
+        store.secret_blob(&digest).expect("read").as_deref(),
+        Some(&b"blob"[..])
+    );
+}
