@@ -41,4 +41,4 @@ release: ## Build the release binary
 	@cargo build --release --locked
 
 schemas: ## Write the generated files anew
-	@UPDATE=1 cargo test --locked --test generated
+	@UPDATE=1 cargo test --locked --test documents

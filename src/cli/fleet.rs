@@ -70,7 +70,11 @@ pub(crate) fn load(
         }
     } else if !assembled.diagnostics.is_empty() {
         let source = |path: &str| snapshot.text(path);
-        output::note(&diagnostics_view::text(&assembled.diagnostics, &source, context.width()))?;
+        output::note(&diagnostics_view::text(
+            &assembled.diagnostics,
+            &source,
+            context.width(),
+        ))?;
     }
     let Some(desired) = assembled.desired else {
         if is_json {
@@ -140,8 +144,7 @@ impl Fleet {
                 .hashes()
                 .map(|(known, _)| known.to_string())
                 .max_by(|a, b| like(a).total_cmp(&like(b)));
-            let error =
-                CliError::new(format!("no document has the id `{id}`")).exit(Exit::Usage);
+            let error = CliError::new(format!("no document has the id `{id}`")).exit(Exit::Usage);
             return Err(match near {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error,
@@ -167,7 +170,13 @@ impl Fleet {
         {
             tracing::warn!(path = %cache.display(), %error, "cannot keep the hashes of specs");
         }
-        Ok(daemon::plan(&wanted, &self.snapshot, store.as_ref(), key.as_ref(), choice)?)
+        Ok(daemon::plan(
+            &wanted,
+            &self.snapshot,
+            store.as_ref(),
+            key.as_ref(),
+            choice,
+        )?)
     }
 }
 

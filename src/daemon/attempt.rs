@@ -165,7 +165,10 @@ impl Work<'_> {
         };
         let mut release = None;
         let outcome = self.play(&invocation, &redactor, &mut |result| {
-            let served = result.result.as_ref().and_then(|value| value.get("release")?.as_str());
+            let served = result
+                .result
+                .as_ref()
+                .and_then(|value| value.get("release")?.as_str());
             if let Some(name) = served.filter(|name| !name.is_empty()) {
                 release = Some(name.to_owned());
             }
@@ -315,9 +318,17 @@ impl Work<'_> {
     /// The release that is served has answered its check.
     fn note_health(&self, changes: &mut Vec<StateChange>) -> Result<(), DaemonError> {
         let releases = self.store.releases(&self.claim.job.resource)?;
-        changes.extend(releases.into_iter().find(|release| release.active).map(|release| {
-            StateChange::Release(Release { health: ReleaseHealth::Healthy, ..release })
-        }));
+        changes.extend(
+            releases
+                .into_iter()
+                .find(|release| release.active)
+                .map(|release| {
+                    StateChange::Release(Release {
+                        health: ReleaseHealth::Healthy,
+                        ..release
+                    })
+                }),
+        );
         Ok(())
     }
 

@@ -26,7 +26,7 @@ pub use progress::{JobEnd, JobLabel, Progress};
 pub use queue::{PlannedRevision, Prepared, Queued, enqueue};
 pub use recovery::{Recovery, recover};
 pub use saved_plan::{load as load_plan, save as save_plan};
-pub use wanted::{SpecHashes, WantedState};
 pub use variables::{Subject, public_address};
+pub use wanted::{SpecHashes, WantedState};
 pub use worker::{Stop, Summary, run};
 pub use worker_id::{Life, WorkerId};

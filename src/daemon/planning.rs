@@ -117,7 +117,10 @@ fn differing(
     let mut recorded = heads.iter().peekable();
     for (id, hash) in desired.hashes() {
         while recorded.next_if(|(known, _)| known < id).is_some() {}
-        match recorded.next_if(|(known, _)| known == id).map(|(_, head)| head) {
+        match recorded
+            .next_if(|(known, _)| known == id)
+            .map(|(_, head)| head)
+        {
             Some(head) if head.spec_hash == hash => {
                 let rotated = !head.secret_fingerprints.is_empty()
                     && desired.spec(id).is_some_and(|spec: Spec| {

@@ -88,11 +88,23 @@ pub fn enqueue(
         .iter()
         .map(|job| new_job(job, prepared, &digests, &ids, now))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut expected: Vec<(ResourceId, u64)> =
-        plan.generations.iter().map(|(id, generation)| (id.clone(), *generation)).collect();
-    let mut queued = Queued { plan: None, jobs: ids, superseded: 0, recorded: 0 };
+    let mut expected: Vec<(ResourceId, u64)> = plan
+        .generations
+        .iter()
+        .map(|(id, generation)| (id.clone(), *generation))
+        .collect();
+    let mut queued = Queued {
+        plan: None,
+        jobs: ids,
+        superseded: 0,
+        recorded: 0,
+    };
     // First what needs no job: a job is refused when its resource moves after it was queued.
-    let effects: Vec<Effect> = plan.records.iter().map(|record| record.effect.clone()).collect();
+    let effects: Vec<Effect> = plan
+        .records
+        .iter()
+        .map(|record| record.effect.clone())
+        .collect();
     if !effects.is_empty() {
         let changes = record::effects(store, &effects, None, &prepared.revision.id)?;
         store.set_recorded(&changes, &expected, "recorded without a job", actor, now)?;

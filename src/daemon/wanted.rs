@@ -25,9 +25,15 @@ impl SpecHashes {
     /// What is kept in the file, or nothing when it is missing, damaged or another version's.
     #[must_use]
     pub fn load(path: &Path) -> Self {
-        let Ok(bytes) = fs::read(path) else { return Self::default() };
-        let Some(body) = bytes.strip_prefix(version().as_slice()) else { return Self::default() };
-        let Some((digest, body)) = body.split_at_checked(32) else { return Self::default() };
+        let Ok(bytes) = fs::read(path) else {
+            return Self::default();
+        };
+        let Some(body) = bytes.strip_prefix(version().as_slice()) else {
+            return Self::default();
+        };
+        let Some((digest, body)) = body.split_at_checked(32) else {
+            return Self::default();
+        };
         if blake3::hash(body).as_bytes() != digest || body.len() % 64 != 0 {
             return Self::default();
         }
@@ -38,7 +44,9 @@ impl SpecHashes {
         };
         let pairs = body.chunks_exact(64);
         let known = pairs.map(|pair| (SpecHash(array(&pair[..32])), SpecHash(array(&pair[32..]))));
-        Self { known: known.collect() }
+        Self {
+            known: known.collect(),
+        }
     }
 
     /// Keeps the hashes of `wanted` and no others.
@@ -131,8 +139,10 @@ impl<'a> WantedState<'a> {
             .chain(desired.sites.values().map(Open::Site))
             .chain(desired.environments.values().map(Open::Env))
             .collect();
-        let unknown =
-            all.iter().filter(|open| !hashes.known.contains_key(&open.fingerprint())).count();
+        let unknown = all
+            .iter()
+            .filter(|open| !hashes.known.contains_key(&open.fingerprint()))
+            .count();
         let entries_of = |part: &[Open<'_>]| -> Vec<Entry> {
             part.iter()
                 .map(|open| {
@@ -164,7 +174,11 @@ impl<'a> WantedState<'a> {
                 })
                 .collect()
         });
-        Self { desired, entries, computed: unknown }
+        Self {
+            desired,
+            entries,
+            computed: unknown,
+        }
     }
 
     /// Whether hashes had to be computed that are worth keeping.
@@ -181,7 +195,9 @@ impl<'a> WantedState<'a> {
     /// Whether a document asks for the resource.
     #[must_use]
     pub fn contains(&self, id: &ResourceId) -> bool {
-        self.entries.binary_search_by(|entry| entry.id.cmp(id)).is_ok()
+        self.entries
+            .binary_search_by(|entry| entry.id.cmp(id))
+            .is_ok()
     }
 
     /// The spec of a resource, if a document asks for it.
@@ -191,9 +207,11 @@ impl<'a> WantedState<'a> {
             ResourceId::Fleet => self.desired.fleet.spec(),
             ResourceId::Node(name) => self.desired.nodes.get(name)?.spec(),
             ResourceId::Site(name) => self.desired.sites.get(name)?.spec(),
-            ResourceId::Env { site, name } => {
-                self.desired.environments.get(&(site.clone(), name.clone()))?.spec()
-            }
+            ResourceId::Env { site, name } => self
+                .desired
+                .environments
+                .get(&(site.clone(), name.clone()))?
+                .spec(),
         })
     }
 
@@ -205,11 +223,18 @@ impl<'a> WantedState<'a> {
             ResourceId::Node(name) => &self.desired.nodes.get(name)?.source,
             ResourceId::Site(name) => &self.desired.sites.get(name)?.source,
             ResourceId::Env { site, name } => {
-                &self.desired.environments.get(&(site.clone(), name.clone()))?.source
+                &self
+                    .desired
+                    .environments
+                    .get(&(site.clone(), name.clone()))?
+                    .source
             }
         };
         let line = u32::try_from(source.line).unwrap_or(u32::MAX);
-        Some(Source { file: source.file.to_string(), line })
+        Some(Source {
+            file: source.file.to_string(),
+            line,
+        })
     }
 
     /// The name of a site's production environment.

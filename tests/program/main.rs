@@ -1,5 +1,8 @@
 //! The program from the outside, without hosts: what it prints and how it ends.
-#![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start programs and read the environment"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,22 +23,33 @@ struct Ran {
 impl Ran {
     #[track_caller]
     fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "\n-- stdout\n{}\n-- stderr\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "\n-- stdout\n{}\n-- stderr\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
     fn lines(&self) -> Vec<Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect()
     }
 }
 
 fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples")
+        .join(name)
 }
 
 impl Program {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a directory") }
+        Self {
+            dir: tempfile::tempdir().expect("a directory"),
+        }
     }
 
     fn state(&self) -> PathBuf {
@@ -54,10 +68,22 @@ impl Program {
         for words in [
             &["init", "-q", "-b", "main"][..],
             &["add", "-A"],
-            &["-c", "user.name=ops", "-c", "user.email=ops@example.com", "commit", "-qm", "First"],
+            &[
+                "-c",
+                "user.name=ops",
+                "-c",
+                "user.email=ops@example.com",
+                "commit",
+                "-qm",
+                "First",
+            ],
         ] {
-            let status =
-                Command::new("git").arg("-C").arg(&repo).args(words).status().expect("git runs");
+            let status = Command::new("git")
+                .arg("-C")
+                .arg(&repo)
+                .args(words)
+                .status()
+                .expect("git runs");
             assert!(status.success());
         }
         repo
@@ -86,15 +112,25 @@ impl Program {
 fn the_quickstart_plans_in_order_and_leaves_nothing_behind() {
     let program = Program::new();
     let repo = program.repo("quickstart");
-    let ran = program.run(&["plan", "--json", &repo.display().to_string()]).expect(0);
+    let ran = program
+        .run(&["plan", "--json", &repo.display().to_string()])
+        .expect(0);
     let lines = ran.lines();
-    assert_eq!(lines[0], serde_json::json!({"type": "version", "format": "1.0"}));
+    assert_eq!(
+        lines[0],
+        serde_json::json!({"type": "version", "format": "1.0"})
+    );
     assert_eq!(lines[1]["type"], "revision");
     assert_eq!(lines[1]["dirty"], false);
     let jobs: Vec<(&str, &str)> = lines
         .iter()
         .filter(|line| line["type"] == "planned_job")
-        .map(|job| (job["job_type"].as_str().unwrap_or(""), job["resource"].as_str().unwrap_or("")))
+        .map(|job| {
+            (
+                job["job_type"].as_str().unwrap_or(""),
+                job["resource"].as_str().unwrap_or(""),
+            )
+        })
         .collect();
     assert_eq!(
         jobs,
@@ -107,7 +143,10 @@ fn the_quickstart_plans_in_order_and_leaves_nothing_behind() {
         ]
     );
     let summary = lines.last().expect("a summary");
-    assert_eq!((&summary["type"], &summary["blocked"]), (&"summary".into(), &0.into()));
+    assert_eq!(
+        (&summary["type"], &summary["blocked"]),
+        (&"summary".into(), &0.into())
+    );
     assert!(!program.state().exists(), "looking made a state directory");
 }
 
@@ -118,7 +157,10 @@ fn the_same_commit_gives_the_same_bytes() {
         let repo = program.repo(name).display().to_string();
         for form in ["--json", "--markdown", "--show-files"] {
             let first = program.run(&["plan", form, &repo]).expect(0);
-            assert_eq!(first.stdout, program.run(&["plan", form, &repo]).expect(0).stdout);
+            assert_eq!(
+                first.stdout,
+                program.run(&["plan", form, &repo]).expect(0).stdout
+            );
         }
     }
 }
@@ -127,8 +169,11 @@ fn the_same_commit_gives_the_same_bytes() {
 fn a_working_tree_with_changes_says_so() {
     let program = Program::new();
     let repo = program.repo("quickstart");
-    fs::write(repo.join("more.yaml"), "kind: Node\nname: web-2\nhost: 203.0.113.11\n")
-        .expect("a file");
+    fs::write(
+        repo.join("more.yaml"),
+        "kind: Node\nname: web-2\nhost: 203.0.113.11\n",
+    )
+    .expect("a file");
     let path = repo.display().to_string();
     let lines = program.run(&["plan", "--json", &path]).expect(0).lines();
     assert_eq!(lines[1]["dirty"], true);
@@ -140,15 +185,20 @@ fn a_working_tree_with_changes_says_so() {
 fn pending_changes_have_an_exit_code_of_their_own() {
     let program = Program::new();
     let repo = program.repo("quickstart").display().to_string();
-    program.run(&["plan", "--detailed-exitcode", &repo]).expect(2);
+    program
+        .run(&["plan", "--detailed-exitcode", &repo])
+        .expect(2);
 }
 
 #[test]
 fn documents_that_are_not_valid_change_nothing() {
     let program = Program::new();
     let repo = program.repo("quickstart");
-    fs::write(repo.join("wrong.yaml"), "kind: Node\nname: web-2\nhots: 203.0.113.11\n")
-        .expect("a file");
+    fs::write(
+        repo.join("wrong.yaml"),
+        "kind: Node\nname: web-2\nhots: 203.0.113.11\n",
+    )
+    .expect("a file");
     let path = repo.display().to_string();
     let ran = program.run(&["validate", "--json", &path]).expect(3);
     let lines = ran.lines();
@@ -160,7 +210,12 @@ fn documents_that_are_not_valid_change_nothing() {
         (&place["file"], &place["line"], &place["column"]),
         (&"wrong.yaml".into(), &3.into(), &1.into())
     );
-    assert!(place["hint"].as_str().is_some_and(|hint| hint.contains("host")), "{place}");
+    assert!(
+        place["hint"]
+            .as_str()
+            .is_some_and(|hint| hint.contains("host")),
+        "{place}"
+    );
     program.run(&["apply", "--auto-approve", &path]).expect(3);
     program.run(&["plan", &path]).expect(3);
     program.run(&["get", "envs"]).expect(0);
@@ -181,26 +236,45 @@ fn a_question_needs_somebody_to_answer() {
 fn a_target_that_does_not_exist_is_named_with_its_neighbour() {
     let program = Program::new();
     let repo = program.repo("quickstart").display().to_string();
-    let ran = program.run(&["plan", "--target", "site/bakry", &repo]).expect(64);
-    assert!(ran.stderr.contains("did you mean `site/bakery`?"), "{}", ran.stderr);
+    let ran = program
+        .run(&["plan", "--target", "site/bakry", &repo])
+        .expect(64);
+    assert!(
+        ran.stderr.contains("did you mean `site/bakery`?"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn a_saved_plan_is_queued_once_and_then_stale() {
     let program = Program::new();
     let repo = program.repo("quickstart").display().to_string();
-    program.run(&["plan", "--out", "plan.json", &repo]).expect(0);
-    let mode = fs::metadata(program.dir.path().join("plan.json")).expect("a plan").permissions();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+    program
+        .run(&["plan", "--out", "plan.json", &repo])
+        .expect(0);
+    let mode = fs::metadata(program.dir.path().join("plan.json"))
+        .expect("a plan")
+        .permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+        0o600
+    );
 
     let ran = program.run(&["apply", "--no-wait", "plan.json"]).expect(0);
-    assert!(ran.stdout.contains("5 jobs queued, 1 resources recorded"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("5 jobs queued, 1 resources recorded"),
+        "{}",
+        ran.stdout
+    );
     // The fleet was recorded, so the plan was made from another record.
     let ran = program.run(&["apply", "--no-wait", "plan.json"]).expect(5);
     assert!(ran.stderr.contains("plan again"), "{}", ran.stderr);
 
     // A newer plan takes the place of what is queued, and nothing is lost or doubled.
-    program.run(&["apply", "--no-wait", "--auto-approve", &repo]).expect(0);
+    program
+        .run(&["apply", "--no-wait", "--auto-approve", &repo])
+        .expect(0);
     let jobs = program.run(&["jobs", "list", "-o", "json"]).expect(0);
     let jobs: Vec<Value> = serde_json::from_str(&jobs.stdout).expect("JSON");
     let count = |status: &str| jobs.iter().filter(|job| job["status"] == status).count();
@@ -212,23 +286,37 @@ fn a_saved_plan_is_queued_once_and_then_stale() {
 fn an_edited_plan_is_refused() {
     let program = Program::new();
     let repo = program.repo("quickstart").display().to_string();
-    program.run(&["plan", "--out", "plan.json", &repo]).expect(0);
+    program
+        .run(&["plan", "--out", "plan.json", &repo])
+        .expect(0);
     let path = program.dir.path().join("plan.json");
-    let text = fs::read_to_string(&path).expect("a plan").replace("203.0.113.10", "203.0.113.66");
+    let text = fs::read_to_string(&path)
+        .expect("a plan")
+        .replace("203.0.113.10", "203.0.113.66");
     fs::write(&path, text).expect("a file");
     let ran = program.run(&["apply", "plan.json"]).expect(1);
-    assert!(ran.stderr.contains("changed after it was written"), "{}", ran.stderr);
-    assert!(!program.state().join("pressluft.db").exists() || {
-        let jobs = program.run(&["jobs", "list", "-o", "json"]);
-        jobs.stdout.trim() == "[]"
-    });
+    assert!(
+        ran.stderr.contains("changed after it was written"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        !program.state().join("pressluft.db").exists() || {
+            let jobs = program.run(&["jobs", "list", "-o", "json"]);
+            jobs.stdout.trim() == "[]"
+        }
+    );
 }
 
 #[test]
 fn what_is_not_recorded_says_so() {
     let program = Program::new();
     let ran = program.run(&["describe", "env/acme/production"]).expect(1);
-    assert!(ran.stderr.contains("nothing is recorded yet"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("nothing is recorded yet"),
+        "{}",
+        ran.stderr
+    );
     program.run(&["describe", "acme"]).expect(64);
     program.run(&["frobnicate"]).expect(64);
 }

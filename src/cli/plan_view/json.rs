@@ -8,9 +8,8 @@ use crate::core::plan::Plan;
 /// Every line of the stream after `version`, to `summary`.
 pub(crate) fn json(plan: &Plan, heading: &Heading) -> Vec<Value> {
     let counts = plan.counts();
-    let mut lines = vec![
-        json!({"type": "revision", "commit": heading.commit, "dirty": heading.dirty}),
-    ];
+    let mut lines =
+        vec![json!({"type": "revision", "commit": heading.commit, "dirty": heading.dirty})];
     lines.extend(plan.jobs.iter().map(|job| {
         json!({
             "type": "planned_job",

@@ -9,7 +9,7 @@ use super::{Assembled, Desired, FLEET_FILE, Resource, Source};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::environment::{EnvironmentType, Mail};
 use crate::core::document::read::Step;
-use crate::core::document::scalar::{Email, Scalar, Text, UnixUser};
+use crate::core::document::scalar::{Duration, Email, Scalar, Text, UnixUser};
 use crate::core::document::{
     Document, DocumentKind, Environment, EnvironmentDefaults, EnvironmentDocument, Fleet,
     FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, NodeDocument, ParsedFile, Site,
@@ -270,6 +270,9 @@ impl Effective for EnvironmentDocument {
         self.safety
             .mail
             .get_or_insert(if is_public { Mail::Send } else { Mail::Capture });
+        self.cron
+            .interval
+            .get_or_insert(Duration::seconds(if is_public { 300 } else { 0 }));
     }
 
     fn finish(self) -> Result<Environment, Missing> {

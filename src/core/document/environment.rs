@@ -348,8 +348,9 @@ block! {
 block! {
     /// Scheduled tasks of WordPress.
     CronFields => Cron {
-        /// How often tasks that are due are run.
-        interval: Duration = Duration::seconds(300),
+        /// How often tasks that are due are run; `0s` is never. Without it every five minutes
+        /// in production, and never in a copy: a copy must not send what production sends.
+        interval!: Duration,
     }
 }
 

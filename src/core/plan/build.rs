@@ -212,8 +212,9 @@ impl Work<'_> {
             .into_iter()
             .map(|field| format!("`{field}`"))
             .collect();
+        let verb = if fields.len() == 1 { "needs" } else { "need" };
         let message = format!(
-            "{} needs `{job_type}`, which this version cannot run",
+            "{} {verb} `{job_type}`, which this version cannot run",
             fields.join(", ")
         );
         self.block(id, "not-supported", message);

@@ -214,6 +214,11 @@ impl<'a> Walk<'a> {
         key: &Key,
         path: &str,
     ) -> Option<(&'a str, &'a Value)> {
+        if self.problems.len() >= MOST_PROBLEMS {
+            // It would not be told, so nobody needs to know what was meant.
+            self.report(&child(path, &key.text), key.place, "unknown-field", String::new(), None);
+            return None;
+        }
         let is_free = |name: &&str| !written.contains_key(*name);
         let free: Vec<&'a str> = fields
             .into_iter()
