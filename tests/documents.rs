@@ -1,5 +1,7 @@
 //! Documents from the outside: schemas, references, examples, mistakes, hostile files.
 
+#![expect(clippy::expect_used, reason = "a test ends where something is missing")]
+
 #[path = "documents/codes.rs"]
 mod codes;
 #[path = "documents/examples.rs"]

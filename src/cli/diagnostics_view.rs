@@ -61,6 +61,7 @@ pub(crate) fn text(
             // A string takes everything; a report that cannot be drawn is still said.
             out.push_str(&plain(diagnostic));
         }
+        out.push('\n');
     }
     out
 }

@@ -309,21 +309,25 @@ fn all_effective<T: Effective>(
 
 /// What lies below every document of a kind: the fleet's defaults and, by its version, those
 /// of the program.
-fn below<D: bitcode::Encode>(defaults: &D) -> blake3::Hasher {
+fn below<D: bitcode::Encode>(defaults: &D) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
     hasher.update(&bitcode::encode(defaults));
-    hasher
+    *hasher.finalize().as_bytes()
 }
 
 fn finish<T: Effective>(
     mut document: T,
     mut source: Source,
     digest: [u8; 32],
-    below: &blake3::Hasher,
+    below: &[u8; 32],
     missing: &mut MissingFields,
 ) -> Option<Resource<T::Value>> {
-    let fingerprint = SpecHash(*below.clone().update(&digest).finalize().as_bytes());
+    // The two digests side by side fit one block, so this is cheap.
+    let mut both = [0; 64];
+    both[..32].copy_from_slice(below);
+    both[32..].copy_from_slice(&digest);
+    let fingerprint = SpecHash(*blake3::hash(&both).as_bytes());
     for path in document.gaps() {
         let top = path.split('.').next().unwrap_or_default();
         if source.lost(top) {
@@ -373,6 +377,6 @@ impl Known {
     fn has_broken_fleet(&self) -> bool {
         self.broken
             .iter()
-            .any(|broken| broken.kind == DocumentKind::Fleet)
+            .any(|broken| broken.kind == Some(DocumentKind::Fleet))
     }
 }

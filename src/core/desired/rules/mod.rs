@@ -41,12 +41,12 @@ impl Known {
     fn is_broken(&self, kind: DocumentKind, name: &str) -> bool {
         self.broken
             .iter()
-            .any(|b| b.kind == kind && b.name.as_deref() == Some(name))
+            .any(|b| b.kind == Some(kind) && b.name.as_deref() == Some(name))
     }
 
     fn is_broken_environment(&self, site: &str, name: &str) -> bool {
         self.broken.iter().any(|b| {
-            b.kind == DocumentKind::Environment
+            b.kind == Some(DocumentKind::Environment)
                 && b.site.as_deref() == Some(site)
                 && b.name.as_deref() == Some(name)
         })
@@ -55,7 +55,7 @@ impl Known {
     /// Whether one of the documents that cannot be read may be the production of a site.
     fn may_be_production_of(&self, site: &str) -> bool {
         self.broken.iter().any(|b| {
-            b.kind == DocumentKind::Environment
+            b.kind == Some(DocumentKind::Environment)
                 && b.site.as_deref() == Some(site)
                 && matches!(b.r#type.as_deref(), None | Some("production"))
         })

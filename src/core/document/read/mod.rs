@@ -51,7 +51,7 @@ pub struct Salvaged {
 /// A document that could not be read, as far as it can be told what it is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Broken {
-    pub kind: DocumentKind,
+    pub kind: Option<DocumentKind>,
     pub site: Option<String>,
     pub name: Option<String>,
     pub r#type: Option<String>,
@@ -152,7 +152,7 @@ pub fn parse_file(path: &str, text: &str) -> ParsedFile {
                 match read_segment(&segment, &mut problems) {
                     Read::Document(document) => documents.push(document),
                     Read::Salvaged(document) => salvaged.push(document),
-                    Read::Nothing => broken.extend(segment.guess()),
+                    Read::Nothing => broken.push(segment.guess()),
                 }
             }
         }
@@ -213,7 +213,6 @@ fn read_segment(segment: &Segment<'_>, problems: &mut Vec<Problem>) -> Read {
 }
 
 /// What came of one document.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum Read {
     Document(LocatedDocument),
     Salvaged(Salvaged),
@@ -221,11 +220,28 @@ enum Read {
 }
 
 fn located(document: Document, line: usize) -> LocatedDocument {
-    let digest = *blake3::hash(&bitcode::encode(&document)).as_bytes();
+    let digest = digest(&document);
     LocatedDocument {
         document,
         line,
         digest,
+    }
+}
+
+/// The digest of the document as JSON: the fields that are written, in the order of the type,
+/// each in its canonical spelling.
+fn digest(document: &Document) -> [u8; 32] {
+    let json = match document {
+        Document::Fleet(fleet) => serde_json::to_vec(fleet),
+        Document::Node(node) => serde_json::to_vec(node),
+        Document::Site(site) => serde_json::to_vec(site),
+        Document::Environment(environment) => serde_json::to_vec(environment),
+    };
+    match json {
+        Ok(json) => *blake3::hash(&json).as_bytes(),
+        // Structs with string keys become JSON always; should one not, then what it is in
+        // memory is as good a name for it.
+        Err(_) => *blake3::hash(&bitcode::encode(document)).as_bytes(),
     }
 }
 

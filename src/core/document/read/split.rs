@@ -29,8 +29,8 @@ impl Segment<'_> {
 
     /// What the document seems to be, for when it cannot be read: the values of its fields
     /// `kind`, `site`, `name` and `type` as far as they stand in lines of their own.
-    pub(crate) fn guess(&self) -> Option<Broken> {
-        let (kind, _) = self.kind()?;
+    pub(crate) fn guess(&self) -> Broken {
+        let kind = self.kind().map(|(kind, _)| kind);
         let field = |name: &str| {
             self.text.lines().find_map(|line| {
                 let value = line.trim_start().strip_prefix(name)?.strip_prefix(':')?;
@@ -39,12 +39,12 @@ impl Segment<'_> {
             })
         };
         let (site, name, r#type) = (field("site"), field("name"), field("type"));
-        Some(Broken {
+        Broken {
             kind,
             site,
             name,
             r#type,
-        })
+        }
     }
 
     /// Whether nothing but comments, directives and document marks is here.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use std::sync::LazyLock;
+
 use jiff::tz::TimeZoneDatabase;
 
 use super::{Malformed, Scalar, printable, quoted, scalar_impls, text_scalar};
@@ -74,6 +76,9 @@ impl Scalar for Schedule {
 
 scalar_impls!(Schedule);
 
+/// The time zones that are built in, so that a window means the same on every machine.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// A time of the week in which something may happen, such as `sun 03:00-05:00 Europe/Berlin`.
@@ -114,7 +119,7 @@ impl Window {
     /// # Errors
     /// When this build does not know the time zone.
     pub fn contains(&self, at: jiff::Timestamp) -> Result<bool, jiff::Error> {
-        let zone = TimeZoneDatabase::bundled().get(&self.time_zone)?;
+        let zone = ZONES.get(&self.time_zone)?;
         let local = at.to_zoned(zone);
         let minute =
             u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
@@ -202,7 +207,7 @@ impl Scalar for Window {
         if start == end {
             return Err(refuse("it ends when it starts".to_owned()));
         }
-        let known = TimeZoneDatabase::bundled().get(zone).ok();
+        let known = ZONES.get(zone).ok();
         let Some(name) = known.and_then(|zone| zone.iana_name().map(str::to_owned)) else {
             return Err(refuse(format!("{} is not a time zone", quoted(zone))));
         };
