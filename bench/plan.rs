@@ -71,6 +71,16 @@ fn measure_all() -> io::Result<bool> {
 
     let snapshot = fastest(|_| measure::run("snapshot", &root, &state))?;
 
+    measure::run("record", &root, &state)?;
+    let first_plan = fastest(|_| {
+        std::fs::remove_dir_all(&state)?;
+        measure::run("plan", &root, &state)
+    })?;
+    let next_plan = fastest(|turn| {
+        fleet::change(&files, TURNS + turn)?;
+        measure::run("plan", &root, &state)
+    })?;
+
     let ratio = |a: Run, b: Run| a.time.as_secs_f64() / b.time.as_secs_f64();
     let mut table = Table { out, met: true };
     table.head()?;
@@ -86,7 +96,18 @@ fn measure_all() -> io::Result<bool> {
         Some(("of the first", ratio(again, first), 0.07)),
     )?;
     table.time("of it: finding what changed", snapshot, None)?;
-    table.memory("peak memory", first.memory.max(again.memory), 300)?;
+    table.time(
+        "plan, record up to date",
+        first_plan,
+        Some(("of parsing", ratio(first_plan, parse), 2.0)),
+    )?;
+    table.time(
+        "plan with one changed file",
+        next_plan,
+        Some(("of the first", ratio(next_plan, first_plan), 0.10)),
+    )?;
+    let most = [first, again, first_plan, next_plan].map(|run| run.memory);
+    table.memory("peak memory", most.into_iter().max().unwrap_or(0), 400)?;
     Ok(table.met)
 }
 

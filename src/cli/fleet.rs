@@ -167,11 +167,7 @@ impl Fleet {
         choice: &Choice,
         purpose: Purpose,
     ) -> Result<Prepared, CliError> {
-        let store = if context.db_path.exists() {
-            Some(open::for_reading(context)?)
-        } else {
-            None
-        };
+        let store = open::if_there(context)?;
         let key = FingerprintKey::load(&context.secrets_dir)
             .map_err(|error| CliError::new(chain(&error)))?;
         let cache = cache_dir(context).map(|dir| dir.join("spec-hashes.bin"));
@@ -200,11 +196,7 @@ impl Fleet {
         context: &Context,
         prepared: &Prepared,
     ) -> Result<Vec<FileChanges>, CliError> {
-        let store = if context.db_path.exists() {
-            Some(open::for_reading(context)?)
-        } else {
-            None
-        };
+        let store = open::if_there(context)?;
         Ok(daemon::file_changes(prepared, store.as_ref())?)
     }
 }

@@ -31,13 +31,15 @@ enum Kind {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let store = open::for_reading(context)?;
     let kind = match args.kind {
         Kind::Nodes => ResourceKind::Node,
         Kind::Sites => ResourceKind::Site,
         Kind::Envs => ResourceKind::Env,
     };
-    let resources = store.recorded_of_kind(kind)?;
+    let resources = match open::if_there(context)? {
+        Some(store) => store.recorded_of_kind(kind)?,
+        None => Vec::new(),
+    };
     let values: Vec<Value> = resources.iter().map(element).collect();
     output::show(args.output, &values, |_| {
         let rows = resources

@@ -15,7 +15,7 @@ use crate::core::change::Change;
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
-use crate::store::{Job, JobFilter, Store, TaskEvent};
+use crate::store::{Job, JobFilter, JobPage, Store, TaskEvent};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -92,8 +92,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 }
 
 fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
-    let store = open::for_reading(context)?;
-    let page = store.jobs(&JobFilter {
+    let filter = JobFilter {
         status: args.status,
         resource: args.resource.clone(),
         node: args.node.clone(),
@@ -101,7 +100,14 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
         plan: None,
         cursor: args.cursor,
         limit: args.limit,
-    })?;
+    };
+    let page = match open::if_there(context)? {
+        Some(store) => store.jobs(&filter)?,
+        None => JobPage {
+            jobs: Vec::new(),
+            cursor: None,
+        },
+    };
     output::show(args.output, &page.jobs, |jobs| {
         let rows = jobs.iter().map(row).collect();
         let heading = [
