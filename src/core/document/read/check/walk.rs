@@ -216,7 +216,13 @@ impl<'a> Walk<'a> {
     ) -> Option<(&'a str, &'a Value)> {
         if self.problems.len() >= MOST_PROBLEMS {
             // It would not be told, so nobody needs to know what was meant.
-            self.report(&child(path, &key.text), key.place, "unknown-field", String::new(), None);
+            self.report(
+                &child(path, &key.text),
+                key.place,
+                "unknown-field",
+                String::new(),
+                None,
+            );
             return None;
         }
         let is_free = |name: &&str| !written.contains_key(*name);
