@@ -42,6 +42,7 @@ pub(crate) fn child(what: &str, fleet: &Path, state: &Path) -> io::Result<String
     let started = Instant::now();
     match what {
         "only-parse" => only_parse(fleet)?,
+        "snapshot" => drop(snapshot(fleet, state)?),
         "load" => load(fleet, state)?,
         other => return Err(io::Error::other(format!("nothing is called `{other}`"))),
     }
@@ -96,8 +97,12 @@ fn typed(text: &str) -> Result<Typed, serde_yaml::Error> {
     })
 }
 
+fn snapshot(fleet: &Path, state: &Path) -> io::Result<git::Snapshot> {
+    git::open_working_tree(fleet, Some(state)).map_err(io::Error::other)
+}
+
 fn load(fleet: &Path, state: &Path) -> io::Result<()> {
-    let snapshot = git::open_working_tree(fleet, Some(state)).map_err(io::Error::other)?;
+    let snapshot = snapshot(fleet, state)?;
     let loaded = git::load(&snapshot, Some(state)).map_err(io::Error::other)?;
     match loaded.diagnostics.first() {
         None => Ok(()),

@@ -69,6 +69,8 @@ fn measure_all() -> io::Result<bool> {
         measure::run("load", &root, &state)
     })?;
 
+    let snapshot = fastest(|_| measure::run("snapshot", &root, &state))?;
+
     let ratio = |a: Run, b: Run| a.time.as_secs_f64() / b.time.as_secs_f64();
     let mut table = Table { out, met: true };
     table.head()?;
@@ -83,6 +85,7 @@ fn measure_all() -> io::Result<bool> {
         again,
         Some(("of the first", ratio(again, first), 0.07)),
     )?;
+    table.time("of it: finding what changed", snapshot, None)?;
     table.memory("peak memory", first.memory.max(again.memory), 300)?;
     Ok(table.met)
 }

@@ -15,15 +15,13 @@ use super::progress_view::{self, ProgressView};
 use super::{open, output, plan_view};
 use crate::ansible::{Engine, Settings};
 use crate::clock;
-use crate::daemon::{self, Prepared, Runner, Stop, Summary};
-use crate::secrets::Identity;
+use crate::core::plan::Choice;
+use crate::daemon::{self, Plans, Prepared, Purpose, Runner, Stop, Summary};
+use crate::secrets::{FingerprintKey, Identity, SecretError};
 use crate::store::Store;
 
 /// How many nodes are worked on at once where neither the fleet nor the settings say.
 const PARALLEL: usize = 8;
-
-/// How long one job may take.
-const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -47,25 +45,37 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    if args.json {
-        output::json_version()?;
-    }
+    let choice = args.choice.choice();
     let saved = saved_plan(args)?;
+    if saved.is_some() && choice != Choice::default() {
+        return Err(CliError::new("a saved plan is applied whole")
+            .exit(Exit::Usage)
+            .hint("give `--target`, `--exclude` and `--rerun` to `pressluft plan --out`"));
+    }
     let approved = args.auto_approve || saved.is_some();
     if args.json && !approved {
         return Err(CliError::new("`--json` leaves no room for a question")
             .exit(Exit::Usage)
             .hint("add `--auto-approve`, or apply a saved plan"));
     }
+    if args.json {
+        output::json_version()?;
+    }
+    let fleet = match &saved {
+        Some(_) => None,
+        None => match fleet::load(&args.fleet, context, args.json)? {
+            Some(fleet) => Some(fleet),
+            None => return Ok(Exit::InvalidDocuments),
+        },
+    };
     let mut store = open::for_writing(context)?;
     recover(&mut store, args.json)?;
-    let prepared = match saved {
-        Some(prepared) => prepared,
-        None => {
-            let Some(fleet) = fleet::load(&args.fleet, context, args.json)? else {
-                return Ok(Exit::InvalidDocuments);
-            };
-            let choice = args.choice.choice();
+    // Made before anything is recorded: without it no change of a secret would be noticed.
+    FingerprintKey::load_or_make(&context.secrets_dir)
+        .map_err(|error| CliError::new(super::error::chain(&error)))?;
+    let prepared = match (saved, &fleet) {
+        (Some(prepared), _) => prepared,
+        (None, Some(fleet)) => {
             fleet.require(
                 choice
                     .targets
@@ -73,28 +83,41 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     .chain(&choice.excludes)
                     .chain(&choice.rerun),
             )?;
-            let prepared = fleet.plan(context, &choice)?;
+            let prepared = fleet.plan(context, &choice, Purpose::Apply)?;
             show(args, context, &prepared, &fleet.name())?;
             prepared
         }
+        (None, None) => return Ok(Exit::InvalidDocuments),
     };
-    if !prepared.plan.has_changes() {
+    let has_changes = prepared.plan.has_changes();
+    if !has_changes && daemon::left_behind(&store)?.is_empty() {
         return nothing_to_do(args, &prepared);
     }
-    if !approved && !confirm()? {
+    if has_changes && !approved && !confirm()? {
         output::note("nothing was changed")?;
         return Ok(Exit::Done);
     }
     // Before anything is queued: a machine that cannot run jobs must not collect them.
-    let runner = if args.no_wait || prepared.plan.jobs.is_empty() {
+    let runner = if args.no_wait {
         None
     } else {
-        Some(Arc::new(runner(context)?))
+        Some(Arc::new(runner(context, &store)?))
     };
     let queued = daemon::enqueue(&mut store, &prepared, &actor(), clock::now())?;
-    let (Some(plan), Some(runner)) = (queued.plan, runner) else {
+    let Some(runner) = runner else {
         return left_queued(args, &queued, &prepared);
     };
+    let mut plans = Plans {
+        own: queued.plan,
+        adopted: daemon::left_behind(&store)?,
+    };
+    plans.adopted.retain(|plan| Some(*plan) != plans.own);
+    if plans.own.is_none() && plans.adopted.is_empty() {
+        return left_queued(args, &queued, &prepared);
+    }
+    if !plans.adopted.is_empty() && !args.json {
+        output::note("jobs of an earlier apply are still queued, and run too")?;
+    }
     let parallel = args
         .parallel
         .map(usize::from)
@@ -105,21 +128,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     stop_on_signals(&stop)?;
     let mut view = ProgressView::new(args.json, context.interactive);
     let mut broken = None;
-    let summary = daemon::run(
-        &runner,
-        &mut store,
-        &[plan],
-        parallel,
-        &stop,
-        &mut |progress| {
-            // The jobs go on when nobody can be told about them any more.
-            if let Err(error) = view.show(&progress) {
-                broken.get_or_insert(error);
-            }
-        },
-    )?;
+    let mut watch = |progress| {
+        // The jobs go on when nobody can be told about them any more.
+        if let Err(error) = view.show(&progress) {
+            broken.get_or_insert(error);
+        }
+    };
+    let summary = daemon::run(&runner, &mut store, &plans, parallel, &stop, &mut watch)?;
     if summary.interrupted {
-        cancel_rest(&mut store, plan)?;
+        for plan in plans.own.iter().chain(&plans.adopted) {
+            cancel_rest(&mut store, *plan)?;
+        }
     }
     finish(args, &summary, &prepared)
 }
@@ -189,7 +208,7 @@ fn confirm() -> Result<bool, CliError> {
     Ok(answer.trim() == "yes")
 }
 
-fn runner(context: &Context) -> Result<Runner, CliError> {
+fn runner(context: &Context, store: &Store) -> Result<Runner, CliError> {
     let mut settings = Settings::new(&context.state_dir);
     settings.log_dir.clone_from(&context.log_dir);
     settings.venv.clone_from(&context.venv);
@@ -199,11 +218,27 @@ fn runner(context: &Context) -> Result<Runner, CliError> {
     })?;
     Ok(Runner {
         engine,
-        identity: Identity::load_or_generate(&context.secrets_dir)
-            .map_err(|error| CliError::new(super::error::chain(&error)))?,
+        identity: identity(context, store)?,
         database: context.db_path.clone(),
         actor: actor(),
-        timeout: TIMEOUT,
+    })
+}
+
+/// The identity that opens the secrets. A new one is made only where nothing is encrypted yet:
+/// in the place of a lost one it would open nothing.
+fn identity(context: &Context, store: &Store) -> Result<Identity, CliError> {
+    let directory = &context.secrets_dir;
+    let identity = match Identity::load(directory) {
+        Err(SecretError::NoIdentity(_)) if !store.has_ciphertexts()? => {
+            Identity::load_or_generate(directory)
+        }
+        other => other,
+    };
+    identity.map_err(|error| {
+        CliError::new(super::error::chain(&error)).hint(
+            "put the identity file back from a backup: the recorded secrets can be opened with \
+             no other",
+        )
     })
 }
 

@@ -11,7 +11,7 @@ use super::{diagnostics_view, open, output, validate};
 use crate::core::desired::{Assembled, Desired};
 use crate::core::id::ResourceId;
 use crate::core::plan::Choice;
-use crate::daemon::{self, DaemonError, FileChanges, Prepared, SpecHashes, WantedState};
+use crate::daemon::{self, DaemonError, FileChanges, Prepared, Purpose, SpecHashes, WantedState};
 use crate::git::{self, FetchRequest, Reference, RepoUrl, Snapshot};
 use crate::secrets::FingerprintKey;
 
@@ -90,6 +90,13 @@ pub(crate) fn load(
 /// The state of the fleet repo that the arguments name.
 pub(crate) fn snapshot(args: &FleetArgs, context: &Context) -> Result<Snapshot, CliError> {
     let Some(url) = &args.repo else {
+        if args.reference.is_some() || args.subdirectory.is_some() {
+            return Err(
+                CliError::new("`--ref` and `--subdirectory` say which part of `--repo`")
+                    .exit(Exit::Usage)
+                    .hint("add `--repo URL`, or check out what you want to read"),
+            );
+        }
         let path = args.path.clone().unwrap_or_else(|| PathBuf::from("."));
         return git::open_working_tree(&path, cache_dir(context).as_deref())
             .map_err(|error| from_git(&error));
@@ -154,7 +161,12 @@ impl Fleet {
     }
 
     /// The plan from what is recorded to this fleet.
-    pub(crate) fn plan(&self, context: &Context, choice: &Choice) -> Result<Prepared, CliError> {
+    pub(crate) fn plan(
+        &self,
+        context: &Context,
+        choice: &Choice,
+        purpose: Purpose,
+    ) -> Result<Prepared, CliError> {
         let store = if context.db_path.exists() {
             Some(open::for_reading(context)?)
         } else {
@@ -176,6 +188,7 @@ impl Fleet {
             store.as_ref(),
             key.as_ref(),
             choice,
+            purpose,
         )?)
     }
 }

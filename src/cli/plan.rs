@@ -10,7 +10,7 @@ use super::output;
 use super::plan_view;
 use crate::core::id::ResourceId;
 use crate::core::plan::Choice;
-use crate::daemon;
+use crate::daemon::{self, Purpose};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -74,7 +74,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             .chain(&choice.excludes)
             .chain(&choice.rerun),
     )?;
-    let prepared = fleet.plan(context, &choice)?;
+    let purpose = match args.out.is_some() || args.show_files {
+        true => Purpose::Apply,
+        false => Purpose::Show,
+    };
+    let prepared = fleet.plan(context, &choice, purpose)?;
     let heading = fleet::heading(&prepared, &fleet.name());
     if let Some(path) = &args.out {
         daemon::save_plan(path, &prepared)?;

@@ -199,6 +199,7 @@ words! {
         SourceUnavailable = "SOURCE_UNAVAILABLE",
         RenderFailed = "RENDER_FAILED",
         JobInterrupted = "JOB_INTERRUPTED",
+        InternalError = "INTERNAL_ERROR",
         DependencyFailed = "DEPENDENCY_FAILED",
         /// The recorded state moved between the plan and the job's turn.
         PlanStale = "PLAN_STALE",

@@ -349,6 +349,7 @@ pub fn is_retryable(code: ErrorCode) -> bool {
         | ErrorCode::SecretUnavailable
         | ErrorCode::RenderFailed
         | ErrorCode::DependencyFailed
+        | ErrorCode::InternalError
         | ErrorCode::PlanStale
         | ErrorCode::Superseded
         | ErrorCode::CancelledByUser => false,
@@ -404,6 +405,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
             "check the fleet repo's own `templates/`; `pressluft plan --show-files` shows the place"
         }
         ErrorCode::JobInterrupted => "apply again; every playbook picks up where it was left",
+        ErrorCode::InternalError => {
+            "look at the message: the control plane itself could not go on; `pressluft doctor` checks it"
+        }
         ErrorCode::DependencyFailed => "mend the failed job that this one needs, then apply again",
         ErrorCode::PlanStale => "plan again: the record moved after this job was planned",
         ErrorCode::Superseded => "nothing to do: a newer plan has taken the place of this job",

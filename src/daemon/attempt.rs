@@ -24,8 +24,11 @@ use crate::core::tree::SecretValues;
 use crate::secrets::{self, Identity, Origin, Redactor};
 use crate::store::{
     Claim, Finish, HostKeySource, NewTaskEvent, Outcome, Process, Release, ReleaseHealth,
-    StateChange, Store,
+    StateChange, Store, StoreError,
 };
+
+/// How long one job may take.
+pub(super) const JOB_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// What every attempt of this process uses.
 #[expect(missing_debug_implementations, reason = "it holds the identity")]
@@ -35,8 +38,6 @@ pub struct Runner {
     pub database: std::path::PathBuf,
     /// Who asked for the run, for the audit record.
     pub actor: String,
-    /// How long one job may take.
-    pub timeout: Duration,
 }
 
 /// How an attempt ended, as it is recorded.
@@ -77,7 +78,13 @@ pub(super) fn run(
         cancel,
         store: &mut store,
     };
-    let (outcome, changes, failure) = match work.carry_out()? {
+    let carried_out = work.carry_out().or_else(|error| match error {
+        // Another worker has the job: its record is not ours to write.
+        DaemonError::Store(StoreError::Stale { .. }) => Err(error),
+        // Whatever else goes wrong here is the end of this job and of no other.
+        error => Ok(Err(Failure::new(ErrorCode::InternalError, &chain(&error)))),
+    });
+    let (outcome, changes, failure) = match carried_out? {
         Ok(changes) => (Outcome::Succeeded, changes, None),
         Err(failure) if cancel.is_cancelled() => {
             let message = format!("stopped on request: {}", failure.message);
@@ -129,7 +136,7 @@ impl Work<'_> {
         let secrets = self.secret_values(&payload, named)?;
         let redactor = Redactor::new(texts(&secrets));
         let mut changes = Vec::new();
-        let facts = match self.facts(&payload, &host, &redactor)? {
+        let facts = match self.facts(&host, &redactor)? {
             Ok((facts, is_new)) => {
                 if is_new {
                     let (node, facts) = (self.label.node.clone(), Box::new(facts.clone()));
@@ -272,7 +279,6 @@ impl Work<'_> {
     /// a resized machine has other limits.
     fn facts(
         &mut self,
-        _payload: &JobPayload,
         host: &Host,
         redactor: &Redactor,
     ) -> Result<Result<(NodeFacts, bool), Failure>, DaemonError> {
@@ -345,7 +351,7 @@ impl Work<'_> {
             // What changed is part of the record.
             diff: true,
             verbosity: 0,
-            timeout: self.runner.timeout,
+            timeout: JOB_TIMEOUT,
         }
     }
 
@@ -463,8 +469,11 @@ fn served(name: String, environment: ResourceId) -> Release {
 
 /// The process with this number as it can be told apart from later ones.
 fn process_of(pid: u32) -> Result<Process, DaemonError> {
-    let pid = i32::try_from(pid).map_err(std::io::Error::other)?;
-    let id = WorkerId::of(pid)?;
+    let id = i32::try_from(pid)
+        .map_err(std::io::Error::other)
+        .and_then(WorkerId::of)
+        .map_err(DaemonError::Process)?;
+    let pid = id.pid;
     Ok(Process {
         pid,
         start: id.start,

@@ -18,7 +18,20 @@ pub enum DaemonError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("cannot read the state of processes: {0}")]
-    Process(#[from] std::io::Error),
+    Process(std::io::Error),
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    #[error("a bug ended the thread of the job")]
+    Panicked,
+    #[error("cannot write `{path}`: {source}")]
+    Write {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("`{0}` of the fleet repo is not UTF-8 text")]
+    NotText(String),
+    #[error("the saved plan holds a damaged secret `{0}`")]
+    DamagedSecret(String),
     #[error("no document describes `{0}`")]
     UnknownResource(ResourceId),
     #[error("the plan cannot be written as JSON: {0}")]

@@ -9,14 +9,26 @@ use super::payload::JobPayload;
 use super::queue::{PlannedRevision, Prepared};
 use super::wanted::WantedState;
 use crate::core::id::ResourceId;
-use crate::core::plan::{self, Choice, PlanInput, Recorded, Wanted, secret};
-use crate::core::recorded::RecordedHead;
+use crate::core::plan::{self, Choice, PlanInput, PlannedJob, Recorded, Wanted, secret};
+use crate::core::recorded::{RecordedHead, ResourceStatus};
 use crate::core::spec::Spec;
 use crate::git::Snapshot;
 use crate::secrets::FingerprintKey;
 use crate::store::Store;
 
-/// The plan that leads from the record to `desired`, with all that applying it needs.
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be looked at. It has no payloads, which for a whole new fleet take a gigabyte.
+    Show,
+    /// To be applied, kept, or rendered.
+    Apply,
+}
+
+/// The payloads of jobs by their ids, and the ciphertexts that they need by name.
+type Carried = (BTreeMap<String, JobPayload>, BTreeMap<String, String>);
+
+/// The plan that leads from the record to `desired`.
 ///
 /// Without a `store` nothing is recorded yet.
 ///
@@ -28,13 +40,16 @@ pub fn plan(
     store: Option<&Store>,
     key: Option<&FingerprintKey>,
     choice: &Choice,
+    purpose: Purpose,
 ) -> Result<Prepared, DaemonError> {
     let heads = match store {
         Some(store) => store.recorded_heads()?,
         None => Vec::new(),
     };
     let known = fingerprints(snapshot, store, key)?;
-    let differing = differing(desired, &heads, &known, choice);
+    let unsettled = unsettled(&heads, store)?;
+    let mut differing = differing(desired, &heads, &known, choice);
+    differing.extend(unsettled.iter().cloned());
     let mut wanted = BTreeMap::new();
     let mut recorded = BTreeMap::new();
     for id in &differing {
@@ -50,9 +65,11 @@ pub fn plan(
     }
     if let Some(store) = store {
         for resource in store.recorded_many(&differing)? {
+            let settled = !unsettled.contains(&resource.id);
             recorded.insert(
                 resource.id,
                 Recorded {
+                    settled,
                     spec: resource.spec,
                     generation: resource.generation,
                     fingerprints: resource.secret_fingerprints,
@@ -73,24 +90,10 @@ pub fn plan(
         fingerprints: known,
         choice: choice.clone(),
     });
-    let mut payloads = BTreeMap::new();
-    let templates = templates(snapshot)?;
-    for job in &plan.jobs {
-        let mut payload =
-            JobPayload::new(job, &lookup, &production_of).map_err(DaemonError::UnknownResource)?;
-        payload.templates.clone_from(&templates);
-        payloads.insert(job.id.clone(), payload);
-    }
-    let mut repo_secrets = BTreeMap::new();
-    let names: BTreeSet<String> = payloads
-        .values()
-        .flat_map(JobPayload::secret_names)
-        .collect();
-    for name in names {
-        if let Some(ciphertext) = snapshot.secret(&name)? {
-            repo_secrets.insert(name, data_encoding::BASE64.encode(&ciphertext));
-        }
-    }
+    let (payloads, repo_secrets) = match purpose {
+        Purpose::Show => (BTreeMap::new(), BTreeMap::new()),
+        Purpose::Apply => carried(&plan.jobs, snapshot, &lookup, &production_of)?,
+    };
     Ok(Prepared {
         revision: revision(snapshot),
         plan,
@@ -101,6 +104,53 @@ pub fn plan(
             .and_then(|fleet| fleet.get("reconcile.max_parallel_nodes")?.as_u64())
             .and_then(|count| usize::try_from(count).ok()),
     })
+}
+
+/// What the jobs of a plan carry with them.
+fn carried(
+    jobs: &[PlannedJob],
+    snapshot: &Snapshot,
+    lookup: &dyn Fn(&ResourceId) -> Option<Spec>,
+    production_of: &dyn Fn(&str) -> Option<String>,
+) -> Result<Carried, DaemonError> {
+    let mut payloads = BTreeMap::new();
+    let templates = templates(snapshot)?;
+    for job in jobs {
+        let mut payload =
+            JobPayload::new(job, lookup, production_of).map_err(DaemonError::UnknownResource)?;
+        payload.templates.clone_from(&templates);
+        payloads.insert(job.id.clone(), payload);
+    }
+    let mut ciphertexts = BTreeMap::new();
+    let names: BTreeSet<String> = payloads
+        .values()
+        .flat_map(JobPayload::secret_names)
+        .collect();
+    for name in names {
+        if let Some(ciphertext) = snapshot.secret(&name)? {
+            ciphertexts.insert(name, data_encoding::BASE64.encode(&ciphertext));
+        }
+    }
+    Ok((payloads, ciphertexts))
+}
+
+/// The resources whose last job did not succeed: the node may be in another state than the
+/// record. Those that a job works on at this moment are not among them.
+fn unsettled(
+    heads: &[(ResourceId, RecordedHead)],
+    store: Option<&Store>,
+) -> Result<BTreeSet<ResourceId>, DaemonError> {
+    let mut unsettled: BTreeSet<ResourceId> = heads
+        .iter()
+        .filter(|(_, head)| head.status != ResourceStatus::Active)
+        .map(|(id, _)| id.clone())
+        .collect();
+    if let Some(store) = store.filter(|_| !unsettled.is_empty()) {
+        for held in store.held_jobs()? {
+            unsettled.remove(&held.job.resource);
+        }
+    }
+    Ok(unsettled)
 }
 
 /// The resources that the planner has to look at: those whose spec or secrets differ, those
@@ -177,7 +227,7 @@ fn templates(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, DaemonErro
         .iter()
         .map(|file| {
             let text = String::from_utf8(snapshot.read(file)?)
-                .map_err(|_| std::io::Error::other(format!("`{}` is not UTF-8 text", file.path)))?;
+                .map_err(|_| DaemonError::NotText(file.path.clone()))?;
             let path = file.path.strip_prefix("templates/").unwrap_or(&file.path);
             Ok((path.to_owned(), text))
         })

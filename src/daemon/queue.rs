@@ -154,7 +154,7 @@ fn keep_secrets(
         .map(|(name, encoded)| {
             let ciphertext = data_encoding::BASE64
                 .decode(encoded.as_bytes())
-                .map_err(|error| std::io::Error::other(format!("secret `{name}`: {error}")))?;
+                .map_err(|_| DaemonError::DamagedSecret(name.clone()))?;
             Ok((name.clone(), store.keep_secret_blob(name, &ciphertext)?))
         })
         .collect()

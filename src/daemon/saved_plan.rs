@@ -36,15 +36,20 @@ pub fn save(path: &Path, prepared: &Prepared) -> Result<(), DaemonError> {
         prepared: prepared.clone(),
     };
     let text = serde_json::to_vec_pretty(&saved)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    Ok(())
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
+        file.write_all(&text)?;
+        file.sync_all()
+    };
+    write().map_err(|source| DaemonError::Write {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 /// Reads a plan back.

@@ -2,7 +2,8 @@
 //!
 //! One loop dispatches; the threads send it messages and share nothing with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -17,7 +18,7 @@ use crate::ansible::Cancel;
 use crate::clock;
 use crate::core::job::{JobStatus, JobType};
 use crate::core::recorded::{JobId, PlanId};
-use crate::store::{Claim, Scope, Store, StoreError};
+use crate::store::{Claim, JobFilter, Scope, Store, StoreError};
 
 /// How often the lease of a running job is renewed.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -55,6 +56,24 @@ pub struct Summary {
     pub interrupted: bool,
 }
 
+impl Summary {
+    fn count(&mut self, status: JobStatus) {
+        match status {
+            JobStatus::Succeeded => self.succeeded += 1,
+            JobStatus::Failed => self.failed += 1,
+            JobStatus::Cancelled => self.cancelled += 1,
+            JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => self.open += 1,
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+        self.open += other.open;
+    }
+}
+
 enum Message {
     Progress(Progress),
     Done(JobId, Result<Attempted, DaemonError>),
@@ -62,9 +81,45 @@ enum Message {
 
 struct Running {
     label: JobLabel,
+    plan: PlanId,
     token: u64,
     cancel: Cancel,
     since: Instant,
+}
+
+/// What a worker runs.
+#[derive(Clone, Debug, Default)]
+pub struct Plans {
+    /// The plan that was just queued.
+    pub own: Option<PlanId>,
+    /// Plans whose own worker is gone: what they left queued runs, too.
+    pub adopted: Vec<PlanId>,
+}
+
+/// The plans with jobs in the queue that no living worker works on.
+///
+/// # Errors
+/// When the database fails.
+pub fn left_behind(store: &Store) -> Result<Vec<PlanId>, DaemonError> {
+    let held: BTreeSet<PlanId> = store
+        .held_jobs()?
+        .iter()
+        .map(|held| held.job.plan_id)
+        .collect();
+    let mut plans = BTreeSet::new();
+    let mut filter = JobFilter {
+        status: Some(JobStatus::Queued),
+        limit: 1_000,
+        ..JobFilter::default()
+    };
+    loop {
+        let page = store.jobs(&filter)?;
+        plans.extend(page.jobs.iter().map(|job| job.plan_id));
+        match page.cursor {
+            Some(cursor) => filter.cursor = Some(cursor),
+            None => return Ok(plans.difference(&held).copied().collect()),
+        }
+    }
 }
 
 /// Runs the jobs of `plans` until none is left that could run, at most `parallel` at once.
@@ -74,21 +129,23 @@ struct Running {
 pub fn run(
     runner: &Arc<Runner>,
     store: &mut Store,
-    plans: &[PlanId],
+    plans: &Plans,
     parallel: usize,
     stop: &Stop,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Summary, DaemonError> {
-    let worker = WorkerId::this()?.to_string();
+    let all: Vec<PlanId> = plans.own.iter().chain(&plans.adopted).copied().collect();
+    let worker = WorkerId::this().map_err(DaemonError::Process)?.to_string();
     let (sender, receiver) = mpsc::channel::<Message>();
     let mut running: BTreeMap<JobId, Running> = BTreeMap::new();
     let (mut unhealthy, mut failed) = (0_u64, 0_u64);
+    let mut adopted = Summary::default();
     let mut beat = Instant::now();
     let mut failure: Option<DaemonError> = None;
     loop {
         let stopping = stop.is_stopped() || failure.is_some();
         while !stopping && running.len() < parallel.max(1) {
-            match store.claim(&worker, Scope::Plans(plans), clock::now()) {
+            match store.claim(&worker, Scope::Plans(&all), clock::now()) {
                 Ok(Some(claim)) => {
                     let job = spawn(runner, claim, &sender, watch)?;
                     running.insert(job.label.id, job);
@@ -103,7 +160,7 @@ pub fn run(
         if stopping {
             running.values().for_each(|job| job.cancel.cancel());
         }
-        if running.is_empty() && (stopping || !waits(store, plans)?) {
+        if running.is_empty() && (stopping || !waits(store, &all)?) {
             break;
         }
         match receiver.recv_timeout(POLL) {
@@ -112,12 +169,19 @@ pub fn run(
                 if let Some(job) = running.remove(&id) {
                     match result {
                         Ok(attempted) => {
+                            if Some(job.plan) != plans.own {
+                                adopted.count(attempted.status);
+                            }
                             failed += u64::from(attempted.status == JobStatus::Failed);
                             unhealthy += u64::from(
                                 attempted.is_unhealthy()
                                     && job.label.job_type == JobType::HealthCheck,
                             );
                             watch(finished(job, attempted));
+                        }
+                        // Somebody else has the job by now; the others are still ours.
+                        Err(DaemonError::Store(error @ StoreError::Stale { .. })) => {
+                            tracing::warn!(job = %id, %error, "the job was taken over");
                         }
                         Err(error) => failure = failure.or(Some(error)),
                     }
@@ -147,8 +211,9 @@ pub fn run(
         interrupted: stop.is_stopped(),
         ..Summary::default()
     };
-    for plan in plans {
-        for (status, count) in store.job_counts(*plan)? {
+    summary.add(adopted);
+    if let Some(plan) = plans.own {
+        for (status, count) in store.job_counts(plan)? {
             match status {
                 JobStatus::Succeeded => summary.succeeded += count,
                 JobStatus::Failed => summary.failed += count,
@@ -195,6 +260,7 @@ fn spawn(
     });
     let running = Running {
         label: label.clone(),
+        plan: job.plan_id,
         token: claim.token,
         cancel: Cancel::default(),
         since: Instant::now(),
@@ -206,9 +272,13 @@ fn spawn(
             let id = claim.job.id;
             // The dispatcher outlives its threads; a message that nobody reads is of no use.
             let mut tell = |progress| drop(sender.send(Message::Progress(progress)));
-            let result = attempt::run(&runner, &claim, &label, &mut tell, &cancel);
+            let run =
+                AssertUnwindSafe(|| attempt::run(&runner, &claim, &label, &mut tell, &cancel));
+            // Without its last message the dispatcher would wait for this thread for ever.
+            let result = catch_unwind(run).unwrap_or(Err(DaemonError::Panicked));
             drop(sender.send(Message::Done(id, result)));
-        })?;
+        })
+        .map_err(DaemonError::Thread)?;
     Ok(running)
 }
 

@@ -10,6 +10,8 @@ use std::str::FromStr;
 pub struct WorkerId {
     pub machine: String,
     pub boot: String,
+    /// The PID namespace, in which alone the number means this process.
+    pub namespace: String,
     pub pid: i32,
     /// The start time in clock ticks since boot; a later process with the same number has
     /// another one.
@@ -21,7 +23,7 @@ pub struct WorkerId {
 pub enum Life {
     Alive,
     Dead,
-    /// It belongs to another machine.
+    /// It belongs to another machine or container, where nobody can look from here.
     Elsewhere,
 }
 
@@ -42,6 +44,7 @@ impl WorkerId {
         Ok(Self {
             machine: machine()?,
             boot: boot()?,
+            namespace: namespace()?,
             pid,
             start: start_of(pid)?
                 .ok_or_else(|| io::Error::other(format!("process {pid} is gone")))?,
@@ -59,6 +62,9 @@ impl WorkerId {
         if self.boot != boot()? {
             return Ok(Life::Dead);
         }
+        if self.namespace != namespace()? {
+            return Ok(Life::Elsewhere);
+        }
         Ok(if start_of(self.pid)? == Some(self.start) {
             Life::Alive
         } else {
@@ -69,11 +75,14 @@ impl WorkerId {
 
 impl fmt::Display for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{}/{}/{}",
-            self.machine, self.boot, self.pid, self.start
-        )
+        let Self {
+            machine,
+            boot,
+            namespace,
+            pid,
+            start,
+        } = self;
+        write!(f, "{machine}/{boot}/{namespace}/{pid}/{start}")
     }
 }
 
@@ -87,6 +96,7 @@ impl FromStr for WorkerId {
         Ok(Self {
             machine: next()?.to_owned(),
             boot: next()?.to_owned(),
+            namespace: next()?.to_owned(),
             pid: next()?.parse().map_err(|_| error())?,
             start: next()?.parse().map_err(|_| error())?,
         })
@@ -101,6 +111,13 @@ fn machine() -> io::Result<String> {
             Ok(name.replace('/', "-"))
         }
     }
+}
+
+/// For example `pid:[4026531836]`.
+fn namespace() -> io::Result<String> {
+    Ok(fs::read_link("/proc/self/ns/pid")?
+        .to_string_lossy()
+        .into_owned())
 }
 
 fn boot() -> io::Result<String> {
@@ -149,6 +166,11 @@ mod tests {
             ..this.clone()
         };
         assert_eq!(before_boot.life().expect("readable"), Life::Dead);
+        let contained = WorkerId {
+            namespace: "x".into(),
+            ..this.clone()
+        };
+        assert_eq!(contained.life().expect("readable"), Life::Elsewhere);
         let other = WorkerId {
             machine: "x".into(),
             ..this

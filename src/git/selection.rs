@@ -260,6 +260,13 @@ impl<T> Selection<T> {
     /// Two paths that differ only in case are one file on some machines, so which of them is
     /// meant depends on who looks.
     fn refuse_collisions(&mut self) {
+        let plain = |path: &str| {
+            path.bytes()
+                .all(|b| b.is_ascii() && !b.is_ascii_uppercase())
+        };
+        if self.selected.iter().all(|(file, _)| plain(&file.path)) {
+            return;
+        }
         let mut seen: HashMap<String, usize> = HashMap::with_capacity(self.selected.len());
         let mut pairs = Vec::new();
         for (index, (file, _)) in self.selected.iter().enumerate() {
@@ -301,6 +308,10 @@ fn hint_of(code: &str) -> &'static str {
 
 /// Whether the file system of some machine would take the name for git's own directory.
 fn is_git_name(name: &[u8]) -> bool {
+    let first = name.first().copied().unwrap_or_default();
+    if first.is_ascii() && !matches!(first, b'.' | b'g' | b'G') {
+        return false;
+    }
     let text: String = String::from_utf8_lossy(name)
         .chars()
         .filter(|c| !is_invisible(*c))

@@ -100,6 +100,19 @@ impl Store {
         rows.collect()
     }
 
+    /// Whether anything is kept that an identity has to open.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn has_ciphertexts(&self) -> Result<bool> {
+        let found = self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM secrets) OR EXISTS (SELECT 1 FROM generated_secrets)",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(found)
+    }
+
     /// The secrets that were generated for `resource`.
     ///
     /// # Errors

@@ -215,7 +215,7 @@ fn another_port_has_a_pin_of_its_own() {
     let bench = Bench::new();
     let mut invocation = bench.invocation(&node, "- ansible.builtin.ping:");
     invocation.host.port = 2222;
-    for host_key in [None, Some(node.host_key.clone())] {
+    for host_key in [None, Some(node.host_key)] {
         invocation.attempt += 1;
         invocation.host.host_key = host_key;
         assert_eq!(bench.run(&invocation).outcome.failure, None);

@@ -1,7 +1,8 @@
 //! The whole program against real hosts. Run by `tests/hosts/run`, with the release binary.
 #![expect(
     clippy::disallowed_methods,
-    reason = "tests start programs and read the environment"
+    clippy::expect_used,
+    reason = "tests start programs and read the environment, and what fails is the test"
 )]
 
 mod converge;

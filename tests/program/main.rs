@@ -1,7 +1,8 @@
 //! The program from the outside, without hosts: what it prints and how it ends.
 #![expect(
     clippy::disallowed_methods,
-    reason = "tests start programs and read the environment"
+    clippy::expect_used,
+    reason = "tests start programs and read the environment, and what fails is the test"
 )]
 
 use std::fs;

@@ -99,7 +99,7 @@ fn header(heading: &Heading) -> String {
         }
         None => out.push_str(", which is not in a git repository"),
     }
-    if heading.dirty {
+    if heading.dirty && heading.commit.is_some() {
         out.push_str(&format!(
             " {yellow}with changes that are not committed{yellow:#}"
         ));

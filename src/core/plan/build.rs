@@ -31,7 +31,12 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
         }
     }
     for id in &input.choice.rerun {
-        work.rerun(id);
+        work.rerun(id, "asked for again");
+    }
+    for (id, recorded) in &input.recorded {
+        if !recorded.settled && input.wanted.contains_key(id) && !work.has_any(id) {
+            work.rerun(id, "the last job did not succeed");
+        }
     }
     let Work {
         drafts, mut plan, ..
@@ -372,9 +377,18 @@ impl Work<'_> {
         });
     }
 
-    fn rerun(&mut self, id: &ResourceId) {
+    fn has_any(&self, resource: &ResourceId) -> bool {
+        self.drafts.iter().any(|draft| {
+            draft.resource == *resource
+                || draft
+                    .effects
+                    .iter()
+                    .any(|effect| effect.resource == *resource)
+        })
+    }
+
+    fn rerun(&mut self, id: &ResourceId, reason: &str) {
         let Some(spec) = self.spec(id) else { return };
-        let reason = "asked for again";
         let Some(node) = self.node_of(id) else { return };
         if self.is_suspended(id) {
             return;

@@ -18,6 +18,8 @@ pub struct Wanted {
 pub struct Recorded {
     pub spec: Spec,
     pub generation: u64,
+    /// Whether its last job left it as it is recorded; if not, the node may be otherwise.
+    pub settled: bool,
     pub fingerprints: BTreeMap<String, String>,
 }
 

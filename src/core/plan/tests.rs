@@ -13,6 +13,7 @@ struct Fleet {
     fingerprints: BTreeMap<String, String>,
     recorded_fingerprints: BTreeMap<String, String>,
     choice: Choice,
+    unsettled: Vec<ResourceId>,
 }
 
 fn id(text: &str) -> ResourceId {
@@ -88,6 +89,7 @@ impl Fleet {
                         Recorded {
                             spec: spec.clone(),
                             generation: 3,
+                            settled: !self.unsettled.contains(id),
                             fingerprints,
                         },
                     )
@@ -335,4 +337,20 @@ fn a_rerun_plans_the_jobs_of_a_resource_that_did_not_change() {
         ]
     );
     assert!(fleet.plan().jobs.iter().all(|job| job.effects.is_empty()));
+}
+
+#[test]
+fn what_a_failed_job_left_is_done_again_although_nothing_differs() {
+    let mut fleet = Fleet::new().applied();
+    fleet.unsettled = vec![id("env/acme/production")];
+    assert_eq!(
+        fleet.outline(),
+        [
+            "j0 env_configure env/acme/production ",
+            "j1 health_check env/acme/production j0",
+        ]
+    );
+    // A change of the resource brings its own job.
+    fleet.set("env/acme/production", "php", json!({"memory": "512M"}));
+    assert_eq!(fleet.outline(), ["j0 env_configure env/acme/production "]);
 }

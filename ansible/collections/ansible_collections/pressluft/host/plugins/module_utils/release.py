@@ -49,6 +49,12 @@ def version_of(archive):
     return match.group(1).decode("ascii")
 
 
+def archive_version(archive_path):
+    """The version of WordPress in an archive."""
+    with zipfile.ZipFile(archive_path) as archive:
+        return version_of(archive)
+
+
 def from_archive(root, archive_path, group):
     """Builds a release from WordPress's own archive; returns its name and whether it was missing."""
     with zipfile.ZipFile(archive_path) as archive:

@@ -45,13 +45,22 @@ class Site:
             raise Failed("WordPress did not answer as it should")
 
     def begin(self):
-        """Empties a database that holds no whole installation, and marks it until `end`."""
+        """Marks an empty database until `end`, or empties one that a run before this one had marked.
+
+        Tables without the mark are somebody's data, however little they look like WordPress: they stay.
+        """
         rows = mariadb.query(
-            "CREATE TABLE IF NOT EXISTS %s (since TIMESTAMP NOT NULL);\n"
             "SELECT TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s;"
-            % (INCOMPLETE, mariadb.literal(self.system)),
+            % mariadb.literal(self.system),
             database=self.system,
         )
+        if rows and INCOMPLETE not in [name for name, _ in rows]:
+            raise Failed(
+                "the database `%s` holds %d tables but no whole installation of WordPress, and no run of ours was "
+                "interrupted in it; nothing was touched: repair it, or empty it to have WordPress installed anew"
+                % (self.system, len(rows))
+            )
+        mariadb.query("CREATE TABLE IF NOT EXISTS %s (since TIMESTAMP NOT NULL);" % INCOMPLETE, database=self.system)
         drops = [
             "DROP %s `%s`;\n" % ("VIEW" if kind == "VIEW" else "TABLE", name.replace("`", "``"))
             for name, kind in rows

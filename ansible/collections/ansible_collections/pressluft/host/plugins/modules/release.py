@@ -32,6 +32,9 @@ options:
   sha256:
     description: What the archive must be.
     type: str
+  version:
+    description: The version of WordPress that the archive must hold.
+    type: str
   source:
     description: The directory of the environment whose release is copied.
     type: path
@@ -80,6 +83,9 @@ def build(params):
         name, _ = release.from_release(root, os.path.join(params["source"], "releases", served), group)
     else:
         archive, wanted = params["archive"], params["sha256"]
+        present = release.archive_version(archive)
+        if params["version"] and present != params["version"]:
+            raise Failed("`%s` holds WordPress %s, and the site asks for %s" % (archive, present, params["version"]))
         if wanted and release.digest(archive) != wanted.lower():
             raise Failed("`%s` is not the archive that was asked for: its SHA-256 is another" % archive)
         name, _ = release.from_archive(root, archive, group)
@@ -95,6 +101,7 @@ def main():
             "group": {"type": "str", "required": True},
             "archive": {"type": "path"},
             "sha256": {"type": "str"},
+            "version": {"type": "str"},
             "source": {"type": "path"},
         },
         mutually_exclusive=[("archive", "source")],
