@@ -10,6 +10,8 @@ mod examples;
 mod generated;
 #[path = "documents/hostile.rs"]
 mod hostile;
+#[path = "documents/init.rs"]
+mod init;
 #[path = "documents/mistakes.rs"]
 mod mistakes;
 #[path = "documents/properties.rs"]

@@ -206,3 +206,71 @@ impl miette::Diagnostic for Report<'_> {
         Some(Box::new(std::iter::once(snippet.span.clone())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(
+        source: &str,
+        line: usize,
+        column: usize,
+        length: usize,
+        code: &'static str,
+    ) -> String {
+        let diagnostic = Diagnostic {
+            file: "a.yaml".to_owned(),
+            line,
+            column,
+            severity: Severity::Error,
+            code,
+            message: "something is wrong".to_owned(),
+            hint: Some("mend it".to_owned()),
+            length,
+        };
+        let text = text(&[diagnostic], &|_| Some(source.to_owned()), 80);
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    #[test]
+    fn the_place_is_underlined() {
+        let text = shown("kind: Site\nname: Ä€b\n", 2, 7, 3, "invalid-value");
+        assert!(text.contains("a.yaml:2:7"), "{text}");
+        assert!(text.contains("2 │ name: Ä€b\n   ·       ───"), "{text}");
+        assert!(text.contains("help: mend it"), "{text}");
+    }
+
+    #[test]
+    fn a_literal_secret_is_covered() {
+        let text = shown("ssh:\n  key: hunter2\n", 2, 8, 7, "literal-secret");
+        assert!(
+            text.contains("key: *******") && !text.contains("hunter2"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn nothing_in_a_file_drives_the_terminal() {
+        let text = shown("title: \u{1b}[31m\u{202e}\n", 1, 8, 1, "hidden-character");
+        assert!(
+            !text.contains('\u{1b}') && !text.contains('\u{202e}'),
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn very_long_lines_are_not_shown() {
+        let text = shown(
+            &format!("a: {}\n", "x".repeat(100_000)),
+            1,
+            1,
+            1,
+            "wrong-type",
+        );
+        assert!(
+            text.len() < 500 && text.contains("a.yaml:1:1"),
+            "{}",
+            text.len()
+        );
+    }
+}

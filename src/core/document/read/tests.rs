@@ -27,3 +27,44 @@ fn the_documents_of_the_design_are_read() {
     assert_eq!(told_of(&file), "");
     assert_eq!(file.documents.len(), 5);
 }
+
+#[test]
+fn every_problem_of_a_document_comes_with_what_to_do() {
+    let text = "kind: Site
+name: Acme Bakery
+node: [a, b]
+memory: 3
+admin: {user: acme, emial: x@example.com}
+protect: yes
+plugins: [{version: 1.0}, woo]
+";
+    assert_eq!(
+        told(text),
+        "\
+2:7+11 invalid-value: `name`: `Acme Bakery` is not a name for a resource [use lower-case letters, \
+digits and single dashes, beginning with a letter and not ending with a dash, at most 40 \
+characters, such as `acme-bakery`]
+3:7+1 wrong-type: `node` must be a value such as `acme`, not a list [for example `acme`]
+4:1+6 unknown-field: Site has no field `memory` [Site can have `code`, `import`, `locale`, \
+`moved`, `suspend`, `themes`, `title`, `updates`, `wordpress`]
+5:21+5 unknown-field: `admin` has no field `emial` [did you mean `email`?]
+6:10+3 wrong-type: `protect` must be `true` or `false`, not `yes` [write `true`]
+7:11+1 missing-field: `plugins[0]` has no `name` [add `name: woocommerce`]
+7:27+3 wrong-type: `plugins[1]` must be a map of fields, not a single value
+"
+    );
+}
+
+#[test]
+fn a_mistake_in_one_document_does_not_hide_those_of_others() {
+    assert_eq!(
+        told("kind: Node\nname: [\n---\nkind: Nod\n---\nssh: 1\nkind: Node\n"),
+        "\
+2:7+1 yaml-syntax: unclosed bracket '['
+4:7+3 unknown-kind: `Nod` is not a kind [did you mean `Node`?]
+6:6+1 wrong-type: `ssh` must be a map of fields, not a single value
+7:1+4 missing-field: the document has no `name` [add `name: acme`]
+7:1+4 missing-field: the document has no `host` [add `host: 203.0.113.10`]
+"
+    );
+}

@@ -313,3 +313,6 @@ pub(crate) fn only(
             .hint(format!("use only {characters}"))),
     }
 }
+
+#[cfg(test)]
+mod tests;
