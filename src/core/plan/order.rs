@@ -40,7 +40,6 @@ pub(super) fn order(
         .filter(|block| HOLDING.contains(&block.code.as_str()))
         .map(|block| block.resource.clone())
         .collect();
-    drop_dependents(&mut drafts, stuck, blocked);
     let depths = depths(&drafts);
     drop_rings(&mut drafts, &depths, blocked);
     drafts.sort_by_cached_key(|draft| {
@@ -48,6 +47,7 @@ pub(super) fn order(
         let depth = depths.get(&draft.resource).copied().flatten().unwrap_or(0);
         (site, depth, draft.resource.clone(), rank(draft.job_type))
     });
+    drop_dependents(&mut drafts, stuck, blocked);
     let needs = all_needs(&drafts);
     let kept = chosen(&drafts, &needs, choice);
     let mut ids: BTreeMap<usize, String> = BTreeMap::new();
@@ -89,28 +89,22 @@ fn drop_dependents(
     mut stuck: BTreeSet<ResourceId>,
     blocked: &mut Vec<Blocked>,
 ) {
-    // Each pass follows the chain of sources one step further.
-    loop {
-        let before = drafts.len();
-        drafts.retain(|draft| {
-            let Some(need) = prerequisites(draft)
-                .into_iter()
-                .find(|need| stuck.contains(need))
-            else {
-                return true;
-            };
-            blocked.push(Blocked {
-                resource: draft.resource.clone(),
-                code: "dependency-blocked".to_owned(),
-                message: format!("waits for `{need}`, which is blocked"),
-            });
-            stuck.insert(draft.resource.clone());
-            false
+    // Drafts stand after what they need, so one pass sees every consequence.
+    drafts.retain(|draft| {
+        let Some(need) = prerequisites(draft)
+            .into_iter()
+            .find(|need| stuck.contains(need))
+        else {
+            return true;
+        };
+        blocked.push(Blocked {
+            resource: draft.resource.clone(),
+            code: "dependency-blocked".to_owned(),
+            message: format!("waits for `{need}`, which is blocked"),
         });
-        if drafts.len() == before {
-            return;
-        }
-    }
+        stuck.insert(draft.resource.clone());
+        false
+    });
 }
 
 /// The resources that must be there before the draft can run.
@@ -134,21 +128,35 @@ fn depths(drafts: &[Draft]) -> BTreeMap<ResourceId, Option<usize>> {
             Some((&draft.resource, from))
         })
         .collect();
-    drafts
-        .iter()
-        .map(|draft| {
-            let mut depth = 0;
-            let mut at = &draft.resource;
-            while let Some(next) = from.get(at) {
-                depth += 1;
-                if depth > from.len() {
-                    return (draft.resource.clone(), None);
-                }
-                at = next;
+    let mut known: BTreeMap<ResourceId, Option<usize>> = BTreeMap::new();
+    for draft in drafts {
+        let mut way: Vec<&ResourceId> = Vec::new();
+        let mut on_way: BTreeSet<&ResourceId> = BTreeSet::new();
+        let mut at = &draft.resource;
+        // What the end of the way is at; none when it runs into a ring.
+        let mut depth = loop {
+            if let Some(depth) = known.get(at) {
+                break *depth;
             }
-            (draft.resource.clone(), Some(depth))
-        })
-        .collect()
+            if !on_way.insert(at) {
+                break None;
+            }
+            way.push(at);
+            match from.get(at) {
+                Some(next) => at = next,
+                None => {
+                    way.pop();
+                    known.insert(at.clone(), Some(0));
+                    break Some(0);
+                }
+            }
+        };
+        for id in way.into_iter().rev() {
+            depth = depth.map(|depth| depth + 1);
+            known.insert(id.clone(), depth);
+        }
+    }
+    known
 }
 
 fn drop_rings(

@@ -1,5 +1,7 @@
 //! What an environment may be: types, origins and one-shots.
 
+use std::collections::HashSet;
+
 use super::Index;
 use crate::core::desired::Resource;
 use crate::core::desired::findings::{Findings, fields};
@@ -58,6 +60,9 @@ fn one_production(index: &Index<'_>, findings: &mut Findings) {
     }
 }
 
+/// Chains of copies are followed this far.
+const LONGEST_CHAIN: usize = 200;
+
 /// Copies come from an environment of the same site, in a chain that has an end.
 fn origin(index: &Index<'_>, resource: &Resource<Environment>, findings: &mut Findings) {
     let (value, source) = (&resource.value, &resource.source);
@@ -97,6 +102,7 @@ fn origin(index: &Index<'_>, resource: &Resource<Environment>, findings: &mut Fi
     }
     // The environment that closes the circle with the smallest name reports it.
     let mut members = vec![value.name.as_str()];
+    let mut seen: HashSet<&str> = HashSet::from([value.name.as_str()]);
     let mut next = value.from.as_ref();
     while let Some(from) = next {
         if from.as_str() == value.name.as_str() {
@@ -110,7 +116,8 @@ fn origin(index: &Index<'_>, resource: &Resource<Environment>, findings: &mut Fi
             }
             return;
         }
-        if members.contains(&from.as_str()) {
+        // The planner finds circles that nobody would read to their end.
+        if !seen.insert(from.as_str()) || members.len() > LONGEST_CHAIN {
             return;
         }
         members.push(from.as_str());

@@ -1,6 +1,6 @@
 //! Redirects of an environment lead somewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Draft;
 use crate::core::desired::Resource;
@@ -43,41 +43,47 @@ fn of_environment(environment: &Resource<Environment>, findings: &mut Findings) 
         let to = own_path(&environment.value, redirect.to.as_str());
         targets.insert(from, (position, to));
     }
-    for (position, redirect) in redirects.iter().enumerate() {
-        let start = path_only(redirect.from.as_str());
-        if targets
-            .get(start)
-            .is_none_or(|(first, _)| *first != position)
-        {
-            continue;
-        }
-        let mut way = vec![start];
-        let mut next = targets.get(start).and_then(|(_, to)| *to);
+    // Every path leads to one other at most, so each is walked over once.
+    let mut done: HashSet<&str> = HashSet::new();
+    for redirect in redirects {
+        let mut way: Vec<&str> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut next = Some(path_only(redirect.from.as_str()));
         while let Some(path) = next {
-            if path == start {
-                // The member that stands first in the list tells about the loop.
-                let members = way.iter().filter_map(|path| targets.get(path));
-                if members.map(|(at, _)| *at).min() == Some(position) {
-                    way.push(start);
-                    let message = format!("redirects go in a circle: `{}`", way.join("` → `"));
-                    findings
-                        .error(
-                            &environment.source,
-                            at(position, "to"),
-                            "redirect-loop",
-                            message,
-                        )
-                        .hint("let one of them lead elsewhere");
-                }
+            if let Some(begin) = places.get(path) {
+                let circle = from_first(&way[*begin..], |path| targets[path].0);
+                let position = circle.first().map_or(0, |path| targets[path].0);
+                let message = format!("redirects go in a circle: `{}`", circle.join("` → `"));
+                findings
+                    .error(
+                        &environment.source,
+                        at(position, "to"),
+                        "redirect-loop",
+                        message,
+                    )
+                    .hint("let one of them lead elsewhere");
                 break;
             }
-            if way.contains(&path) {
+            let Some((_, to)) = targets.get(path).filter(|_| !done.contains(path)) else {
                 break;
-            }
+            };
+            places.insert(path, way.len());
             way.push(path);
-            next = targets.get(path).and_then(|(_, to)| *to);
+            next = *to;
         }
+        done.extend(way);
     }
+}
+
+/// A circle from the member that stands first in the document back to itself.
+fn from_first<'a>(members: &[&'a str], position: impl Fn(&str) -> usize) -> Vec<&'a str> {
+    let first = (0..members.len())
+        .min_by_key(|index| position(members[*index]))
+        .unwrap_or(0);
+    let mut circle: Vec<&str> = members.to_vec();
+    circle.rotate_left(first);
+    circle.extend(circle.first().copied());
+    circle
 }
 
 /// The path of a target on the site itself; none for one that leads to another host.
