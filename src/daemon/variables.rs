@@ -30,7 +30,7 @@ impl Subject {
     /// The subject of a job, given what is recorded of its node.
     ///
     /// # Errors
-    /// [`SourceError`] when a source file of the fleet cannot be read.
+    /// When a source file of the fleet cannot be read.
     pub fn new(payload: JobPayload, facts: Option<NodeFacts>) -> Result<Self, SourceError> {
         let address = public_address(&payload.node, facts.as_ref());
         let domain = payload.fleet.str("preview.domain");
