@@ -25,6 +25,11 @@ fn told_of(file: &ParsedFile) -> String {
     out
 }
 
+/// What is said about a text: place, code, message and, in brackets, what to do.
+fn told(text: &str) -> String {
+    told_of(&parse_file("a.yaml", text))
+}
+
 #[test]
 fn the_documents_of_the_design_are_read() {
     let file = parse_file("pressluft.yaml", DESIGN);
