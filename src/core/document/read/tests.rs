@@ -4,10 +4,6 @@ use super::*;
 
 const DESIGN: &str = include_str!("../../../../tests/data/design.yaml");
 
-fn told(text: &str) -> String {
-    told_of(&parse_file("a.yaml", text))
-}
-
 fn told_of(file: &ParsedFile) -> String {
     let mut out = String::new();
     for d in &file.diagnostics {
