@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::error::DaemonError;
-use super::payload::JobPayload;
+use super::payload::{JobPayload, QueuedPayload};
 use super::progress::{JobLabel, Progress};
 use super::record;
 use super::variables::Subject;
@@ -124,7 +124,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// The changes of the record that the job's success brings, or its failure.
     fn carry_out(&mut self) -> Result<Result<Vec<StateChange>, Failure>, DaemonError> {
-        let payload: JobPayload = serde_json::from_str(&self.claim.payload)?;
+        let payload = self.payload()?;
         let named = match self.named_secrets(&payload) {
             Ok(named) => named,
             Err(failure) => return Ok(Err(failure)),
@@ -199,6 +199,15 @@ impl Work<'_> {
             status: ResourceStatus::Active,
         });
         Ok(Ok(changes))
+    }
+
+    fn payload(&self) -> Result<JobPayload, DaemonError> {
+        let queued: QueuedPayload = serde_json::from_str(&self.claim.payload)?;
+        let part = |digest: &str| match self.store.part(digest)? {
+            Some(json) => Ok(json),
+            None => Err(DaemonError::MissingPart(digest.to_owned())),
+        };
+        JobPayload::unpack(&queued.parts, queued.effects, queued.repo_secrets, &part)
     }
 
     /// The values that the documents refer to, by name.

@@ -32,6 +32,8 @@ pub enum DaemonError {
     NotText(String),
     #[error("the saved plan holds a damaged secret `{0}`")]
     DamagedSecret(String),
+    #[error("a part of the job's payload is missing: `{0}`")]
+    MissingPart(String),
     #[error("no document describes `{0}`")]
     UnknownResource(ResourceId),
     #[error("the plan cannot be written as JSON: {0}")]

@@ -41,18 +41,16 @@ pub fn file_changes(
 ) -> Result<Vec<FileChanges>, DaemonError> {
     let mut all = Vec::new();
     for job in &prepared.plan.jobs {
-        let Some(payload) = prepared.payloads.get(&job.id) else {
-            continue;
-        };
+        let payload = prepared.payload(job)?;
         let facts = match store {
             Some(store) => store.node_facts(&job.node)?,
             None => None,
         };
         let before = match store {
-            Some(store) if job.action != Action::Create => recorded_payload(store, payload)?,
+            Some(store) if job.action != Action::Create => recorded_payload(store, &payload)?,
             Some(_) | None => None,
         };
-        if let Some(changes) = changes_of(job, payload, before, facts.as_ref()) {
+        if let Some(changes) = changes_of(job, &payload, before, facts.as_ref()) {
             all.push(changes);
         }
     }

@@ -20,7 +20,7 @@ mod worker_id;
 pub use attempt::Runner;
 pub use error::DaemonError;
 pub use files::{FileChange, FileChanges, file_changes};
-pub use payload::JobPayload;
+pub use payload::{JobPayload, PackedPayload, PartDigest, Parts};
 pub use planning::{Purpose, plan};
 pub use progress::{JobEnd, JobLabel, Progress};
 pub use queue::{PlannedRevision, Prepared, Queued, enqueue};

@@ -1,16 +1,21 @@
 //! What a job carries with it: the wanted form of everything that it concerns, and what its
 //! success leaves in the record. With this the executor has nothing to look up or to decide.
+//!
+//! The jobs of a plan share most of it: all of them the fleet, those of a node the node. So
+//! every part is kept once, by its digest, and a job names its parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::error::DaemonError;
 use crate::core::id::ResourceId;
 use crate::core::plan::{Effect, PlannedJob, secret};
 use crate::core::spec::Spec;
 
 /// The payload of one job. It names secrets and holds none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JobPayload {
     pub fleet: Spec,
     pub node: Spec,
@@ -26,43 +31,210 @@ pub struct JobPayload {
     pub repo_secrets: BTreeMap<String, String>,
 }
 
-impl JobPayload {
-    /// The payload of `job`, or the resource that no document describes.
+/// The digest of a part, in hexadecimal.
+pub type PartDigest = String;
+
+/// The payload of one job with digests in the place of its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackedPayload {
+    pub fleet: PartDigest,
+    pub node: PartDigest,
+    pub site: Option<PartDigest>,
+    pub env: Option<PartDigest>,
+    pub source_env: Option<PartDigest>,
+    pub templates: Option<PartDigest>,
+    /// The names of the secrets that the job needs, without doubles.
+    pub secrets: Vec<String>,
+}
+
+/// A packed payload as it is queued.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QueuedPayload {
+    pub(super) parts: PackedPayload,
+    pub(super) effects: Vec<Effect>,
+    pub(super) repo_secrets: BTreeMap<String, String>,
+}
+
+/// The parts of payloads: JSON by its digest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Parts(pub BTreeMap<PartDigest, String>);
+
+impl Parts {
+    /// Takes a part in; its digest.
+    fn put(&mut self, json: String) -> PartDigest {
+        let digest = Self::digest(&json);
+        self.0.entry(digest.clone()).or_insert(json);
+        digest
+    }
+
+    /// The digest of a part.
+    #[must_use]
+    pub fn digest(json: &str) -> PartDigest {
+        blake3::hash(json.as_bytes()).to_hex().to_string()
+    }
+
+    /// Whether every part is what its digest says.
+    #[must_use]
+    pub fn are_intact(&self) -> bool {
+        self.0
+            .iter()
+            .all(|(digest, json)| Self::digest(json) == *digest)
+    }
+}
+
+/// Packs the payloads of a plan.
+pub(super) struct Packer<'a> {
+    /// The wanted spec of a resource.
+    lookup: &'a dyn Fn(&ResourceId) -> Option<Spec>,
+    /// The name of a site's production environment.
+    production_of: &'a dyn Fn(&str) -> Option<String>,
+    templates: Option<PartDigest>,
+    parts: Parts,
+    packed: HashMap<ResourceId, Packed>,
+}
+
+/// What is needed again of a resource whose spec is a part already.
+#[derive(Clone)]
+struct Packed {
+    digest: PartDigest,
+    from: Option<String>,
+    secrets: Vec<String>,
+}
+
+impl<'a> Packer<'a> {
+    /// A packer that looks resources up with these two; all payloads get `templates`.
     ///
     /// # Errors
-    /// The id of a resource that `lookup` does not know.
-    pub fn new(
-        job: &PlannedJob,
-        lookup: &dyn Fn(&ResourceId) -> Option<Spec>,
-        production_of: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, ResourceId> {
-        let require = |id: ResourceId| lookup(&id).ok_or(id);
-        let environment = match &job.resource {
-            ResourceId::Fleet | ResourceId::Node(_) => None,
-            ResourceId::Site(site) => production_of(site).map(|env| ResourceId::env(site, &env)),
-            env @ ResourceId::Env { .. } => Some(env.clone()),
-        };
-        let env = environment.map(require).transpose()?;
-        let source_env = match (
-            job.resource.site(),
-            env.as_ref().and_then(|env| env.str("from")),
-        ) {
-            (Some(site), Some(from)) => Some(require(ResourceId::env(site, from))?),
-            _ => None,
+    /// When the templates cannot be written as JSON.
+    pub(super) fn new(
+        lookup: &'a dyn Fn(&ResourceId) -> Option<Spec>,
+        production_of: &'a dyn Fn(&str) -> Option<String>,
+        templates: &BTreeMap<String, String>,
+    ) -> Result<Self, DaemonError> {
+        let mut parts = Parts::default();
+        let templates = match templates.is_empty() {
+            true => None,
+            false => Some(parts.put(serde_json::to_string(templates)?)),
         };
         Ok(Self {
-            fleet: require(ResourceId::Fleet)?,
-            node: require(ResourceId::Node(job.node.clone()))?,
-            site: job
-                .resource
-                .site()
-                .map(|site| require(ResourceId::Site(site.to_owned())))
-                .transpose()?,
-            env,
-            source_env,
-            effects: job.effects.clone(),
-            templates: BTreeMap::new(),
-            repo_secrets: BTreeMap::new(),
+            lookup,
+            production_of,
+            templates,
+            parts,
+            packed: HashMap::new(),
+        })
+    }
+
+    /// The payload of `job`.
+    ///
+    /// # Errors
+    /// [`DaemonError::UnknownResource`] when no document describes what it concerns.
+    pub(super) fn pack(&mut self, job: &PlannedJob) -> Result<PackedPayload, DaemonError> {
+        let environment = match &job.resource {
+            ResourceId::Fleet | ResourceId::Node(_) => None,
+            ResourceId::Site(site) => {
+                (self.production_of)(site).map(|env| ResourceId::env(site, &env))
+            }
+            env @ ResourceId::Env { .. } => Some(env.clone()),
+        };
+        let fleet = self.resource(ResourceId::Fleet)?;
+        let node = self.resource(ResourceId::Node(job.node.clone()))?;
+        let site = job
+            .resource
+            .site()
+            .map(|site| self.resource(ResourceId::Site(site.to_owned())))
+            .transpose()?;
+        let env = environment.map(|id| self.resource(id)).transpose()?;
+        let source_env = match (
+            job.resource.site(),
+            env.as_ref().and_then(|env| env.from.as_deref()),
+        ) {
+            (Some(site), Some(from)) => Some(self.resource(ResourceId::env(site, from))?),
+            _ => None,
+        };
+        let mut secrets: Vec<String> = [Some(&node), site.as_ref(), env.as_ref()]
+            .into_iter()
+            .flatten()
+            .flat_map(|packed| packed.secrets.iter().cloned())
+            .collect();
+        secrets.sort();
+        secrets.dedup();
+        Ok(PackedPayload {
+            fleet: fleet.digest,
+            node: node.digest,
+            site: site.map(|packed| packed.digest),
+            env: env.map(|packed| packed.digest),
+            source_env: source_env.map(|packed| packed.digest),
+            templates: self.templates.clone(),
+            secrets,
+        })
+    }
+
+    /// The parts of all that was packed.
+    pub(super) fn into_parts(self) -> Parts {
+        self.parts
+    }
+
+    fn resource(&mut self, id: ResourceId) -> Result<Packed, DaemonError> {
+        if let Some(packed) = self.packed.get(&id) {
+            return Ok(packed.clone());
+        }
+        let Some(spec) = (self.lookup)(&id) else {
+            return Err(DaemonError::UnknownResource(id));
+        };
+        let packed = Packed {
+            digest: self.parts.put(serde_json::to_string(&spec)?),
+            from: spec.str("from").map(str::to_owned),
+            secrets: spec
+                .0
+                .values()
+                .flat_map(secret::references)
+                .map(str::to_owned)
+                .collect(),
+        };
+        self.packed.insert(id, packed.clone());
+        Ok(packed)
+    }
+}
+
+impl JobPayload {
+    /// Puts a payload together; `part` gives the JSON of a digest.
+    ///
+    /// # Errors
+    /// Those of `part`, and when a part cannot be read.
+    pub fn unpack<E: From<serde_json::Error>>(
+        packed: &PackedPayload,
+        effects: Vec<Effect>,
+        repo_secrets: BTreeMap<String, String>,
+        part: &dyn Fn(&str) -> Result<String, E>,
+    ) -> Result<Self, E> {
+        fn read<T: DeserializeOwned, E: From<serde_json::Error>>(
+            digest: &str,
+            part: &dyn Fn(&str) -> Result<String, E>,
+        ) -> Result<T, E> {
+            Ok(serde_json::from_str(&part(digest)?)?)
+        }
+        let optional = |digest: &Option<PartDigest>| -> Result<Option<Spec>, E> {
+            digest
+                .as_deref()
+                .map(|digest| read(digest, part))
+                .transpose()
+        };
+        Ok(Self {
+            fleet: read(&packed.fleet, part)?,
+            node: read(&packed.node, part)?,
+            site: optional(&packed.site)?,
+            env: optional(&packed.env)?,
+            source_env: optional(&packed.source_env)?,
+            effects,
+            templates: match &packed.templates {
+                Some(digest) => read(digest, part)?,
+                None => BTreeMap::new(),
+            },
+            repo_secrets,
         })
     }
 
@@ -85,5 +257,85 @@ impl JobPayload {
         names.sort();
         names.dedup();
         names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::job::JobType;
+    use crate::core::plan::Action;
+
+    fn spec(json: serde_json::Value) -> Spec {
+        serde_json::from_value(json).expect("a spec")
+    }
+
+    fn lookup(id: &ResourceId) -> Option<Spec> {
+        Some(match id {
+            ResourceId::Fleet => spec(serde_json::json!({"name": "bench"})),
+            ResourceId::Node(name) => {
+                spec(serde_json::json!({"name": name, "ssh": {"key": "secret:ssh"}}))
+            }
+            ResourceId::Site(name) => spec(serde_json::json!({"name": name})),
+            ResourceId::Env { name, .. } if name == "staging" => spec(
+                serde_json::json!({"name": "staging", "from": "production", "auth": "secret:ssh"}),
+            ),
+            ResourceId::Env { name, .. } => spec(serde_json::json!({"name": name})),
+        })
+    }
+
+    fn job(resource: ResourceId) -> PlannedJob {
+        PlannedJob {
+            id: "j0".to_owned(),
+            job_type: JobType::EnvCreate,
+            resource,
+            node: "web-1".to_owned(),
+            action: Action::Create,
+            reason: String::new(),
+            changes: Vec::new(),
+            after: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_jobs_share_is_kept_once_and_comes_back_whole() {
+        let production_of = |_: &str| Some("production".to_owned());
+        let mut packer =
+            Packer::new(&lookup, &production_of, &BTreeMap::new()).expect("no templates");
+        let jobs = [
+            job(ResourceId::Node("web-1".to_owned())),
+            job(ResourceId::Site("acme".to_owned())),
+            job(ResourceId::env("acme", "staging")),
+        ];
+        let packed: Vec<PackedPayload> = jobs
+            .iter()
+            .map(|job| packer.pack(job).expect("all are known"))
+            .collect();
+        let parts = packer.into_parts();
+        // The fleet, the node, the site and its two environments; the three jobs name 11.
+        assert_eq!(parts.0.len(), 5);
+        assert_eq!(packed[2].secrets, ["ssh"]);
+        let part = |digest: &str| Ok::<_, serde_json::Error>(parts.0[digest].clone());
+        let whole = JobPayload::unpack(&packed[2], Vec::new(), BTreeMap::new(), &part)
+            .expect("every part is there");
+        assert_eq!(
+            whole.environment_id(),
+            Some(ResourceId::env("acme", "staging"))
+        );
+        assert_eq!(
+            whole.source_env,
+            lookup(&ResourceId::env("acme", "production"))
+        );
+        assert_eq!(whole.secret_names(), packed[2].secrets);
+    }
+
+    #[test]
+    fn a_changed_part_is_noticed() {
+        let mut parts = Parts::default();
+        let digest = parts.put("{}".to_owned());
+        assert!(parts.are_intact());
+        parts.0.insert(digest, "{\"user\":\"root\"}".to_owned());
+        assert!(!parts.are_intact());
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::DaemonError;
-use super::payload::JobPayload;
+use super::payload::{PackedPayload, Packer, Parts};
 use super::queue::{PlannedRevision, Prepared};
 use super::wanted::WantedState;
 use crate::core::id::ResourceId;
@@ -19,14 +19,21 @@ use crate::store::Store;
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be looked at. It has no payloads, which for a whole new fleet take a gigabyte.
+    /// To be looked at. It has no payloads.
     Show,
     /// To be applied, kept, or rendered.
     Apply,
 }
 
-/// The payloads of jobs by their ids, and the ciphertexts that they need by name.
-type Carried = (BTreeMap<String, JobPayload>, BTreeMap<String, String>);
+/// What the jobs of a plan carry with them.
+#[derive(Default)]
+struct Carried {
+    /// By the ids of the jobs.
+    payloads: BTreeMap<String, PackedPayload>,
+    parts: Parts,
+    /// Ciphertexts of the fleet repo by name.
+    secrets: BTreeMap<String, String>,
+}
 
 /// The plan that leads from the record to `desired`.
 ///
@@ -90,15 +97,16 @@ pub fn plan(
         fingerprints: known,
         choice: choice.clone(),
     });
-    let (payloads, repo_secrets) = match purpose {
-        Purpose::Show => (BTreeMap::new(), BTreeMap::new()),
+    let carried = match purpose {
+        Purpose::Show => Carried::default(),
         Purpose::Apply => carried(&plan.jobs, snapshot, &lookup, &production_of)?,
     };
     Ok(Prepared {
         revision: revision(snapshot),
         plan,
-        payloads,
-        repo_secrets,
+        payloads: carried.payloads,
+        parts: carried.parts,
+        repo_secrets: carried.secrets,
         max_parallel_nodes: desired
             .spec(&ResourceId::Fleet)
             .and_then(|fleet| fleet.get("reconcile.max_parallel_nodes")?.as_u64())
@@ -113,25 +121,26 @@ fn carried(
     lookup: &dyn Fn(&ResourceId) -> Option<Spec>,
     production_of: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Carried, DaemonError> {
+    let mut packer = Packer::new(lookup, production_of, &templates(snapshot)?)?;
     let mut payloads = BTreeMap::new();
-    let templates = templates(snapshot)?;
     for job in jobs {
-        let mut payload =
-            JobPayload::new(job, lookup, production_of).map_err(DaemonError::UnknownResource)?;
-        payload.templates.clone_from(&templates);
-        payloads.insert(job.id.clone(), payload);
+        payloads.insert(job.id.clone(), packer.pack(job)?);
     }
-    let mut ciphertexts = BTreeMap::new();
-    let names: BTreeSet<String> = payloads
+    let mut secrets = BTreeMap::new();
+    let names: BTreeSet<&String> = payloads
         .values()
-        .flat_map(JobPayload::secret_names)
+        .flat_map(|payload| &payload.secrets)
         .collect();
     for name in names {
-        if let Some(ciphertext) = snapshot.secret(&name)? {
-            ciphertexts.insert(name, data_encoding::BASE64.encode(&ciphertext));
+        if let Some(ciphertext) = snapshot.secret(name)? {
+            secrets.insert(name.clone(), data_encoding::BASE64.encode(&ciphertext));
         }
     }
-    Ok((payloads, ciphertexts))
+    Ok(Carried {
+        payloads,
+        parts: packer.into_parts(),
+        secrets,
+    })
 }
 
 /// The resources whose last job did not succeed: the node may be in another state than the

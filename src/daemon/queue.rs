@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::DaemonError;
-use super::payload::JobPayload;
+use super::payload::{JobPayload, PackedPayload, Parts, QueuedPayload};
 use super::record;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
@@ -23,7 +23,9 @@ pub struct Prepared {
     pub revision: PlannedRevision,
     pub plan: Plan,
     /// By the id that the job has in the plan.
-    pub payloads: BTreeMap<String, JobPayload>,
+    pub payloads: BTreeMap<String, PackedPayload>,
+    /// What the payloads are made of.
+    pub parts: Parts,
     /// Ciphertexts of the fleet repo's secrets that the jobs need, by name, in Base64.
     pub repo_secrets: BTreeMap<String, String>,
     /// How many nodes are worked on at once, when the fleet says so.
@@ -60,8 +62,38 @@ impl Prepared {
     /// # Errors
     /// When the plan cannot be written as JSON.
     pub fn digest(&self) -> Result<String, DaemonError> {
-        let bytes = serde_json::to_vec(&(&self.revision.id, &self.plan, &self.payloads))?;
+        // The payloads name their parts by content.
+        let bytes = serde_json::to_vec(&(
+            &self.revision.id,
+            &self.plan,
+            &self.payloads,
+            &self.repo_secrets,
+        ))?;
         Ok(blake3::hash(&bytes).to_hex().to_string())
+    }
+
+    /// The whole payload of a job of the plan.
+    ///
+    /// # Errors
+    /// [`DaemonError::UnknownResource`] for a job without one, and when a part is not there or
+    /// cannot be read.
+    pub fn payload(&self, job: &PlannedJob) -> Result<JobPayload, DaemonError> {
+        let part = |digest: &str| match self.parts.0.get(digest) {
+            Some(json) => Ok(json.clone()),
+            None => Err(DaemonError::MissingPart(digest.to_owned())),
+        };
+        JobPayload::unpack(
+            self.packed(job)?,
+            job.effects.clone(),
+            BTreeMap::new(),
+            &part,
+        )
+    }
+
+    fn packed(&self, job: &PlannedJob) -> Result<&PackedPayload, DaemonError> {
+        self.payloads
+            .get(&job.id)
+            .ok_or_else(|| DaemonError::UnknownResource(job.resource.clone()))
     }
 }
 
@@ -78,6 +110,7 @@ pub fn enqueue(
     let plan = &prepared.plan;
     save_revision(store, &prepared.revision, now)?;
     let digests = keep_secrets(store, &prepared.repo_secrets)?;
+    store.keep_parts(&prepared.parts.0)?;
     let ids: BTreeMap<String, JobId> = plan
         .jobs
         .iter()
@@ -167,16 +200,17 @@ fn new_job(
     ids: &BTreeMap<String, JobId>,
     now: Timestamp,
 ) -> Result<NewJob, DaemonError> {
-    let mut payload = prepared
-        .payloads
-        .get(&job.id)
-        .cloned()
-        .ok_or_else(|| DaemonError::UnknownResource(job.resource.clone()))?;
-    payload.repo_secrets = payload
-        .secret_names()
-        .into_iter()
-        .filter_map(|name| digests.get(&name).map(|digest| (name, digest.clone())))
+    let packed = prepared.packed(job)?.clone();
+    let repo_secrets = packed
+        .secrets
+        .iter()
+        .filter_map(|name| Some((name.clone(), digests.get(name)?.clone())))
         .collect();
+    let payload = QueuedPayload {
+        parts: packed,
+        effects: job.effects.clone(),
+        repo_secrets,
+    };
     let id = ids
         .get(&job.id)
         .copied()

@@ -11,7 +11,7 @@ use super::error::DaemonError;
 use super::queue::Prepared;
 
 /// The form of the file. Another form is refused rather than guessed at.
-const FORMAT: &str = "pressluft-plan-1";
+const FORMAT: &str = "pressluft-plan-2";
 
 /// The largest file that is read.
 const LIMIT: u64 = 256 * 1024 * 1024;
@@ -76,7 +76,7 @@ pub fn load(path: &Path) -> Result<Prepared, DaemonError> {
             saved.format
         )));
     }
-    if saved.prepared.digest()? != saved.digest {
+    if saved.prepared.digest()? != saved.digest || !saved.prepared.parts.are_intact() {
         return Err(refuse("it was changed after it was written"));
     }
     Ok(saved.prepared)

@@ -19,6 +19,7 @@ mod invariant;
 mod job;
 mod lease;
 mod open;
+mod part;
 mod recover;
 mod resource;
 mod revision;

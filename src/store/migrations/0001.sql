@@ -107,6 +107,12 @@ CREATE TABLE job_payloads (
     payload TEXT NOT NULL CHECK (json_valid(payload))
 ) STRICT;
 
+-- What payloads are made of, by digest: the jobs of a plan share most of it.
+CREATE TABLE payload_parts (
+    digest TEXT PRIMARY KEY,
+    json TEXT NOT NULL CHECK (json_valid(json))
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE job_dependencies (
     job TEXT NOT NULL REFERENCES jobs (id),
     depends_on TEXT NOT NULL REFERENCES jobs (id),

@@ -1,0 +1,42 @@
+//! What the payloads of jobs are made of, each part once.
+
+use std::collections::BTreeMap;
+
+use rusqlite::OptionalExtension;
+
+use super::Store;
+use super::error::Result;
+
+impl Store {
+    /// Keeps the parts, JSON by its digest. Those that are there already are left alone.
+    ///
+    /// # Errors
+    /// When the database fails; then none is kept.
+    pub fn keep_parts(&mut self, parts: &BTreeMap<String, String>) -> Result<()> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        self.write(|tx| {
+            let mut insert = tx.prepare_cached(
+                "INSERT INTO payload_parts (digest, json) VALUES (?1, ?2)
+                 ON CONFLICT (digest) DO NOTHING",
+            )?;
+            for (digest, json) in parts {
+                insert.execute([digest, json])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The part with this digest, or none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn part(&self, digest: &str) -> Result<Option<String>> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT json FROM payload_parts WHERE digest = ?1")?
+            .query_row([digest], |row| row.get(0))
+            .optional()?)
+    }
+}
