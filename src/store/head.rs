@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::core::audit::{ChainHash, Head};
+use crate::crash_point::reach;
 
 /// Notes `head` unless a later one is there already. The entries are committed by now, so a
 /// failure is only told to the log.
@@ -46,11 +47,14 @@ fn write(path: &Path, head: Head) -> io::Result<()> {
         .truncate(false)
         .mode(0o600)
         .open(path)?;
+    reach("head: opened");
     file.lock()?;
+    reach("head: locked");
     let empty = file.metadata()?.len() == 0;
     if empty || read(&mut file)?.seq < head.seq {
         // Always the same length, written in place: this works on a full disk, too.
         file.write_all_at(format!("{:020} {}\n", head.seq, head.hash).as_bytes(), 0)?;
+        reach("head: written");
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::Store;
 use super::error::{Result, StoreError};
+use crate::crash_point::reach;
 
 /// Marks the file as ours: "PLFT".
 const APPLICATION_ID: i32 = 0x504c_4654;
@@ -37,11 +38,15 @@ impl Store {
             path: path.to_owned(),
             source,
         })?;
+        reach("open: file made");
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         check_owner(&connection, path)?;
+        reach("open: connected");
         use_write_ahead_log(&connection)?;
+        reach("open: write-ahead log");
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
         migrate(&mut connection)?;
+        reach("open: migrated");
         Ok(Self::new(connection, path))
     }
 
@@ -80,6 +85,7 @@ fn make_file(path: &Path) -> io::Result<()> {
             .recursive(true)
             .mode(0o700)
             .create(directory)?;
+        reach("open: directory made");
     }
     // SQLite gives the write-ahead log and its index the mode of this file.
     match OpenOptions::new()
@@ -181,6 +187,7 @@ fn migrate(connection: &mut Connection) -> Result<()> {
 
 fn migrate_to(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    reach("migrate: begun");
     // Asked again inside: another process may have migrated in the meantime.
     let found = schema_of(&transaction)?;
     let Some(pending) = migrations.get(found as usize..) else {
@@ -191,9 +198,12 @@ fn migrate_to(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
     };
     for migration in pending {
         transaction.execute_batch(migration)?;
+        reach("migrate: step applied");
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    reach("migrate: marked as ours");
     transaction.pragma_update(None, "user_version", migrations.len() as u32)?;
+    reach("migrate: numbered");
     Ok(transaction.commit()?)
 }
 
