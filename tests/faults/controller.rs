@@ -1,6 +1,7 @@
 //! Runs the cases and prints the table.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -30,6 +31,7 @@ const CASES: &[(&str, Case)] = &[
         "kill with children that ignore TERM",
         kills::stubborn_children,
     ),
+    ("kill the supervisor of a job", kills::supervisors),
     ("stop past the lease, go on", stopped::run),
     (
         "6 openings of a new database at once",
@@ -76,14 +78,16 @@ pub(crate) fn run() -> Result<u8> {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(1);
+    let place = place();
     writeln!(
         out,
-        "fault matrix, {} dose, seed {seed}, {}",
+        "fault matrix, {} dose, seed {seed}, files below {}, {}",
         if dose == Dose::Large {
             "large"
         } else {
             "small"
         },
+        place.display(),
         if is_contained {
             "in a PID namespace of its own"
         } else {
@@ -102,7 +106,7 @@ pub(crate) fn run() -> Result<u8> {
         }
         let directory = tempfile::Builder::new()
             .prefix("pressluft-faults-")
-            .tempdir()?;
+            .tempdir_in(&place)?;
         let context = Context {
             dose,
             seed,
@@ -129,6 +133,20 @@ pub(crate) fn run() -> Result<u8> {
         out.flush()?;
     }
     Ok(u8::from(failed))
+}
+
+/// Where databases are made: in memory where there is room. A process that is killed loses
+/// nothing that the kernel has, so no case depends on a real disk; power loss is replayed.
+fn place() -> PathBuf {
+    const ROOM: u64 = 2 << 30;
+    if let Some(directory) = std::env::var_os("PRESSLUFT_FAULTS_DIRECTORY") {
+        return directory.into();
+    }
+    let memory = Path::new("/dev/shm");
+    match nix::sys::statvfs::statvfs(memory) {
+        Ok(free) if free.blocks_available() * free.fragment_size() > ROOM => memory.to_owned(),
+        Ok(_) | Err(_) => std::env::temp_dir(),
+    }
 }
 
 /// Whether this machine lets us have a namespace.

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::digest::digest;
+use crate::roles::checkpoint;
 use crate::script::{Script, Session};
+
+/// All that makes a database, but for the index of the log, which is made anew.
+const FILES: [&str; 3] = ["state.db", "state.db-wal", "state.db.audit-head"];
 
 /// What an undisturbed run leaves.
 pub(crate) struct Reference {
@@ -39,6 +43,9 @@ impl Reference {
                 .map_err(|error| format!("step {index} {:?}: {error}", script.steps[index]))?;
             #[cfg(feature = "crash-points")]
             reached.push(difference(&before));
+            if index % 8 == 7 {
+                checkpoint(&path, index);
+            }
             digests.push(digest(&path)?);
             snapshot(&path, &directory.join((index + 1).to_string()))?;
         }
@@ -57,7 +64,7 @@ impl Reference {
         let path = target.join("state.db");
         if steps > 0 {
             let source = self.directory.join(steps.to_string());
-            for name in ["state.db", "state.db.audit-head"] {
+            for name in FILES {
                 if source.join(name).exists() {
                     fs::copy(source.join(name), target.join(name))?;
                 }
@@ -67,18 +74,15 @@ impl Reference {
     }
 }
 
-/// Copies the database through SQLite, and its noted head.
+/// Copies the database with what is still in its write-ahead log, and its noted head. Nobody
+/// writes at this moment.
 fn snapshot(path: &Path, target: &Path) -> Result<()> {
     fs::create_dir_all(target)?;
-    let connection = rusqlite::Connection::open(path)?;
-    connection.backup(
-        "main",
-        target.join("state.db"),
-        None::<fn(rusqlite::backup::Progress)>,
-    )?;
-    let head = path.with_file_name("state.db.audit-head");
-    if head.exists() {
-        fs::copy(head, target.join("state.db.audit-head"))?;
+    for name in FILES {
+        let source = path.with_file_name(name);
+        if source.exists() {
+            fs::copy(source, target.join(name))?;
+        }
     }
     Ok(())
 }

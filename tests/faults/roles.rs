@@ -92,7 +92,7 @@ pub(crate) fn script(arguments: &Arguments) -> Result<u8> {
 
 /// Moves the write-ahead log into the database, as SQLite does by itself when it is long. That
 /// it fails is no failure of a step.
-fn checkpoint(path: &Path, index: usize) {
+pub(crate) fn checkpoint(path: &Path, index: usize) {
     let mode = if index.is_multiple_of(2) {
         "PASSIVE"
     } else {

@@ -447,6 +447,15 @@ fn fixed() -> Vec<Step> {
         enqueue(&[4, 5], false),
         Step::Claim,
         Step::Finish(0, End::Succeed),
+        Step::Interrupt(0),
+        Step::Interrupt(0),
+        Step::Interrupt(0),
+        enqueue(&[4, 5], false),
+        Step::Claim,
+        Step::Interrupt(0),
+        // What is left has a job that runs, and others that wait for it.
+        enqueue(&[0, 1, 2], true),
+        Step::Claim,
     ]
 }
 

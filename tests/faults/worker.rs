@@ -116,8 +116,10 @@ impl Worker {
         let now = self.now();
         match daemon::recover(&mut self.store, &self.id, now) {
             Ok(_) => {}
-            // Another worker was faster.
-            Err(DaemonError::Store(StoreError::Stale { .. })) => {}
+            // Another worker was faster, which is no reason to end.
+            Err(DaemonError::Store(StoreError::Stale { token, .. })) => {
+                acknowledge(&self.directory.join("races"), &token.to_string())?;
+            }
             Err(error) => return Err(error.into()),
         }
         self.store.expire_leases(&self.id, now)?;
@@ -311,6 +313,8 @@ impl Worker {
         command
             .env(MARK, format!("{}:{}", self.run, claim.token))
             .stdin(Stdio::piped())
+            // It complains when this process dies before it has begun.
+            .stderr(Stdio::null())
             .process_group(0)
             .spawn()
             .map(Stopped)

@@ -175,13 +175,14 @@ impl World {
             .arg(&self.database)
             .arg("--directory")
             .arg(&self.directory)
+            // First, so that they count where they say something else than what follows.
+            .args(more)
             .args(["--run", &self.run])
             .args(["--seed", &number.to_string()])
             .args(["--epoch", &self.clock.epoch.as_microsecond().to_string()])
             .args(["--speed", &self.settings.speed.to_string()])
             .args(["--longest", &self.settings.longest.to_string()])
             .args(self.settings.flags)
-            .args(more)
             .stderr(Stdio::from(std::fs::File::create(&errors)?))
             .spawn()?;
         Ok(Running { child, errors })
@@ -242,7 +243,8 @@ impl World {
     pub(crate) fn drain(&mut self, context: &Context) -> Result<Vec<String>> {
         let mut broken = Vec::new();
         for _ in 0..2 {
-            self.start(context, &["--drain".to_owned()])?;
+            let arguments = ["--drain", "--longest", "5"].map(str::to_owned);
+            self.start(context, &arguments)?;
         }
         let begun = Instant::now();
         let limit = Duration::from_secs(120);
@@ -374,6 +376,24 @@ impl World {
     /// How many writes were refused because the token was stale.
     pub(crate) fn refused(&self) -> Result<usize> {
         Ok(lines(&self.directory.join("stale"))?.len())
+    }
+
+    /// The supervisors that run at this moment.
+    pub(crate) fn supervisors(&self) -> Result<Vec<Pid>> {
+        let mut found = Vec::new();
+        for child in processes::children(&self.run)? {
+            // It may have ended since.
+            let line = std::fs::read(format!("/proc/{}/cmdline", child.pid)).unwrap_or_default();
+            if line.starts_with(b"pressluft\0supervise\0--parent\0") {
+                found.push(Pid::from_raw(child.pid));
+            }
+        }
+        Ok(found)
+    }
+
+    /// How often two workers wanted to settle the same job at once.
+    pub(crate) fn races(&self) -> Result<usize> {
+        Ok(lines(&self.directory.join("races"))?.len())
     }
 
     /// Holds one job, as a worker that is `worker` would.

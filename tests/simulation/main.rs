@@ -14,7 +14,7 @@ mod model;
 mod real;
 
 use proptest::test_runner::{Config, FileFailurePersistence};
-use proptest_state_machine::{StateMachineTest, prop_state_machine};
+use proptest_state_machine::prop_state_machine;
 
 use real::Real;
 

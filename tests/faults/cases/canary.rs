@@ -20,7 +20,10 @@ pub(crate) fn run(context: &Context) -> Result<Report> {
     let mut random = Random::new(context.seed);
     for turn in 0..context.dosed(2, 60) {
         let state = context.place(format!("canary-{turn}"))?;
-        let canary = format!("canary{}", blake3::hash(&random.next().to_le_bytes()).to_hex());
+        let canary = format!(
+            "canary{}",
+            blake3::hash(&random.next().to_le_bytes()).to_hex()
+        );
         // Two are killed somewhere on their way, the last one comes to its end.
         for patience in [Some(random.below(15)), Some(random.below(15)), None] {
             let arguments = ["secret", "set", "notify/ops"];
@@ -31,7 +34,11 @@ pub(crate) fn run(context: &Context) -> Result<Report> {
             seen.extend(said(&output, &canary));
             report.run(seen);
         }
-        for arguments in [&["secret", "list"][..], &["audit", "list"], &["jobs", "list"]] {
+        for arguments in [
+            &["secret", "list"][..],
+            &["audit", "list"],
+            &["jobs", "list"],
+        ] {
             let (output, mut seen) = call(&state, arguments, "", None)?;
             seen.extend(said(&output, &canary));
             report.run(seen);
@@ -83,9 +90,12 @@ fn call(
 }
 
 fn said(output: &Output, canary: &str) -> Vec<String> {
-    [("standard output", &output.stdout), ("standard error", &output.stderr)]
-        .into_iter()
-        .filter(|(_, text)| String::from_utf8_lossy(text).contains(canary))
-        .map(|(place, _)| format!("I8: a secret is on {place}"))
-        .collect()
+    [
+        ("standard output", &output.stdout),
+        ("standard error", &output.stderr),
+    ]
+    .into_iter()
+    .filter(|(_, text)| String::from_utf8_lossy(text).contains(canary))
+    .map(|(place, _)| format!("I8: a secret is on {place}"))
+    .collect()
 }

@@ -3,13 +3,16 @@
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+
 use crate::Result;
 use crate::context::Context;
 use crate::report::Report;
 use crate::world::{Settings, World};
 
 /// The kills of one database.
-const ROUND: u64 = 100;
+const ROUND: u64 = 250;
 const WORKERS: usize = 4;
 
 /// Four workers; one of them is killed at a random moment, and another started at once.
@@ -48,6 +51,46 @@ pub(crate) fn stubborn_children(context: &Context) -> Result<Report> {
         ..Settings::default()
     };
     rounds(context, context.dosed(4, 100), &settings, Kill::Outside)
+}
+
+/// The supervisor dies, as if memory had run out, and its worker goes on.
+pub(crate) fn supervisors(context: &Context) -> Result<Report> {
+    let mut report = Report::default();
+    let directory = context.place("supervisors")?;
+    let settings = Settings {
+        longest: 60,
+        ..Settings::default()
+    };
+    let mut world = World::new(&directory, context.seed, settings)?;
+    let kills = context.dosed(10, 500);
+    world.enqueue(kills * 3)?;
+    for _ in 0..WORKERS {
+        world.start(context, &[])?;
+    }
+    let mut patience = kills * 40;
+    while report.runs < kills && patience > 0 {
+        patience -= 1;
+        thread::sleep(Duration::from_millis(world.random.below(20)));
+        let running = world.supervisors()?;
+        if running.is_empty() {
+            continue;
+        }
+        let victim = running[world.random.index(running.len())];
+        match kill(victim, Signal::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => report.run(world.orphans()?),
+            Err(error) => return Err(error.into()),
+        }
+        if report.runs.is_multiple_of(20) {
+            world.enqueue(40)?;
+        }
+    }
+    if report.runs < kills {
+        report.run(vec!["there were too few supervisors to kill".to_owned()]);
+    }
+    let (_, broken) = world.kill_all(Duration::from_secs(30))?;
+    report.violations.extend(broken);
+    report.violations.extend(world.drain(context)?);
+    Ok(report)
 }
 
 /// Workers die at labelled places while others work on the same database.
@@ -138,7 +181,7 @@ fn one(
         world.start(context, &arguments)?;
     }
     for number in 0..kills {
-        let longest = if settings.longest > 100 { 200 } else { 60 };
+        let longest = if settings.longest > 100 { 200 } else { 40 };
         let worker = world.random.index(WORKERS);
         let wait = Duration::from_millis(world.random.below(longest));
         match kill {

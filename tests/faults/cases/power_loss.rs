@@ -61,6 +61,16 @@ struct File {
     pending: Vec<What>,
 }
 
+impl File {
+    fn forget_removed(&mut self) {
+        let removed = |what: &What| matches!(what, What::Unlink);
+        if let Some(last) = self.pending.iter().rposition(removed) {
+            self.pending.drain(..=last);
+            self.synced = None;
+        }
+    }
+}
+
 /// How much of what was not synced is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Luck {
@@ -163,6 +173,11 @@ fn judge(
 
 impl Disk {
     fn follow(&mut self, operation: &Operation) {
+        if matches!(operation.what, What::Sync) && operation.path.is_dir() {
+            // The directory now says for good which of its files are gone.
+            self.files.values_mut().for_each(File::forget_removed);
+            return;
+        }
         let file = self.files.entry(operation.path.clone()).or_default();
         match &operation.what {
             What::Sync => {
@@ -192,8 +207,7 @@ impl Disk {
                 }
             }
             let name = path.file_name().ok_or("a file without a name")?;
-            // A directory that is synced is in the log, too, and has no content.
-            if let Some(content) = content.filter(|_| !path.is_dir()) {
+            if let Some(content) = content {
                 fs::write(directory.join(name), content)?;
             }
         }
