@@ -172,9 +172,19 @@ impl Worker {
     fn work(&mut self, claim: &Claim) -> Result<()> {
         match self.carry_out(claim) {
             Ok(()) => Ok(()),
-            // Somebody else has the job by now.
+            // The lease is lost, and what was started is gone by now. Nobody else can prove that
+            // as long as this process lives.
             Err(Failed::Store(StoreError::Stale { token, .. })) => {
-                acknowledge(&self.directory.join("stale"), &token.to_string())
+                acknowledge(&self.directory.join("stale"), &token.to_string())?;
+                let (now, message) = (self.now(), "its worker lost the lease and stopped it");
+                match self
+                    .store
+                    .mark_interrupted(claim.job.id, token, message, now, &self.id, now)
+                {
+                    // Somebody else has the job by now.
+                    Ok(_) | Err(StoreError::Stale { .. }) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
             }
             Err(Failed::Store(error)) => Err(error.into()),
             Err(Failed::Other(error)) => Err(error),
