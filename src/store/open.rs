@@ -129,12 +129,16 @@ fn wait_with_jitter(tries: i32) -> bool {
 }
 
 fn check_owner(connection: &Connection, path: &Path) -> Result<()> {
-    let id: i32 = connection
-        .query_row("PRAGMA application_id", [], |row| row.get(0))
-        .map_err(|error| not_a_database(error, path))?;
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(|error| not_a_database(error, path))?;
+    // Both from one moment: another process may be making the database just now.
+    let read = || -> rusqlite::Result<(i32, i64)> {
+        let moment = connection.unchecked_transaction()?;
+        let id = moment.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        let tables =
+            moment.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        moment.commit()?;
+        Ok((id, tables))
+    };
+    let (id, tables) = read().map_err(|error| not_a_database(error, path))?;
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         Ok(())
     } else {
@@ -254,6 +258,26 @@ mod tests {
                 thread.join().expect("no panic").expect("opened");
             }
         });
+    }
+
+    #[test]
+    fn a_database_that_another_process_is_making_is_not_taken_for_a_foreign_one() {
+        let directory = tempfile::tempdir().expect("directory");
+        for n in 0..20 {
+            let path = directory.path().join(format!("state-{n}.db"));
+            make_file(&path).expect("made");
+            let looking = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("connected");
+            std::thread::scope(|scope| {
+                let made = scope.spawn(|| Store::open(&path).map(drop));
+                while !made.is_finished() {
+                    match check_owner(&looking, &path) {
+                        Ok(()) | Err(StoreError::Busy(_)) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                made.join().expect("no panic").expect("opened");
+            });
+        }
     }
 
     #[test]

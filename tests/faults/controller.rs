@@ -42,7 +42,7 @@ const CASES: &[(&str, Case)] = &[
     ("full file system, then room", broken_disk::full_file_system),
     ("I/O error at the Nth write", broken_disk::write_error),
     ("I/O error at the Nth sync", broken_disk::sync_error),
-    ("power loss at each barrier", power_loss::run),
+    ("power loss at each sync and reply", power_loss::run),
     ("canary through a killed program", canary::run),
 ];
 

@@ -24,11 +24,14 @@ pub(crate) fn run(context: &Context) -> Result<Report> {
         let settings = Settings {
             // A lease is 0.4 s, a heartbeat due every 70 ms.
             speed: 150,
-            longest: 200,
+            // Some end while their worker is stopped, some outlast the lease.
+            longest: 900,
+            // So few that the job comes up again at once.
+            nodes: 6,
             ..Settings::default()
         };
         let mut world = World::new(&directory, context.seed * 7 + round, settings)?;
-        world.enqueue(these * 6 + 20)?;
+        world.enqueue(these * 3 + 10)?;
         for _ in 0..WORKERS {
             world.start(context, &[])?;
         }
@@ -36,7 +39,8 @@ pub(crate) fn run(context: &Context) -> Result<Report> {
             thread::sleep(Duration::from_millis(50 + world.random.below(150)));
             let worker = world.random.index(world.workers());
             world.signal(worker, Signal::SIGSTOP)?;
-            thread::sleep(Duration::from_millis(700));
+            let wait = Duration::from_millis(450 + world.random.below(700));
+            thread::sleep(wait);
             world.signal(worker, Signal::SIGCONT)?;
             report.run(world.orphans()?);
         }

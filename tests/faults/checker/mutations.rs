@@ -126,7 +126,7 @@ pub(crate) fn run(directory: &Path) -> Result<Report> {
     // So that no page is read from the log.
     checkpoint(&path, 1);
     let file = OpenOptions::new().write(true).open(&path)?;
-    file.write_all_at(&[0xa5; 2048], 3 * 4096 + 100)?;
+    file.write_all_at(&[0xa5; 4096], 3 * 4096)?;
     report.run(missed("I7", "garbage in a page", &database(&path)));
     process_without_lease(&untouched, &mut report)?;
     secret_in_sight(directory, &mut report)?;
