@@ -378,6 +378,20 @@ impl World {
         Ok(lines(&self.directory.join("stale"))?.len())
     }
 
+    /// Children without a lease that are not gone a moment later either.
+    pub(crate) fn lasting_orphans(&self) -> Result<Vec<String>> {
+        let first = self.orphans()?;
+        if first.is_empty() {
+            return Ok(first);
+        }
+        thread::sleep(Duration::from_millis(300));
+        let later = self.orphans()?;
+        Ok(first
+            .into_iter()
+            .filter(|orphan| later.contains(orphan))
+            .collect())
+    }
+
     /// The supervisors that run at this moment.
     pub(crate) fn supervisors(&self) -> Result<Vec<Pid>> {
         let mut found = Vec::new();
