@@ -85,6 +85,9 @@ pub(crate) fn supervisors(context: &Context) -> Result<Report> {
         thread::sleep(Duration::from_millis(world.random.below(20)));
         let running = world.supervisors()?;
         if running.is_empty() {
+            if patience.is_multiple_of(5) {
+                world.enqueue(40)?;
+            }
             continue;
         }
         let victim = running[world.random.index(running.len())];
