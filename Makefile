@@ -7,7 +7,7 @@ SHELL := /bin/bash
 FLEET := tests/hosts/fleet
 BINARY := target/release/pressluft
 
-.PHONY: help demo demo-down test test-fast check bench hosts-up hosts-down release schemas
+.PHONY: help demo demo-down test test-fast faults check bench hosts-up hosts-down release schemas
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,6 +23,11 @@ test: ## Everything, the tests on real hosts included
 
 test-fast: ## What needs neither root nor hosts
 	@tests/run fast
+
+faults: ## The fault matrix and the simulation at full dose, see docs/reliability.md
+	@tests/need build
+	@PRESSLUFT_FAULTS_DOSE=large cargo test --locked --features crash-points --test faults
+	@PROPTEST_CASES=$${PROPTEST_CASES:-4000} cargo test --locked --features crash-points --test simulation
 
 check: ## Formatting, lints, docs, generated files
 	@tests/check

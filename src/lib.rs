@@ -9,6 +9,7 @@ pub mod ansible;
 pub mod cli;
 pub mod clock;
 pub mod core;
+pub mod crash_point;
 pub mod daemon;
 pub mod git;
 pub mod process;

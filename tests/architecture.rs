@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("clock", &[]),
+    ("crash_point", &[]),
     ("process", &[]),
     ("git", &["core", "process", "clock"]),
-    ("store", &["core"]),
+    ("store", &["core", "crash_point"]),
     ("secrets", &["core", "store", "process"]),
     ("ansible", &["core", "process", "clock"]),
     (

@@ -13,6 +13,7 @@ use super::error::Result;
 use crate::core::id::ResourceId;
 use crate::core::job::{UnknownWord, words};
 use crate::core::recorded::JobId;
+use crate::crash_point::reach;
 
 words! {
     /// Whether a release answered its health check.
@@ -94,6 +95,7 @@ pub(super) fn put_release(
     if release.active {
         tx.prepare_cached("UPDATE releases SET active = 0 WHERE environment = ?1 AND name <> ?2")?
             .execute(params![environment, release.name])?;
+        reach("release: others retired");
     }
     tx.prepare_cached(
         "INSERT INTO releases (environment, name, job, code_ref, wordpress_version, health,
@@ -113,6 +115,7 @@ pub(super) fn put_release(
         release.active,
         now.min(release.created_at).as_microsecond(),
     ])?;
+    reach("release: kept");
     Ok(())
 }
 
@@ -132,6 +135,7 @@ pub(super) fn put_domain(tx: &Connection, domain: &Domain, now: Timestamp) -> Re
         domain.expires_at.map(Timestamp::as_microsecond),
         now.as_microsecond(),
     ])?;
+    reach("domain: kept");
     Ok(())
 }
 

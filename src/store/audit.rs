@@ -13,6 +13,7 @@ use crate::core::audit::{
 };
 use crate::core::id::ResourceId;
 use crate::core::recorded::JobId;
+use crate::crash_point::reach;
 
 /// What a transaction says about itself.
 pub(super) struct NewEntry<'a> {
@@ -91,6 +92,7 @@ pub(super) fn append(tx: &Connection, now: Timestamp, entry: &NewEntry<'_>) -> R
         previous.0,
         hash.0,
     ])?;
+    reach("audit: appended");
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use super::resource::{generation, set_status};
 use crate::core::audit::AuditAction;
 use crate::core::job::{ErrorCode, JobEvent, next_status};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
+use crate::crash_point::reach;
 
 /// Which jobs a worker takes.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,7 @@ impl Store {
         if find(&self.connection, scope, &self.last_node, now)?.is_none() {
             return Ok(None);
         }
+        reach("claim: candidate seen");
         let last_node = self.last_node.clone();
         let claim = self.write(|tx| {
             while let Some(id) = find(tx, scope, &last_node, now)? {
@@ -69,6 +71,7 @@ impl Store {
             }
             Ok(None)
         })?;
+        reach("claim: committed");
         if let Some(claim) = &claim {
             self.last_node.clone_from(&claim.job.node_id);
         }
@@ -176,6 +179,7 @@ fn first_on_node(
 /// Takes the job, or cancels it where its plan is stale.
 fn take(tx: &Connection, id: JobId, worker: &str, now: Timestamp) -> Result<Option<Claim>> {
     let before = require(tx, id)?;
+    reach("claim: begun");
     if is_stale(tx, &before)? {
         let message = format!(
             "the record of `{}` moved since the plan was made",
@@ -188,11 +192,13 @@ fn take(tx: &Connection, id: JobId, worker: &str, now: Timestamp) -> Result<Opti
             now,
         };
         end_queued(tx, id, &ending)?;
+        reach("claim: stale job ended");
         let cause = format!(
             "job `{id}` (`{}` of `{}`) was cancelled as stale",
             before.job_type, before.resource
         );
         cancel_dependents(tx, id, &cause, worker, now)?;
+        reach("claim: dependents of a stale job ended");
         return Ok(None);
     }
     let status = next_status(before.status, JobEvent::Claim)?;
@@ -212,6 +218,7 @@ fn take(tx: &Connection, id: JobId, worker: &str, now: Timestamp) -> Result<Opti
         token,
         lease_expires_at.as_microsecond(),
     ])?;
+    reach("claim: job taken");
     let attempt: u32 = tx
         .prepare_cached(
             "INSERT INTO attempts (job, number, token, worker, started_at)
@@ -222,6 +229,7 @@ fn take(tx: &Connection, id: JobId, worker: &str, now: Timestamp) -> Result<Opti
             params![id.to_string(), token, worker, now.as_microsecond()],
             |row| row.get(0),
         )?;
+    reach("claim: attempt inserted");
     let (changes, payload, on_start) = tx
         .prepare_cached(
             "SELECT changes, payload, status_on_start FROM job_payloads
@@ -236,6 +244,7 @@ fn take(tx: &Connection, id: JobId, worker: &str, now: Timestamp) -> Result<Opti
         .ok_or_else(|| super::convert::corrupt(format!("job `{id}` has no payload")))?;
     if let Some(status) = on_start {
         set_status(tx, &before.resource.to_string(), status, now)?;
+        reach("claim: resource marked");
     }
     let entry = NewEntry {
         actor: worker,
@@ -245,6 +254,7 @@ fn take(tx: &Connection, id: JobId, worker: &str, now: Timestamp) -> Result<Opti
         detail: json!({ "attempt": attempt, "token": token, "job_type": before.job_type }),
     };
     append(tx, now, &entry)?;
+    reach("claim: audited");
     let job = require(tx, id)?;
     let token = token.unsigned_abs();
     Ok(Some(Claim {

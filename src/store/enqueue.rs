@@ -16,6 +16,7 @@ use crate::core::audit::AuditAction;
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobType};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
+use crate::crash_point::reach;
 
 /// A plan as it is queued.
 #[derive(Clone, Debug)]
@@ -81,8 +82,11 @@ impl Store {
         check_dependencies(jobs)?;
         self.write(|tx| {
             check_generations(tx, &plan.expected)?;
+            reach("enqueue: begun");
             insert_plan(tx, plan, actor, now)?;
+            reach("enqueue: plan inserted");
             let superseded = supersede(tx, plan, jobs, actor, now)?;
+            reach("enqueue: superseded");
             let detail = json!({
                 "plan": plan.id, "revision": plan.revision, "digest": plan.digest,
                 "partial": plan.partial, "jobs": jobs.len(), "superseded": superseded.len(),
@@ -99,7 +103,9 @@ impl Store {
                     detail,
                 },
             )?;
+            reach("enqueue: audited");
             insert_jobs(tx, plan, jobs, now)?;
+            reach("enqueue: jobs inserted");
             Ok(Enqueued { superseded })
         })
     }
@@ -189,9 +195,11 @@ fn supersede(
                 now,
             };
             end_queued(tx, job, &ending)?;
+            reach("supersede: job ended");
             superseded.push(job);
             let cause = format!("job `{job}` (`{job_type}` of `{resource}`) was superseded");
             superseded.extend(cancel_dependents(tx, job, &cause, actor, now)?);
+            reach("supersede: dependents ended");
         }
     }
     Ok(superseded)
@@ -245,8 +253,10 @@ fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[NewJob], now: Timestamp)
             job.reason,
             now.as_microsecond(),
         ])?;
+        reach("enqueue: job row inserted");
         tx.prepare_cached("INSERT INTO job_payloads (job, changes, payload) VALUES (?1, ?2, ?3)")?
             .execute(params![id, job.changes, job.payload])?;
+        reach("enqueue: payload inserted");
     }
     // After all jobs are there, so that the order of the slice does not matter here.
     for job in jobs {
@@ -254,6 +264,7 @@ fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[NewJob], now: Timestamp)
         for dependency in dependencies {
             tx.prepare_cached("INSERT INTO job_dependencies (job, depends_on) VALUES (?1, ?2)")?
                 .execute([job.id.to_string(), dependency.to_string()])?;
+            reach("enqueue: dependency inserted");
         }
     }
     Ok(())
@@ -264,5 +275,6 @@ pub(super) fn next(tx: &Connection, counter: &str, count: usize) -> Result<i64> 
     let last: i64 = tx
         .prepare_cached("UPDATE counters SET value = value + ?2 WHERE name = ?1 RETURNING value")?
         .query_row(params![counter, count as i64], |row| row.get(0))?;
+    reach("counter: taken");
     Ok(last - count as i64 + 1)
 }

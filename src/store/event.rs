@@ -11,6 +11,7 @@ use super::convert::{corrupt, get, moment, signed, unsigned};
 use super::error::Result;
 use crate::core::event::TaskStatus;
 use crate::core::recorded::JobId;
+use crate::crash_point::reach;
 
 /// The most bytes of one diff or message that are kept.
 const LONGEST_TEXT: usize = 64 * 1024;
@@ -100,6 +101,7 @@ fn insert(tx: &Connection, job: JobId, token: u64, events: &[NewTaskEvent]) -> R
             Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?))
         })?;
     let before = before.unsigned_abs();
+    reach("events: begun");
     let kept = usize::try_from(MOST_EVENTS.saturating_sub(before)).unwrap_or(usize::MAX);
     let kept = events.len().min(kept);
     for (seq, event) in (before + 1..).zip(&events[..kept]) {
@@ -118,6 +120,7 @@ fn insert(tx: &Connection, job: JobId, token: u64, events: &[NewTaskEvent]) -> R
             event.diff.as_deref().map(cut),
             event.message.as_deref().map(cut),
         ])?;
+        reach("events: one inserted");
     }
     tx.prepare_cached(
         "UPDATE attempts SET events = events + ?2, events_dropped = events_dropped + ?3
@@ -128,6 +131,7 @@ fn insert(tx: &Connection, job: JobId, token: u64, events: &[NewTaskEvent]) -> R
         kept as i64,
         (events.len() - kept) as i64
     ])?;
+    reach("events: counted");
     Ok(())
 }
 

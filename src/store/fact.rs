@@ -17,6 +17,7 @@ use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
 use crate::core::job::{UnknownWord, words};
 use crate::core::recorded::JobId;
+use crate::crash_point::reach;
 
 words! {
     /// How a host key came into the record.
@@ -95,6 +96,7 @@ impl Store {
             }
             tx.prepare_cached("DELETE FROM host_keys WHERE node = ?1")?
                 .execute([node])?;
+            reach("host-keys: old ones removed");
             for key in &wanted {
                 tx.prepare_cached(
                     "INSERT INTO host_keys (node, key, source, enrolled_at)
@@ -106,6 +108,7 @@ impl Store {
                     source.as_str(),
                     now.as_microsecond()
                 ])?;
+                reach("host-keys: one kept");
             }
             let resource = ResourceId::Node(node.to_owned());
             let entry = NewEntry {
@@ -141,6 +144,7 @@ pub(super) fn record(
     if changed == 0 {
         return Ok(());
     }
+    reach("facts: kept");
     let resource = ResourceId::Node(node.to_owned());
     let entry = NewEntry {
         actor,

@@ -14,6 +14,7 @@ use crate::core::audit::AuditAction;
 use crate::core::job::{ErrorCode, JobEvent, JobStatus, next_status};
 use crate::core::outcome::{LONGEST_MESSAGE, tail};
 use crate::core::recorded::{JobId, ResourceStatus};
+use crate::crash_point::reach;
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,14 +72,19 @@ impl Store {
     ) -> Result<JobStatus> {
         self.fenced(finish.job, finish.token, "finish", now, |tx| {
             let job = require(tx, finish.job)?;
+            reach("finish: begun");
             let status = settle(tx, &job, &finish.outcome, None, actor, now)?;
             let author = Author {
                 plan: Some(job.plan_id),
                 job: Some(job.id),
             };
+            reach("finish: settled");
             apply(tx, finish.changes, author, actor, now)?;
+            reach("finish: state applied");
             audit_end(tx, &job, &finish.outcome, finish.changes, actor, now)?;
+            reach("finish: audited");
             follow_up(tx, &job, status, actor, now)?;
+            reach("finish: followed up");
             Ok(status)
         })
     }
@@ -101,6 +107,7 @@ impl Store {
                 let from = job.status;
                 return Err(crate::core::job::IllegalMove { from, event }.into());
             }
+            reach("cancel: begun");
             let code = ErrorCode::CancelledByUser;
             end_queued(
                 tx,
@@ -113,8 +120,10 @@ impl Store {
                 },
             )?;
             let cause = format!("job `{id}` ({}) was cancelled", describe(&job));
+            reach("cancel: job ended");
             let mut cancelled = vec![id];
             cancelled.extend(cancel_dependents(tx, id, &cause, actor, now)?);
+            reach("cancel: dependents ended");
             Ok(cancelled)
         })
     }
@@ -167,6 +176,7 @@ pub(super) fn settle(
             code,
             message
         ])?;
+    reach("settle: attempt closed");
     if closed != 1 {
         return Err(StoreError::Corrupt(format!(
             "job `{}` has no open attempt",
@@ -200,8 +210,10 @@ pub(super) fn settle(
         given_back,
         at,
     ])?;
+    reach("settle: job moved");
     if matches!(status, JobStatus::Failed | JobStatus::Cancelled) {
         fail_resource(tx, job, now)?;
+        reach("settle: resource failed");
     }
     tracing::debug!(job = %job.id, %status, actor, "attempt ended");
     Ok(status)
@@ -271,10 +283,12 @@ pub(super) fn follow_up(
                      (SELECT job FROM job_dependencies WHERE depends_on = ?1)",
             )?
             .execute([job.id.to_string()])?;
+            reach("follow-up: dependents unblocked");
         }
         JobStatus::Failed | JobStatus::Cancelled => {
             let cause = format!("job `{}` ({}) {}", job.id, describe(job), ended(status));
             cancel_dependents(tx, job.id, &cause, actor, now)?;
+            reach("follow-up: dependents ended");
         }
         JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => {}
     }
@@ -310,6 +324,7 @@ pub(super) fn end_queued(tx: &Connection, id: JobId, ending: &Ending<'_>) -> Res
         ending.code.as_str(),
         ending.message
     ])?;
+    reach("end-queued: moved");
     let entry = NewEntry {
         actor: ending.actor,
         action: AuditAction::JobCancelled,
@@ -351,6 +366,7 @@ pub(super) fn cancel_dependents(
                     now,
                 },
             )?;
+            reach("dependents: one ended");
             cancelled.push(dependent);
             causes.push(dependent);
         }

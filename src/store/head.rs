@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::core::audit::{ChainHash, Head};
+use crate::crash_point::reach;
 
 /// Notes `head` unless a later one is there already. The entries are committed by now, so a
 /// failure is only told to the log.
@@ -25,7 +26,7 @@ pub(super) fn noted(database: &Path) -> io::Result<Option<Head>> {
     match File::open(path_of(database)) {
         Ok(mut file) => {
             file.lock_shared()?;
-            read(&mut file).map(Some)
+            read(&mut file)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -46,19 +47,28 @@ fn write(path: &Path, head: Head) -> io::Result<()> {
         .truncate(false)
         .mode(0o600)
         .open(path)?;
+    reach("head: opened");
     file.lock()?;
-    let empty = file.metadata()?.len() == 0;
-    if empty || read(&mut file)?.seq < head.seq {
+    reach("head: locked");
+    if read(&mut file)?.is_none_or(|noted| noted.seq < head.seq) {
         // Always the same length, written in place: this works on a full disk, too.
         file.write_all_at(format!("{:020} {}\n", head.seq, head.hash).as_bytes(), 0)?;
+        reach("head: written");
     }
     Ok(())
 }
 
-fn read(file: &mut File) -> io::Result<Head> {
+/// None for a file that was made and never written: a death in between leaves it empty, a
+/// power loss may leave zeros. Nothing was noted then, as without a file.
+fn read(file: &mut File) -> io::Result<Option<Head>> {
     let mut text = String::new();
     file.take(4096).read_to_string(&mut text)?;
-    parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an audit head"))
+    if text.bytes().all(|byte| byte == 0) {
+        return Ok(None);
+    }
+    let head = parse(&text);
+    head.map(Some)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an audit head"))
 }
 
 fn parse(text: &str) -> Option<Head> {
@@ -67,4 +77,27 @@ fn parse(text: &str) -> Option<Head> {
         seq: seq.parse().ok()?,
         hash: hash.parse::<ChainHash>().ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_was_never_written_is_none_and_is_written_later() {
+        let directory = tempfile::tempdir().expect("directory");
+        let database = directory.path().join("state.db");
+        let head = Head {
+            seq: 3,
+            hash: ChainHash([7; 32]),
+        };
+        for left in [0, 86] {
+            std::fs::write(path_of(&database), vec![0; left]).expect("written");
+            assert_eq!(noted(&database).expect("read"), None, "{left} zeros");
+            note(&database, head);
+            assert_eq!(noted(&database).expect("read"), Some(head));
+        }
+        std::fs::write(path_of(&database), "somebody wrote here").expect("written");
+        assert!(noted(&database).is_err(), "anything else is told");
+    }
 }

@@ -31,6 +31,12 @@ const QUERIES: &[(&str, &str)] = &[
     ),
     (
         "I1",
+        "SELECT 'plan ' || json_extract(detail, '$.plan') || ' is gone' FROM audit
+            WHERE action = 'plan_queued' AND json_extract(detail, '$.plan') NOT IN
+                (SELECT id FROM plans)",
+    ),
+    (
+        "I1",
         "SELECT 'job ' || id || ' waits for a wrong number of jobs' FROM jobs
             WHERE status = 'queued' AND blocked_by <>
                 (SELECT count(*) FROM job_dependencies AS d JOIN jobs AS other
@@ -95,6 +101,22 @@ const QUERIES: &[(&str, &str)] = &[
                        AND outcome IN ('succeeded', 'failed', 'retried', 'interrupted')) <>
                 (SELECT count(*) FROM audit WHERE job = jobs.id
                      AND action IN ('job_succeeded', 'job_failed', 'job_requeued'))",
+    ),
+    (
+        "I4",
+        // The last word of the audit about each resource; `max` picks the row.
+        "WITH said AS (
+            SELECT coalesce(json_extract(change.value, '$.put'),
+                            json_extract(change.value, '$.remove')) AS id,
+                   json_extract(change.value, '$.spec_hash') AS hash,
+                   max(audit.seq * 1000000 + change.key)
+            FROM audit, json_each(audit.detail, '$.changes') AS change
+            WHERE audit.action IN ('job_succeeded', 'state_recorded') GROUP BY 1)
+         SELECT 'the audit does not say what ' || id || ' is' FROM resources
+            LEFT JOIN said USING (id) WHERE said.hash IS NOT lower(hex(resources.spec_hash))
+         UNION ALL
+         SELECT 'the audit says that ' || id || ' is recorded' FROM said
+            WHERE hash IS NOT NULL AND id NOT IN (SELECT id FROM resources)",
     ),
     (
         "I6",

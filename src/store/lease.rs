@@ -13,6 +13,7 @@ use super::recover::Process;
 use crate::core::audit::AuditAction;
 use crate::core::job::{JobEvent, JobStatus, next_status};
 use crate::core::recorded::JobId;
+use crate::crash_point::reach;
 
 /// How long a claim holds without a heartbeat.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -39,6 +40,7 @@ impl Store {
                 signed(process.start),
                 process.boot_id
             ])?;
+            reach("process: recorded");
             Ok(())
         })
     }
@@ -52,6 +54,7 @@ impl Store {
         self.fenced(job, token, "heartbeat", now, |tx| {
             tx.prepare_cached("UPDATE jobs SET lease_expires_at = ?2 WHERE token = ?1")?
                 .execute(params![signed(token), until.as_microsecond()])?;
+            reach("heartbeat: extended");
             Ok(until)
         })
     }
@@ -77,10 +80,13 @@ impl Store {
         if expired(&self.connection)?.is_empty() {
             return Ok(Vec::new());
         }
+        reach("expire: candidate seen");
         self.write(|tx| {
             let jobs = expired(tx)?;
+            reach("expire: begun");
             for job in &jobs {
                 lose(tx, *job, "its lease ended", actor, now)?;
+                reach("expire: job lost");
             }
             Ok(jobs)
         })
@@ -97,6 +103,7 @@ impl Store {
     ) -> Result<T> {
         let done = self.write(|tx| {
             if is_held(tx, job, token)? {
+                reach("fence: held");
                 return work(tx).map(Some);
             }
             let known = find(tx, job)?;
@@ -108,8 +115,10 @@ impl Store {
                 detail: json!({ "token": token, "write": what }),
             };
             append(tx, now, &entry)?;
+            reach("fence: refusal audited");
             Ok(None)
         })?;
+        reach("fence: committed");
         done.ok_or(StoreError::Stale { job, token })
     }
 }
@@ -138,6 +147,7 @@ pub(super) fn lose(
             status.as_str(),
             now.as_microsecond()
         ])?;
+    reach("lose: moved");
     let entry = NewEntry {
         actor,
         action: AuditAction::JobLost,

@@ -48,6 +48,7 @@ pub use revision::Revision;
 pub use secret::{GeneratedSecret, StoredSecret};
 
 use crate::core::recorded::{JobId, PlanId};
+use crate::crash_point::reach;
 
 /// An open database. One per thread; processes and threads meet in the file.
 pub struct Store {
@@ -88,13 +89,17 @@ impl Store {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        reach("write: begun");
         let value = work(&transaction)?;
         let head = audit::head(&transaction)?;
+        reach("write: ready");
         transaction.commit()?;
+        reach("write: committed");
         if head.seq > self.noted {
             head::note(&self.path, head);
             self.noted = head.seq;
         }
+        reach("write: noted");
         Ok(value)
     }
 }

@@ -11,6 +11,7 @@ use super::job::{AttemptEnd, Job, read, require};
 use super::lease::lose;
 use crate::core::job::{ErrorCode, JobStatus};
 use crate::core::recorded::JobId;
+use crate::crash_point::reach;
 
 /// A process, told apart from later ones with the same number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +74,10 @@ impl Store {
             if !held {
                 return Err(StoreError::Stale { job: id, token });
             }
+            reach("interrupt: begun");
             if require(tx, id)?.status == JobStatus::Running {
                 lose(tx, id, message, actor, now)?;
+                reach("interrupt: lost");
             }
             let job = require(tx, id)?;
             let code = ErrorCode::JobInterrupted;
@@ -91,8 +94,11 @@ impl Store {
             };
             let interrupted = Some(AttemptEnd::Interrupted);
             let status = settle(tx, &job, &outcome, interrupted, actor, now)?;
+            reach("interrupt: settled");
             audit_end(tx, &job, &outcome, &[], actor, now)?;
+            reach("interrupt: audited");
             follow_up(tx, &job, status, actor, now)?;
+            reach("interrupt: followed up");
             Ok(status)
         })
     }

@@ -18,6 +18,7 @@ use crate::core::recorded::{
     JobId, PlanId, RecordedHead, RecordedResource, ResourceStatus, Source,
 };
 use crate::core::spec::{Spec, SpecHash};
+use crate::crash_point::reach;
 
 /// A resource as it is to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +142,7 @@ impl Store {
     ) -> Result<()> {
         self.write(|tx| {
             check_generations(tx, expected)?;
+            reach("record: begun");
             if changes.is_empty() {
                 return Ok(());
             }
@@ -154,6 +156,7 @@ impl Store {
                 actor,
                 now,
             )?;
+            reach("record: applied");
             let detail = json!({ "reason": reason, "changes": summary(changes) });
             let action = AuditAction::StateRecorded;
             append(
@@ -218,6 +221,7 @@ pub(super) fn apply(
     now: Timestamp,
 ) -> Result<()> {
     for change in changes {
+        reach("record: next change");
         match change {
             StateChange::Put(record) => put(tx, record, author, now)?,
             StateChange::Status { id, status } => set_status(tx, &id.to_string(), *status, now)?,

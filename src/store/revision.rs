@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Store;
 use super::convert::{get, moment_option};
 use super::error::Result;
+use crate::crash_point::reach;
 
 /// One commit of the fleet repo, or one state of a dirty working tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,6 +56,7 @@ fn save(tx: &Connection, revision: &Revision, now: Timestamp) -> Result<()> {
         revision.dirty,
         now.as_microsecond(),
     ])?;
+    reach("revision: kept");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use super::convert::{get, moment};
 use super::error::Result;
 use crate::core::audit::AuditAction;
 use crate::core::id::ResourceId;
+use crate::crash_point::reach;
 
 /// A secret of the control plane's own store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,6 +58,7 @@ impl Store {
             if changed == 0 {
                 return Ok(false);
             }
+            reach("secret: kept");
             let entry = NewEntry {
                 actor,
                 action: AuditAction::SecretSet,
@@ -153,6 +155,7 @@ impl Store {
                     candidate.ciphertext,
                     now.as_microsecond()
                 ])?;
+                reach("secret: generated one kept");
             }
             Ok(())
         })?;
@@ -171,6 +174,7 @@ impl Store {
                  ON CONFLICT (digest) DO NOTHING",
             )?
             .execute(params![digest, name, ciphertext])?;
+            reach("secret: blob kept");
             Ok(())
         })?;
         Ok(digest)

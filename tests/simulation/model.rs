@@ -1,0 +1,465 @@
+//! The queue as a person would explain it, in memory and without SQL: what every call of the
+//! store has to answer, and what every job has to be afterwards.
+
+use std::collections::BTreeSet;
+
+use pressluft::core::job::JobStatus;
+use pressluft::core::recorded::ResourceStatus;
+use pressluft::store::AttemptEnd;
+use proptest::prelude::*;
+use proptest_state_machine::ReferenceStateMachine;
+
+/// How many workers there are, each with a handle and a clock of its own.
+pub(crate) const WORKERS: usize = 3;
+
+/// Resources and their nodes: two sites; the staging environment of the first is elsewhere.
+pub(crate) const PLACES: [(&str, &str); 7] = [
+    ("node/web-1", "web-1"),
+    ("node/web-2", "web-2"),
+    ("env/acme/production", "web-1"),
+    ("env/acme/staging", "web-2"),
+    ("env/bakery/production", "web-2"),
+    ("site/acme", "web-1"),
+    ("env/cafe/production", "web-3"),
+];
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// A plan with a job for each place, each waiting for the one before when `chained`.
+    Enqueue {
+        first: usize,
+        jobs: usize,
+        chained: bool,
+        attempts: u32,
+    },
+    Claim(usize),
+    Heartbeat(usize),
+    Events(usize),
+    Finish(usize, How),
+    /// The process of a worker dies and another one takes its place.
+    Crash(usize),
+    /// Only the handle is closed and opened.
+    Reopen(usize),
+    Expire(usize),
+    /// Settles the claim as that of a dead process.
+    Interrupt(usize),
+    Cancel(usize),
+    /// Somebody records another spec by hand.
+    Record(usize, u32),
+    Wait(i64),
+    /// The clock of a worker is set to this many seconds from the true one.
+    SetClock(usize, i64),
+}
+
+/// How an attempt ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum How {
+    /// With this spec.
+    Succeed(u32),
+    Fail,
+    Retry {
+        spends: bool,
+    },
+    Cancel,
+}
+
+/// What the store has to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Nothing,
+    /// The job and the token that was claimed.
+    Claimed(usize, u64),
+    Status(JobStatus),
+    /// Jobs by their index, in ascending order.
+    Jobs(Vec<usize>),
+    Stale,
+    Illegal,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ModelJob {
+    pub(crate) plan: usize,
+    pub(crate) place: usize,
+    pub(crate) status: JobStatus,
+    pub(crate) depends_on: Vec<usize>,
+    pub(crate) attempt_count: u32,
+    pub(crate) max_attempts: u32,
+    pub(crate) run_after: i64,
+    /// Of the claim that holds it, with the end of its lease.
+    pub(crate) held: Option<(u64, i64)>,
+    pub(crate) attempts: Vec<Option<AttemptEnd>>,
+    base: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ModelResource {
+    pub(crate) generation: u64,
+    pub(crate) spec: u32,
+    pub(crate) status: Option<ResourceStatus>,
+    recorded_by: Option<usize>,
+}
+
+/// A claim that some worker has made, ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelClaim {
+    pub(crate) job: usize,
+    pub(crate) token: u64,
+    pub(crate) worker: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    pub(crate) jobs: Vec<ModelJob>,
+    pub(crate) resources: Vec<ModelResource>,
+    pub(crate) claims: Vec<ModelClaim>,
+    pub(crate) plans: usize,
+    /// Seconds since the start; in all, and what each worker's clock is off.
+    now: i64,
+    offsets: [i64; WORKERS],
+    /// The node of the last claim of each handle.
+    last: [String; WORKERS],
+    tokens: u64,
+    pub(crate) answer: Answer,
+}
+
+impl ReferenceStateMachine for Model {
+    type State = Self;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Self> {
+        Just(Self {
+            jobs: vec![],
+            resources: vec![ModelResource::default(); PLACES.len()],
+            claims: vec![],
+            plans: 0,
+            now: 0,
+            offsets: [0; WORKERS],
+            last: Default::default(),
+            tokens: 0,
+            answer: Answer::Nothing,
+        })
+        .boxed()
+    }
+
+    fn transitions(_: &Self) -> BoxedStrategy<Step> {
+        let worker = 0..WORKERS;
+        // Claims are counted from the newest one, and old ones come up as well.
+        let claim = prop_oneof![3 => 0_usize..3, 1 => 0_usize..40];
+        let how = prop_oneof![
+            5 => (0_u32..4).prop_map(How::Succeed),
+            1 => Just(How::Fail),
+            2 => any::<bool>().prop_map(|spends| How::Retry { spends }),
+            1 => Just(How::Cancel),
+        ];
+        let offset = prop_oneof![
+            Just(0_i64),
+            Just(3600),
+            Just(-3600),
+            Just(86_400),
+            Just(-86_400)
+        ];
+        prop_oneof![
+            4 => (0..PLACES.len(), 1_usize..5, any::<bool>(), 1_u32..4).prop_map(
+                |(first, jobs, chained, attempts)| Step::Enqueue { first, jobs, chained, attempts }
+            ),
+            10 => worker.clone().prop_map(Step::Claim),
+            2 => claim.clone().prop_map(Step::Heartbeat),
+            1 => claim.clone().prop_map(Step::Events),
+            7 => (claim.clone(), how).prop_map(|(claim, how)| Step::Finish(claim, how)),
+            1 => worker.clone().prop_map(Step::Crash),
+            1 => worker.clone().prop_map(Step::Reopen),
+            2 => worker.clone().prop_map(Step::Expire),
+            2 => claim.prop_map(Step::Interrupt),
+            1 => (0_usize..30).prop_map(Step::Cancel),
+            1 => (0..PLACES.len(), 0_u32..4).prop_map(|(place, spec)| Step::Record(place, spec)),
+            3 => (1_i64..90).prop_map(Step::Wait),
+            1 => (worker, offset).prop_map(|(worker, offset)| Step::SetClock(worker, offset)),
+        ]
+        .boxed()
+    }
+
+    fn apply(mut state: Self, step: &Step) -> Self {
+        state.answer = state.step(step);
+        state
+    }
+}
+
+impl Model {
+    /// What the clock of a worker says.
+    pub(crate) fn clock(&self, worker: usize) -> i64 {
+        self.now + self.offsets[worker]
+    }
+
+    /// The claim that is meant by a number, counted from the newest.
+    pub(crate) fn claim(&self, number: usize) -> Option<ModelClaim> {
+        let length = self.claims.len();
+        (length > 0).then(|| self.claims[length - 1 - number % length])
+    }
+
+    fn step(&mut self, step: &Step) -> Answer {
+        match step {
+            Step::Enqueue {
+                first,
+                jobs,
+                chained,
+                attempts,
+            } => self.enqueue(*first, *jobs, *chained, *attempts),
+            Step::Claim(worker) => self.take(*worker),
+            Step::Heartbeat(number) => match self.running(*number) {
+                Some((claim, Ok(()))) => {
+                    let until = self.clock(claim.worker) + 60;
+                    self.jobs[claim.job].held = Some((claim.token, until));
+                    Answer::Nothing
+                }
+                Some((_, Err(answer))) => answer,
+                None => Answer::Nothing,
+            },
+            Step::Events(number) => match self.running(*number) {
+                Some((_, Err(answer))) => answer,
+                Some((_, Ok(()))) | None => Answer::Nothing,
+            },
+            Step::Finish(number, how) => match self.running(*number) {
+                Some((claim, Ok(()))) => self.finish(claim, *how),
+                Some((_, Err(answer))) => answer,
+                None => Answer::Nothing,
+            },
+            Step::Crash(worker) | Step::Reopen(worker) => {
+                self.last[*worker] = String::new();
+                Answer::Nothing
+            }
+            Step::Expire(worker) => self.expire(*worker),
+            Step::Interrupt(number) => match self.claim(*number) {
+                Some(claim) => self.interrupt(claim),
+                None => Answer::Nothing,
+            },
+            Step::Cancel(number) => {
+                if self.jobs.is_empty() {
+                    return Answer::Nothing;
+                }
+                let job = number % self.jobs.len();
+                if self.jobs[job].status != JobStatus::Queued {
+                    return Answer::Illegal;
+                }
+                self.jobs[job].status = JobStatus::Cancelled;
+                let mut cancelled = self.cancel_dependents(job);
+                cancelled.push(job);
+                cancelled.sort_unstable();
+                Answer::Jobs(cancelled)
+            }
+            Step::Record(place, spec) => {
+                self.record(*place, *spec, None);
+                Answer::Nothing
+            }
+            Step::Wait(seconds) => {
+                self.now += seconds;
+                Answer::Nothing
+            }
+            Step::SetClock(worker, offset) => {
+                self.offsets[*worker] = *offset;
+                Answer::Nothing
+            }
+        }
+    }
+
+    /// The claim, and whether it still holds its job.
+    fn running(&self, number: usize) -> Option<(ModelClaim, Result<(), Answer>)> {
+        let claim = self.claim(number)?;
+        let job = &self.jobs[claim.job];
+        let holds = job.status == JobStatus::Running
+            && job.held.is_some_and(|(token, _)| token == claim.token);
+        Some((claim, if holds { Ok(()) } else { Err(Answer::Stale) }))
+    }
+
+    fn enqueue(&mut self, first: usize, count: usize, chained: bool, attempts: u32) -> Answer {
+        let places: Vec<usize> = (first..first + count).map(|n| n % PLACES.len()).collect();
+        let mut superseded = Vec::new();
+        for job in 0..self.jobs.len() {
+            let is_queued = self.jobs[job].status == JobStatus::Queued;
+            if is_queued && places.contains(&self.jobs[job].place) {
+                self.jobs[job].status = JobStatus::Cancelled;
+                superseded.push(job);
+                superseded.extend(self.cancel_dependents(job));
+            }
+        }
+        for (n, place) in places.iter().enumerate() {
+            let before = (chained && n > 0).then(|| self.jobs.len() - 1);
+            self.jobs.push(ModelJob {
+                plan: self.plans,
+                place: *place,
+                status: JobStatus::Queued,
+                depends_on: before.into_iter().collect(),
+                attempt_count: 0,
+                max_attempts: attempts,
+                run_after: self.now,
+                held: None,
+                attempts: vec![],
+                base: self.resources[*place].generation,
+            });
+        }
+        self.plans += 1;
+        superseded.sort_unstable();
+        Answer::Jobs(superseded)
+    }
+
+    /// Cancels all that waits for the job, directly or not.
+    fn cancel_dependents(&mut self, job: usize) -> Vec<usize> {
+        let mut cancelled = Vec::new();
+        for other in 0..self.jobs.len() {
+            let waits = self.jobs[other].status == JobStatus::Queued
+                && self.jobs[other].depends_on.contains(&job);
+            if waits {
+                self.jobs[other].status = JobStatus::Cancelled;
+                cancelled.push(other);
+                cancelled.extend(self.cancel_dependents(other));
+            }
+        }
+        cancelled
+    }
+
+    /// The first job that may run on the first idle node after the one of the last claim.
+    fn take(&mut self, worker: usize) -> Answer {
+        let now = self.clock(worker);
+        while let Some(job) = self.next_job(worker, now) {
+            let place = self.jobs[job].place;
+            let resource = &self.resources[place];
+            let moved = resource.generation != self.jobs[job].base
+                && resource.recorded_by != Some(self.jobs[job].plan);
+            if moved {
+                self.jobs[job].status = JobStatus::Cancelled;
+                self.cancel_dependents(job);
+                continue;
+            }
+            self.tokens += 1;
+            let token = self.tokens;
+            let claimed = &mut self.jobs[job];
+            claimed.status = JobStatus::Running;
+            claimed.attempt_count += 1;
+            claimed.held = Some((token, now + 60));
+            claimed.attempts.push(None);
+            self.set_status(place, ResourceStatus::Deploying);
+            self.claims.push(ModelClaim { job, token, worker });
+            self.last[worker] = PLACES[place].1.to_owned();
+            return Answer::Claimed(job, token);
+        }
+        Answer::Nothing
+    }
+
+    fn next_job(&self, worker: usize, now: i64) -> Option<usize> {
+        let nodes: BTreeSet<&str> = PLACES.iter().map(|(_, node)| *node).collect();
+        let last = self.last[worker].as_str();
+        let (after, before): (Vec<&str>, Vec<&str>) =
+            nodes.into_iter().partition(|node| *node > last);
+        after.into_iter().chain(before).find_map(|node| {
+            if self.is_busy(|job| PLACES[job.place].1 == node) {
+                return None;
+            }
+            self.jobs.iter().position(|job| {
+                let site = site(job.place);
+                job.status == JobStatus::Queued
+                    && PLACES[job.place].1 == node
+                    && job.run_after <= now
+                    && job
+                        .depends_on
+                        .iter()
+                        .all(|other| self.jobs[*other].status == JobStatus::Succeeded)
+                    && !(site.is_some() && self.is_busy(|other| self::site(other.place) == site))
+            })
+        })
+    }
+
+    fn is_busy(&self, on: impl Fn(&ModelJob) -> bool) -> bool {
+        self.jobs.iter().any(|job| job.held.is_some() && on(job))
+    }
+
+    fn finish(&mut self, claim: ModelClaim, how: How) -> Answer {
+        let now = self.clock(claim.worker);
+        let job = &mut self.jobs[claim.job];
+        let (status, end) = match how {
+            How::Succeed(_) => (JobStatus::Succeeded, AttemptEnd::Succeeded),
+            How::Fail => (JobStatus::Failed, AttemptEnd::Failed),
+            How::Retry { .. } => (JobStatus::Queued, AttemptEnd::Retried),
+            How::Cancel => (JobStatus::Cancelled, AttemptEnd::Cancelled),
+        };
+        if let How::Retry { spends } = how {
+            job.run_after = now + 5;
+            job.attempt_count -= u32::from(!spends);
+        }
+        self.end(claim.job, status, end);
+        if let How::Succeed(spec) = how {
+            let (place, plan) = (self.jobs[claim.job].place, self.jobs[claim.job].plan);
+            self.record(place, spec, Some(plan));
+        }
+        Answer::Status(status)
+    }
+
+    fn expire(&mut self, worker: usize) -> Answer {
+        let now = self.clock(worker);
+        let mut lost = Vec::new();
+        for (n, job) in self.jobs.iter_mut().enumerate() {
+            let is_over = job.held.is_some_and(|(_, until)| until < now);
+            if job.status == JobStatus::Running && is_over {
+                job.status = JobStatus::Unknown;
+                lost.push(n);
+            }
+        }
+        Answer::Jobs(lost)
+    }
+
+    fn interrupt(&mut self, claim: ModelClaim) -> Answer {
+        let now = self.clock(claim.worker);
+        let job = &mut self.jobs[claim.job];
+        if job.held.is_none_or(|(token, _)| token != claim.token) {
+            return Answer::Stale;
+        }
+        let status = if job.attempt_count < job.max_attempts {
+            job.run_after = now;
+            JobStatus::Queued
+        } else {
+            JobStatus::Failed
+        };
+        self.end(claim.job, status, AttemptEnd::Interrupted);
+        Answer::Status(status)
+    }
+
+    /// The end of the open attempt, and what follows from it.
+    fn end(&mut self, job: usize, status: JobStatus, end: AttemptEnd) {
+        let ended = &mut self.jobs[job];
+        ended.status = status;
+        ended.held = None;
+        *ended.attempts.last_mut().expect("an attempt") = Some(end);
+        if matches!(status, JobStatus::Failed | JobStatus::Cancelled) {
+            let place = self.jobs[job].place;
+            self.set_status(place, ResourceStatus::Failed);
+            self.cancel_dependents(job);
+        }
+    }
+
+    /// The status of a resource that is recorded.
+    fn set_status(&mut self, place: usize, status: ResourceStatus) {
+        let resource = &mut self.resources[place];
+        if resource.generation > 0 {
+            resource.status = Some(status);
+        }
+    }
+
+    fn record(&mut self, place: usize, spec: u32, plan: Option<usize>) {
+        let resource = &mut self.resources[place];
+        if resource.generation == 0 || resource.spec != spec {
+            resource.generation += 1;
+            resource.recorded_by = plan;
+            resource.spec = spec;
+        }
+        resource.status = Some(ResourceStatus::Active);
+    }
+}
+
+/// The site of a place, if it has one.
+fn site(place: usize) -> Option<&'static str> {
+    let (name, _) = PLACES[place];
+    let mut parts = name.split('/');
+    match parts.next() {
+        Some("site" | "env") => parts.next(),
+        _ => None,
+    }
+}
