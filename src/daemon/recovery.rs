@@ -9,7 +9,7 @@ use super::attempt::JOB_TIMEOUT;
 use super::error::DaemonError;
 use super::worker_id::{Life, WorkerId};
 use crate::core::recorded::JobId;
-use crate::store::{HeldJob, Store};
+use crate::store::{HeldJob, Store, StoreError};
 
 /// How long what a dead worker started may take to end: the supervisor's grace, and some more.
 const ENDING: Duration = Duration::from_secs(35);
@@ -35,8 +35,12 @@ pub fn recover(store: &mut Store, actor: &str, now: Timestamp) -> Result<Recover
         match state(&held, now)? {
             State::Dead => {
                 let message = "the process that ran the job ended before the job did";
-                store.mark_interrupted(held.job.id, held.token, message, now, actor, now)?;
-                recovery.interrupted.push(held.job.id);
+                match store.mark_interrupted(held.job.id, held.token, message, now, actor, now) {
+                    Ok(_) => recovery.interrupted.push(held.job.id),
+                    // Another process that starts at this moment has settled it already.
+                    Err(StoreError::Stale { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
             State::Ending => recovery.ending.push(held.job.id),
             State::Held => recovery.held.push((held.job.id, held.worker)),
