@@ -10,6 +10,8 @@ import os
 import re
 from dataclasses import dataclass, field
 
+from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
+
 KINDS = ("file", "directory", "link", "absent")
 MODE = re.compile(r"[0-7]{3,4}")
 DEFAULT_MODE = {"file": "0644", "directory": "0755"}
@@ -28,12 +30,8 @@ ITEM_FIELDS = {
 }
 
 
-class TreeError(Exception):
-    """A failure of the task; `details` become keys of its result."""
-
-    def __init__(self, message, **details):
-        super().__init__(message)
-        self.details = details
+class TreeError(Failed):
+    """A failure of the step; `details` become keys of its result."""
 
 
 @dataclass(frozen=True)
