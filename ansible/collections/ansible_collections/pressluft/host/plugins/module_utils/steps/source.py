@@ -93,6 +93,8 @@ def download(url, target):
         request = urllib.request.Request(url, headers={"User-Agent": "pressluft"})
         with urllib.request.urlopen(request, timeout=60) as answer:
             copy(answer, target)
+    except urllib.error.HTTPError as error:
+        raise Failed("`%s` cannot be fetched: it answers with %d" % (url, error.code))
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise Failed("`%s` cannot be fetched: %s" % (url, getattr(error, "reason", None) or error))
 
