@@ -82,11 +82,11 @@ class Memory:
 
 def apply(params, check_mode):
     site = Site(params["system"], params["root"], params["php"])
-    changes = mariadb.ensure_account(site.system, params["database_password"], check_mode)
     values = {name: resolved(value, params["secrets"]) for name, value in params["options"].items()}
     values.update(siteurl=params["url"], home=params["url"])
     wanted = {name: php.stored(value) for name, value in values.items()}
-    found = None if "database" in changes else site.options(wanted)
+    rows, found = site.look(wanted)
+    changes = mariadb.ensure_account(site.system, params["database_password"], check_mode, rows)
     if found is None:
         if params["install"] is None:
             raise Failed("the database `%s` holds no WordPress" % site.system)

@@ -25,7 +25,6 @@ class Application:
         self.check_mode = check_mode
         self.want_diff = want_diff
         self.warn = warn
-        self.censor = commands.censor_of(self.tree)
         self.result = {"changed": False, "items": [], "ok": len(self.tree.items), "validators": [], "handlers": []}
 
     def run(self):
@@ -44,6 +43,9 @@ class Application:
         finally:
             directories.close()
         return self.result
+
+    def censor(self, text):
+        return commands.censor_of(self.tree)(text)
 
     def _recover(self, journal):
         """Takes back what a run placed that died before it was validated."""

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
 
 from ansible_collections.pressluft.host.plugins.module_utils.process import start
 
@@ -16,12 +15,12 @@ VALIDATOR_TIMEOUT = 120
 HANDLER_TIMEOUT = 600
 
 
-@dataclass
 class Outcome:
-    argv: list
-    rc: int
-    output: str
-    seconds: float
+    def __init__(self, argv, rc, output, seconds):
+        self.argv = argv
+        self.rc = rc
+        self.output = output
+        self.seconds = seconds
 
 
 def run(argv, timeout, censor):
