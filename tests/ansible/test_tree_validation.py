@@ -152,6 +152,9 @@ class Interrupted(Scratch):
         result = self.apply(items, {"v": ["true"]}, check=True)
         self.assertEqual(shape(self.root), before)
         self.assertIn("interrupted", json.dumps(result["warnings"]))
+        # Nothing differs once it is taken back, and still there is something to do.
+        os.unlink(self.path("a"))
+        self.assertTrue(self.apply([], check=True)["changed"])
 
     def test_a_damaged_journal_is_an_error(self):
         self.apply([file(self.path("a"), "x")])

@@ -51,7 +51,7 @@ def carry_out(steps, perform, check_mode, want_diff, listener):
             break
         looks = check_mode or index > 0 or not perform
         result = attempt(step, Run(looks, want_diff))
-        if looks and not check_mode and (result["changed"] or "failed" in result or "warnings" in result):
+        if looks and not check_mode and (result["changed"] or "failed" in result):
             break
         results.append(result)
         if "failed" in result:

@@ -35,7 +35,7 @@ class Application:
         journal = Journal.load(self.state_dir)
         if not self.check_mode:
             self._recover(journal)
-        elif journal.undo:
+        elif journal.undo or journal.leftovers:
             self.warn("an interrupted run is going to be taken back first")
         directories = Directories()
         try:
@@ -75,7 +75,7 @@ class Application:
 
         wanted = {name for change in planned for name in change.item.handlers}
         due = _due(self.tree.handlers, wanted, journal.handlers)
-        self.result["changed"] = bool(planned or due)
+        self.result["changed"] = bool(planned or due or journal.undo or journal.leftovers)
         self._validate_candidates(planned)
         whole = [
             validator
