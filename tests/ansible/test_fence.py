@@ -12,7 +12,7 @@ from support import COLLECTIONS, KILL, Scratch, fence, file, finished, run_modul
 
 READ_ONLY = {"pressluft.host.facts", "pressluft.host.health"}
 # They run on the control plane.
-LOCAL = {"ansible.builtin." + name for name in ("assert", "fail", "import_role", "import_tasks", "include_vars")}
+LOCAL = {"ansible.builtin." + name for name in ("assert", "fail", "import_role", "import_tasks", "include_role")}
 KEYWORDS = {"name", "when", "register", "vars", "tags", "no_log"}
 
 
