@@ -31,24 +31,16 @@ fn the_node_keeps_old_claims_and_other_control_planes_out() {
     let again = ["apply", "--auto-approve", "--json", "--rerun", "node/web-1"];
     let marker = "/etc/nginx/nginx.conf";
 
-    for (from, to, word) in [
-        ("\"token\": ", "\"token\": 9", "has come with 9"),
-        ("\"name\": \"", "\"name\": \"the other of ", "the other of "),
-    ] {
-        let changed = record.replace(from, to);
-        let changed = if word.starts_with("the") {
-            changed.replace("\"control_plane\": \"age1", "\"control_plane\": \"age2")
-        } else {
-            changed
-        };
+    let newer = record.replace("\"token\": ", "\"token\": 9");
+    let foreign = record
+        .replace("\"control_plane\": \"age1", "\"control_plane\": \"age2")
+        .replace("\"name\": \"", "\"name\": \"the other of ");
+    for (changed, word) in [(newer, "has come with 9"), (foreign, "`the other of ")] {
         world.ssh(1, &format!("rm -f {marker}; echo '{changed}' >{RECORD}"));
         let end = end_of(&world.pressluft(&again).expect(7).lines(), "node_provision");
         assert_eq!(end["error_code"], "NODE_FENCED", "{end}");
         let message = end["error_message"].as_str().expect("a message");
-        assert!(
-            message.contains(word) && message.contains("hint: "),
-            "{message}"
-        );
+        assert!(message.contains(word), "{message}");
         // What differs was left as it is.
         world.ssh(1, &format!("test ! -e {marker}"));
     }
