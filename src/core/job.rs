@@ -206,6 +206,8 @@ words! {
         /// A newer plan has a job for the same resource.
         Superseded = "SUPERSEDED",
         CancelledByUser = "CANCELLED_BY_USER",
+        /// The node's fence has refused the run: its claim is over, or not of this control plane.
+        NodeFenced = "NODE_FENCED",
     }
 }
 

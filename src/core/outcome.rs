@@ -232,6 +232,9 @@ fn failed_code(failed: &TaskResult, said: &str) -> ErrorCode {
     if failed.action == "pressluft.host.health" {
         return ErrorCode::HealthCheckFailed;
     }
+    if failed.action == "pressluft.host.converge" && said.starts_with("NODE_FENCED: ") {
+        return ErrorCode::NodeFenced;
+    }
     let python_missing = said.contains("interpreter") && said.contains("not found")
         || [
             "python3: not found",
@@ -352,7 +355,8 @@ pub fn is_retryable(code: ErrorCode) -> bool {
         | ErrorCode::InternalError
         | ErrorCode::PlanStale
         | ErrorCode::Superseded
-        | ErrorCode::CancelledByUser => false,
+        | ErrorCode::CancelledByUser
+        | ErrorCode::NodeFenced => false,
     }
 }
 
@@ -412,6 +416,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::PlanStale => "plan again: the record moved after this job was planned",
         ErrorCode::Superseded => "nothing to do: a newer plan has taken the place of this job",
         ErrorCode::CancelledByUser => "apply again when the change is wanted after all",
+        ErrorCode::NodeFenced => {
+            "the node is another claim's: the message names it, and what to do when it is gone for good"
+        }
     }
 }
 

@@ -182,6 +182,20 @@ fn a_failed_task_names_its_cause() {
             C::HealthCheckFailed,
         ),
         (
+            "pressluft.host.converge",
+            S::Failed,
+            None,
+            "NODE_FENCED: this run's claim is over",
+            C::NodeFenced,
+        ),
+        (
+            "pressluft.host.tree",
+            S::Failed,
+            None,
+            "NODE_FENCED: says a step",
+            C::AnsibleHostFailed,
+        ),
+        (
             "ansible.builtin.assert",
             S::Failed,
             None,

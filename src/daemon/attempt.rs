@@ -165,6 +165,8 @@ impl Work<'_> {
                 &self.claim.job.id.to_string(),
                 self.claim.job.job_type.as_str(),
                 self.claim.attempt,
+                &self.runner.identity.recipient().to_string(),
+                self.claim.token,
             ),
             secrets: variables_of(&secrets)?,
             tree,

@@ -99,13 +99,27 @@ impl Subject {
         render(&context, &templates).map(Some)
     }
 
-    /// The variable `pressluft`.
+    /// The variable `pressluft`. By the control plane and the token of the claim the node tells
+    /// who may change it.
     #[must_use]
-    pub fn variables(&self, job: &str, job_type: &str, attempt: u32) -> Map<String, Value> {
+    pub fn variables(
+        &self,
+        job: &str,
+        job_type: &str,
+        attempt: u32,
+        control_plane: &str,
+        token: u64,
+    ) -> Map<String, Value> {
         let path =
             |source: &SourceFile| source.path.as_ref().map(|path| path.display().to_string());
         let value = json!({
-            "job": {"id": job, "type": job_type, "attempt": attempt},
+            "job": {
+                "id": job,
+                "type": job_type,
+                "attempt": attempt,
+                "control_plane": control_plane,
+                "token": token,
+            },
             "fleet": self.payload.fleet,
             "node": self.payload.node,
             "facts": self.facts,

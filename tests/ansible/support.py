@@ -1,34 +1,32 @@
-"""A scratch directory, the modules run as programs, and playbooks run by ansible-playbook."""
+"""A scratch directory, our program run as on a node, and playbooks run by ansible-playbook."""
 
 import json
 import os
 import pwd
-import runpy
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
-import traceback
 import unittest
-
-import ansible
-import ansible.module_utils.basic  # noqa: F401  loaded once for all forked modules
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 COLLECTIONS = os.path.join(os.path.dirname(os.path.dirname(HERE)), "ansible", "collections")
-MODULES = os.path.join(COLLECTIONS, "ansible_collections", "pressluft", "host", "plugins", "modules")
-MODULE_PATH = os.pathsep.join([COLLECTIONS, os.path.dirname(os.path.dirname(ansible.__file__))])
 NODE_PYTHON = os.environ.get("PRESSLUFT_NODE_PYTHON", sys.executable)
 NOBODY = pwd.getpwnam("nobody")
 sys.path.append(COLLECTIONS)
 
+# The directory of the collection has to be known first.
+from ansible_collections.pressluft.host.plugins.module_utils.program import MARK  # noqa: E402
+from ansible_collections.pressluft.host.plugins.plugin_utils.remote import loader, packed  # noqa: E402
+
 
 class Result(dict):
-    """What a module returned; `code` is its exit code and `text` its whole output."""
+    """What a step returned; `code` is the exit code of the run, `text` its whole output, `all` the results of all steps."""
 
     code = 0
     text = ""
+    all = ()
 
 
 class Scratch(unittest.TestCase):
@@ -88,20 +86,19 @@ class Scratch(unittest.TestCase):
         ]
 
     def apply(self, items, validators=None, handlers=None, check=False, diff=False, **more):
-        """Runs the tree module on items and returns its result; it must not fail."""
+        """Applies a tree of items and returns its result; it must not fail."""
         result = self.start(items, validators, handlers, check, diff, **more)
         self.assertFalse(result.get("failed"), result.get("msg", result.text))
         return result
 
     def refuse(self, items, validators=None, handlers=None, **more):
-        """Runs the tree module on items; it must fail."""
+        """Applies a tree of items; it must fail."""
         result = self.start(items, validators, handlers, **more)
         self.assertTrue(result.get("failed"), result.text)
         return result
 
     def start(self, items, validators=None, handlers=None, check=False, diff=False, **more):
         arguments = {
-            "src": "tree.json",
             "tree": tree(items, validators, handlers),
             "state_dir": self.state,
             "_ansible_check_mode": check,
@@ -128,7 +125,7 @@ class Scratch(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as stream:
             json.dump(book, stream)
         command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", "node,", "-c", "local"]
-        command += ["-e", "ansible_python_interpreter=%s" % NODE_PYTHON, *options, path]
+        command += ["-e", "ansible_python_interpreter=%s" % NODE_PYTHON, "-e", "@" + self.job(), *options, path]
         variables = dict(
             os.environ,
             ANSIBLE_COLLECTIONS_PATH=COLLECTIONS,
@@ -143,6 +140,21 @@ class Scratch(unittest.TestCase):
         )
         self.assertEqual(process.returncode, check_code, process.stdout + process.stderr)
         return process
+
+    def job(self):
+        """The variable that says which job a playbook belongs to."""
+        path = os.path.join(self.root, "job.json")
+        with open(path, "w", encoding="utf-8") as stream:
+            json.dump({"pressluft": {"job": {"id": "job-1", "token": 1, "control_plane": "plane-1"}}}, stream)
+        return path
+
+    def converge(self, *steps, **more):
+        """A task that carries out steps, named like the first."""
+        options = {"steps": list(steps), "state_dir": self.state, "run_dir": self.state}
+        return dict({"name": steps[0]["name"], "pressluft.host.converge": options}, **more)
+
+    def tree_task(self, src, **more):
+        return self.converge({"name": "Tree", "tree": {"src": src, "state_dir": self.state}}, **more)
 
     def events(self, tasks, *options, **more):
         """The events of a playbook run, as dictionaries."""
@@ -189,66 +201,64 @@ def absent(path, **more):
     return dict({"path": path, "kind": "absent"}, **more)
 
 
-def run_module(name, arguments):
-    process = start_module(name, arguments)
+# A command that kills the run which it is a part of: its parent is the guard, and the guard's parent the run.
+KILL = ["sh", "-c", "read -r pid name state run rest </proc/$PPID/stat; kill -9 $run"]
+
+
+def fence(token=1, job="job-1", control_plane="plane-1"):
+    return {"control_plane": control_plane, "name": control_plane, "token": token, "job": job}
+
+
+def request_of(kind, arguments):
+    """What the control plane would send for one step, or for a program that only reads."""
+    if kind in ("facts", "health"):
+        return {"program": kind, "options": arguments}
+    arguments = dict(arguments)
+    check_mode = arguments.pop("_ansible_check_mode", False)
+    want_diff = arguments.pop("_ansible_diff", False)
+    request = {
+        "program": "converge",
+        "fence": arguments.pop("fence", fence()),
+        "check_mode": check_mode,
+        "diff": want_diff,
+        "timeout": arguments.pop("lock_timeout", 60),
+        "perform": arguments.pop("perform", True),
+        "record": os.path.join(arguments.get("state_dir", "/nonexistent"), "fence"),
+    }
+    request["lock"] = request["record"] + ".lock"
+    request["steps"] = arguments.pop("steps", [{"kind": kind, "options": arguments}])
+    return request
+
+
+def run_module(kind, arguments):
+    process = start_module(kind, arguments)
     return finished(process, process.communicate()[0])
 
 
-def start_module(name, arguments):
-    """Starts a module as Ansible does: a program that reads its arguments from standard input."""
-    program = os.path.join(MODULES, name + ".py")
-    with tempfile.TemporaryFile("w+") as stream:
-        json.dump({"ANSIBLE_MODULE_ARGS": arguments}, stream)
+def start_module(kind, arguments):
+    """Starts the program that Pressluft sends to a node, as it is started there."""
+    with tempfile.TemporaryFile() as stream:
+        stream.write(packed(request_of(kind, arguments)))
         stream.seek(0)
-        if NODE_PYTHON == sys.executable:
-            return Forked(program, stream)
         return subprocess.Popen(
-            [NODE_PYTHON, program],
+            [NODE_PYTHON, "-I", "-S", "-c", loader()],
             stdin=stream,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=dict(os.environ, PYTHONPATH=MODULE_PATH),
             text=True,
         )
 
 
-class Forked:
-    """A module in a child of this process, which has Ansible's libraries loaded already; it looks like a `Popen`."""
-
-    def __init__(self, program, arguments):
-        reading, writing = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            code = 70
-            try:
-                os.dup2(arguments.fileno(), 0)
-                os.dup2(writing, 1)
-                os.dup2(writing, 2)
-                sys.stdin, sys.argv = open(0, encoding="utf-8"), [program]
-                sys.stdout = sys.stderr = open(1, "w", encoding="utf-8")
-                runpy.run_path(program, run_name="__main__")
-            except SystemExit as end:
-                code = end.code or 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                os._exit(code)
-        os.close(writing)
-        self.output = open(reading, encoding="utf-8")
-        self.returncode = None
-
-    def communicate(self):
-        with self.output:
-            text = self.output.read()
-        self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return text, None
-
-
 def finished(process, output):
-    start = output.find("{")
-    result = Result(json.loads(output[start:]) if start >= 0 else {})
-    result.code = process.returncode
+    """The result of the one step, or of the run when it came to none."""
+    try:
+        answer = json.loads(output.rpartition(MARK)[2])
+    except ValueError:
+        answer = {}
+    results = answer.pop("results", None) or [{}]
+    result = Result(dict(answer, **results[0]))
+    result.all = results
+    result.code = 1 if result.get("failed") else process.returncode
     result.text = output
     return result
 

@@ -26,7 +26,7 @@ class Events(Scratch):
             shell("true", "Skipped", when="false"),
             shell(fail, "Ignored", ignore_errors=True),
             shell(fail, "Null", ignore_errors=None, failed_when=False),
-            {"name": "Tree", "pressluft.host.tree": {"src": src, "state_dir": self.state}},
+            self.tree_task(src),
             {"name": "Facts", "pressluft.host.facts": {}},
             {"name": "Copy", "ansible.builtin.copy": {"content": "new\n", "dest": self.path("b"), "mode": "0644"}},
             shell(fail, "Failed"),
@@ -34,7 +34,8 @@ class Events(Scratch):
         events = self.events(tasks, "--diff", check_code=2)
         self.assertEqual(events[0]["event"], "play_start")
         self.assertEqual(
-            [event["task"] for event in events if event["event"] == "task_start"], [task["name"] for task in tasks]
+            list(dict.fromkeys(event["task"] for event in events if event["event"] == "task_start")),
+            [task["name"] for task in tasks],
         )
         tasks = by_name(events)
         statuses = {name: event["status"] for name, event in tasks.items()}
@@ -106,7 +107,7 @@ class Events(Scratch):
     def test_sensitive_items_of_a_tree_show_up_nowhere(self):
         items = [file(self.path("a"), SECRET, sensitive=True, validators=["v"])]
         src = self.tree_file(items, {"v": ["sh", "-c", "cat %s; exit 1" % self.path("a")]})
-        task = {"name": "Tree", "pressluft.host.tree": {"src": src, "state_dir": self.state}}
+        task = self.tree_task(src)
         events = self.events([task], "--diff", check_code=2, environment={"ANSIBLE_VERBOSITY": "3"})
         self.assertNotIn(SECRET.encode(), b"".join(self.lines))
         self.assertEqual(by_name(events)["Tree"]["status"], "failed")
@@ -126,7 +127,7 @@ class Events(Scratch):
         nasty = "\x1b[31m\x7f\x9b2J\u2028\ud7ff\U0010ffff\n" * 20000
         items = [file(self.path("f%d" % number), nasty[:60000] + str(number)) for number in range(20)]
         src = self.tree_file(items)
-        tasks = [{"name": "Tree", "pressluft.host.tree": {"src": src, "state_dir": self.state}}]
+        tasks = [self.tree_task(src)]
         tasks += [shell("printf '\\377\\033[0m'; printf '\\001%.0s' $(seq 9000); exit 1", "Bytes")]
         events = self.events(tasks, "--diff", check_code=2)
         for line in self.lines:
@@ -140,7 +141,7 @@ class Events(Scratch):
 
     def test_a_warning_is_an_event(self):
         items = [file(self.path("a"), "x", owner="no-such-user")]
-        task = {"name": "Tree", "pressluft.host.tree": {"src": self.tree_file(items), "state_dir": self.state}}
+        task = self.tree_task(self.tree_file(items))
         events = self.events([task], "--check")
         warnings = [event for event in events if event["event"] == "warning"]
         self.assertEqual(len(warnings), 1)

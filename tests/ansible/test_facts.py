@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 
-from support import MODULE_PATH, MODULES, NODE_PYTHON, Scratch, run_module
+from support import MARK, NODE_PYTHON, Scratch, loader, packed, request_of, run_module
 
 
 class Facts(Scratch):
@@ -30,13 +30,13 @@ class Facts(Scratch):
     def test_the_control_address_survives_a_cleaned_environment(self):
         session = dict(os.environ, SSH_CONNECTION="2001:db8::7 50000 203.0.113.10 22")
         for clean in ([], ["env", "-u", "SSH_CONNECTION"]):
-            command = [*clean, NODE_PYTHON, os.path.join(MODULES, "facts.py")]
+            command = [*clean, NODE_PYTHON, "-I", "-S", "-c", loader()]
             process = subprocess.run(
                 ["sh", "-c", '"$@"; true', "sh", *command],
-                input='{"ANSIBLE_MODULE_ARGS": {}}',
-                env=dict(session, PYTHONPATH=MODULE_PATH),
+                input=packed(request_of("facts", {})),
+                env=session,
                 capture_output=True,
-                text=True,
                 check=True,
             )
-            self.assertEqual(json.loads(process.stdout)["facts"]["control_address"], "2001:db8::7")
+            answer = json.loads(process.stdout.decode().rpartition(MARK)[2])
+            self.assertEqual(answer["facts"]["control_address"], "2001:db8::7")

@@ -3,7 +3,7 @@
 import os
 import time
 
-from support import Scratch, file, finished, run_module, start_module, tree
+from support import KILL, Scratch, file, finished, run_module, start_module, tree
 
 
 class Handlers(Scratch):
@@ -55,8 +55,8 @@ class Handlers(Scratch):
 
     def test_a_crash_between_placing_and_reloading_does_not_lose_the_reload(self):
         items = [file(self.path("a"), "x", handlers=["crash", "reload"])]
-        kill = ("crash", ["sh", "-c", "kill -9 $PPID"])
-        arguments = {"src": "x", "tree": tree(items, None, [kill, self.note("reload")]), "state_dir": self.state}
+        kill = ("crash", KILL)
+        arguments = {"tree": tree(items, None, [kill, self.note("reload")]), "state_dir": self.state}
         self.assertEqual(run_module("tree", arguments).code, -9)
         self.assertEqual((self.read("a"), self.logged()), ("x", []))
         result = self.apply(items, None, [self.note("crash"), self.note("reload")])
@@ -96,7 +96,7 @@ class TwoAtOnce(Scratch):
         running = []
         for name in ("a", "b", "c"):
             items = [file(self.path(name), "x", handlers=["h"])]
-            arguments = {"src": "x", "tree": tree(items, None, [("h", ["sh", "-c", script])]), "state_dir": self.state}
+            arguments = {"tree": tree(items, None, [("h", ["sh", "-c", script])]), "state_dir": self.state}
             running.append(start_module("tree", arguments))
         for process in running:
             result = finished(process, process.communicate()[0])
@@ -109,10 +109,10 @@ class TwoAtOnce(Scratch):
         ready = os.path.join(self.root, "ready")
         os.mkfifo(ready)
         script = "echo > %s; sleep 3" % ready
-        arguments = {"src": "x", "tree": tree(items, None, [("h", ["sh", "-c", script])]), "state_dir": self.state}
+        arguments = {"tree": tree(items, None, [("h", ["sh", "-c", script])]), "state_dir": self.state}
         first = start_module("tree", arguments)
         with open(ready, encoding="utf-8") as stream:
             stream.read()
         result = self.refuse([file(self.path("b"), "x")], lock_timeout=0)
-        self.assertIn("another tree", result["msg"])
+        self.assertIn("node's lock", result["msg"])
         first.communicate()

@@ -31,11 +31,11 @@ class Items(Scratch):
         self.assertFalse(os.path.exists(self.path("old")))
         self.assert_no_leftovers()
 
-        before = shape(self.root)
+        before = shape(self.work)
         second = self.apply(self.items())
         self.assertFalse(second["changed"])
         self.assertEqual((second["items"], second["ok"]), ([], 5))
-        self.assertEqual(shape(self.root), before)
+        self.assertEqual(shape(self.work), before)
 
     def test_each_kind_of_difference_is_named(self):
         self.apply(self.items())
@@ -167,5 +167,5 @@ class Refusals(Scratch):
         self.assertIn("should be a directory", self.refuse([directory(self.path("b"))])["msg"])
 
     def test_an_unknown_version_is_refused(self):
-        result = run_module("tree", {"src": "x", "tree": {"version": 2}, "state_dir": self.state})
+        result = run_module("tree", {"tree": {"version": 2}, "state_dir": self.state})
         self.assertIn("version `2`", result["msg"])

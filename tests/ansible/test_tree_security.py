@@ -132,7 +132,7 @@ class Templates(Scratch):
         show = {"name": "Show", "ansible.builtin.debug": {"var": "tree"}}
         again = {"name": "Again", "ansible.builtin.debug": {"msg": "{{ tree.diff[1].after }}"}}
         src = self.tree_file(items, {"{{ v }}": ["true", "{{ v }}"]}, [("{{ h }}", ["true", text])])
-        task = {"name": "Tree", "pressluft.host.tree": {"src": src, "state_dir": self.state}, "register": "tree"}
+        task = self.tree_task(src, register="tree")
         self.playbook([task, show, again], "--diff", "-v")
         self.assertEqual(self.read(os.path.join(name, "file")), text)
         self.assertEqual(os.readlink(self.path("link")), name)

@@ -3,7 +3,7 @@
 import json
 import os
 
-from support import Scratch, file, run_module, shape, tree
+from support import KILL, Scratch, file, run_module, shape, tree
 
 
 class Validation(Scratch):
@@ -128,13 +128,11 @@ class Validation(Scratch):
 class Interrupted(Scratch):
     """A run that died: the process is killed by one of its own validators."""
 
-    KILL = ["sh", "-c", "kill -9 $PPID"]
-
     def test_what_was_never_validated_is_taken_back_by_the_next_run(self):
         self.old_state()
         before = shape(self.work)
         items = self.new_state(validators=["v"], handlers=["h"])
-        arguments = {"src": "x", "tree": tree(items, {"v": self.KILL}, [("h", ["true"])]), "state_dir": self.state}
+        arguments = {"tree": tree(items, {"v": KILL}, [("h", ["true"])]), "state_dir": self.state}
         self.assertEqual(run_module("tree", arguments).code, -9)
         self.assertNotEqual(shape(self.work), before)
         self.assertEqual(self.pending(), ["h"])
@@ -144,16 +142,19 @@ class Interrupted(Scratch):
         os.unlink(self.path("other"))
         self.assertEqual(shape(self.work), before)
         self.assertEqual([entry["name"] for entry in result["handlers"]], ["h"])
-        self.assertEqual(os.listdir(self.state), ["tree.lock"])
+        self.assertEqual(sorted(os.listdir(self.state)), ["fence", "fence.lock"])
 
     def test_check_mode_after_an_interrupted_run_changes_nothing(self):
         items = [file(self.path("a"), "x", validators=["v"])]
-        arguments = {"src": "x", "tree": tree(items, {"v": self.KILL}), "state_dir": self.state}
+        arguments = {"tree": tree(items, {"v": KILL}), "state_dir": self.state}
         run_module("tree", arguments)
         before = shape(self.root)
         result = self.apply(items, {"v": ["true"]}, check=True)
         self.assertEqual(shape(self.root), before)
         self.assertIn("interrupted", json.dumps(result["warnings"]))
+        # Nothing differs once it is taken back, and still there is something to do.
+        os.unlink(self.path("a"))
+        self.assertTrue(self.apply([], check=True)["changed"])
 
     def test_a_damaged_journal_is_an_error(self):
         self.apply([file(self.path("a"), "x")])

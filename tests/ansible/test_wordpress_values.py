@@ -9,8 +9,8 @@ from support import Scratch
 
 from ansible_collections.pressluft.host.plugins.module_utils import mariadb, php, release
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
-from ansible_collections.pressluft.host.plugins.modules.clone import replacements
-from ansible_collections.pressluft.host.plugins.modules.health import BROKEN, INSTALLER, SCRIPTS
+from ansible_collections.pressluft.host.plugins.module_utils.steps.clone import replacements
+from ansible_collections.pressluft.host.plugins.module_utils.health import BROKEN, INSTALLER, SCRIPTS
 
 OLD = "http://acme.example"
 NEW = "http://staging--acme.example"

@@ -7,5 +7,6 @@
 
 mod converge;
 mod errors;
+mod fence;
 mod interruption;
 mod support;

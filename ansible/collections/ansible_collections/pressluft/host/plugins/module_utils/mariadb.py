@@ -60,20 +60,28 @@ def password_hash(password):
     return "*" + hashlib.sha1(hashlib.sha1(password.encode("utf-8")).digest()).hexdigest().upper()
 
 
-def ensure_account(name, password, check_mode):
-    """Makes the database `name` and its user of the same name; returns what had to change."""
+def account_query(name):
+    """The statements whose rows `ensure_account` judges."""
     name = checked(name)
-    wanted = password_hash(password)
-    user = "%s@localhost" % literal(name)
-    rows = query(
+    return (
         "SELECT 'database', SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {0};\n"
         "SELECT 'user', JSON_VALUE(Priv, '$.authentication_string'), JSON_VALUE(Priv, '$.plugin') "
         "FROM mysql.global_priv WHERE User = {0} AND Host = 'localhost';\n"
         "SELECT 'grant', PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES "
-        "WHERE GRANTEE = {1} AND TABLE_SCHEMA = {2};".format(
-            literal(name), literal("'%s'@'localhost'" % name), literal(pattern(name))
-        )
-    )
+        "WHERE GRANTEE = {1} AND TABLE_SCHEMA = {2};\n"
+    ).format(literal(name), literal("'%s'@'localhost'" % name), literal(pattern(name)))
+
+
+def ensure_account(name, password, check_mode, rows=None):
+    """Makes the database `name` and its user of the same name; returns what had to change.
+
+    `rows` are those of `account_query`, where they were asked for already.
+    """
+    name = checked(name)
+    wanted = password_hash(password)
+    user = "%s@localhost" % literal(name)
+    if rows is None:
+        rows = query(account_query(name))
     users = [row for row in rows if row[0] == "user"]
     granted = {row[1] for row in rows if row[0] == "grant"}
     changes, statements = [], []

@@ -75,11 +75,25 @@ class Site:
 
     def options(self, names):
         """What the options table holds, as stored; None without a whole installation."""
+        rows = self.ask("", names)
+        return None if rows is None else self.found(rows)
+
+    def look(self, names):
+        """The rows about the database's account and what `options` would return, asked for in one go.
+
+        None for the rows when the database is not whole; then it has to be asked for each alone.
+        """
+        rows = self.ask(mariadb.account_query(self.system), names)
+        return (None, None) if rows is None else (rows, self.found(rows))
+
+    def ask(self, before, names):
+        """The rows of statements that come before, and of those about the options; None when there are no such tables."""
         listed = ", ".join(mariadb.text(name) for name in ["siteurl"] + sorted(names))
         try:
-            rows = mariadb.query(
-                "SELECT 'table', TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = '%s';\n"
-                "SELECT option_name, option_value FROM %soptions WHERE option_name IN (%s);"
+            return mariadb.query(
+                before + "SELECT 'table', TABLE_NAME FROM information_schema.TABLES "
+                "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = '%s';\n"
+                "SELECT 'option', option_name, option_value FROM %soptions WHERE option_name IN (%s);"
                 % (mariadb.literal(self.system), INCOMPLETE, PREFIX, listed),
                 database=self.system,
             )
@@ -87,7 +101,10 @@ class Site:
             if "ERROR 1146" in str(error) or "ERROR 1049" in str(error):
                 return None
             raise
+
+    @staticmethod
+    def found(rows):
         if ("table", INCOMPLETE) in rows:
             return None
-        found = dict(rows)
+        found = {row[1]: row[2] for row in rows if row[0] == "option"}
         return found if found.get("siteurl") else None

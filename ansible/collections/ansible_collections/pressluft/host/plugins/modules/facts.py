@@ -1,6 +1,8 @@
 #!/usr/bin/python
 """Read what Pressluft needs to know about a node."""
 
+# What runs is the action plugin of the same name.
+
 from __future__ import annotations
 
 DOCUMENTATION = r"""
@@ -48,15 +50,3 @@ facts:
     systemd: true
     disk_free_bytes: 17179869184
 """
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pressluft.host.plugins.module_utils.node import facts
-
-
-def main():
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.exit_json(changed=False, facts=facts())
-
-
-if __name__ == "__main__":
-    main()

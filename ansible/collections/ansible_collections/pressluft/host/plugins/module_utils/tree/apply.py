@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
-import tempfile
 
+from ansible_collections.pressluft.host.plugins.module_utils.fence import private_directory
 from ansible_collections.pressluft.host.plugins.module_utils.tree import commands
 from ansible_collections.pressluft.host.plugins.module_utils.tree.difference import diff_of
 from ansible_collections.pressluft.host.plugins.module_utils.tree.document import TreeError, parse
-from ansible_collections.pressluft.host.plugins.module_utils.tree.journal import Journal, locked
+from ansible_collections.pressluft.host.plugins.module_utils.tree.journal import Journal
 from ansible_collections.pressluft.host.plugins.module_utils.tree.observe import changes, refuse_full_directories
 from ansible_collections.pressluft.host.plugins.module_utils.tree.owners import resolve_owners
 from ansible_collections.pressluft.host.plugins.module_utils.tree.place import Placer, write_file
@@ -20,31 +19,33 @@ from ansible_collections.pressluft.host.plugins.module_utils.tree.walk import Di
 class Application:
     """One run over one tree; `result` grows as it goes on and is what the task returns."""
 
-    def __init__(self, document, state_dir, check_mode, want_diff, lock_timeout, warn):
+    def __init__(self, document, state_dir, check_mode, want_diff, warn):
         self.tree = parse(document)
         self.state_dir = state_dir
         self.check_mode = check_mode
         self.want_diff = want_diff
-        self.lock_timeout = lock_timeout
         self.warn = warn
-        self.censor = commands.censor_of(self.tree)
         self.result = {"changed": False, "items": [], "ok": len(self.tree.items), "validators": [], "handlers": []}
 
     def run(self):
         resolve_owners(self.tree, self.check_mode, self.warn)
         _allow_many_open_files()
-        with locked(self.state_dir, self.check_mode, self.lock_timeout):
-            journal = Journal.load(self.state_dir)
-            if not self.check_mode:
-                self._recover(journal)
-            elif journal.undo:
-                self.warn("an interrupted run is going to be taken back first")
-            directories = Directories()
-            try:
-                self._apply(journal, directories)
-            finally:
-                directories.close()
+        if not self.check_mode:
+            private_directory(self.state_dir)
+        journal = Journal.load(self.state_dir)
+        if not self.check_mode:
+            self._recover(journal)
+        elif journal.undo or journal.leftovers:
+            self.warn("an interrupted run is going to be taken back first")
+        directories = Directories()
+        try:
+            self._apply(journal, directories)
+        finally:
+            directories.close()
         return self.result
+
+    def censor(self, text):
+        return commands.censor_of(self.tree)(text)
 
     def _recover(self, journal):
         """Takes back what a run placed that died before it was validated."""
@@ -74,7 +75,7 @@ class Application:
 
         wanted = {name for change in planned for name in change.item.handlers}
         due = _due(self.tree.handlers, wanted, journal.handlers)
-        self.result["changed"] = bool(planned or due)
+        self.result["changed"] = bool(planned or due or journal.undo or journal.leftovers)
         self._validate_candidates(planned)
         whole = [
             validator
@@ -99,6 +100,9 @@ class Application:
         ]
         if not todo:
             return
+        import shutil
+        import tempfile
+
         # Only root can look into this directory, and the file keeps its own
         # name in it: some validators judge by the extension.
         folder = tempfile.mkdtemp(prefix="pressluft-", dir="/run" if os.access("/run", os.W_OK) else None)

@@ -6,21 +6,21 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
 import time
-from dataclasses import dataclass
+
+from ansible_collections.pressluft.host.plugins.module_utils.process import start
 
 OUTPUT_LIMIT = 4096
 VALIDATOR_TIMEOUT = 120
 HANDLER_TIMEOUT = 600
 
 
-@dataclass
 class Outcome:
-    argv: list
-    rc: int
-    output: str
-    seconds: float
+    def __init__(self, argv, rc, output, seconds):
+        self.argv = argv
+        self.rc = rc
+        self.output = output
+        self.seconds = seconds
 
 
 def run(argv, timeout, censor):
@@ -29,18 +29,14 @@ def run(argv, timeout, censor):
     The output goes to a file and not through a pipe: a daemon that the command
     leaves behind would hold the pipe open.
     """
+    import tempfile
+
     begin = time.monotonic()
     environment = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
     with tempfile.TemporaryFile() as output:
         try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                env=environment,
-                start_new_session=True,
+            process = start(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd="/", env=environment
             )
         except OSError as error:
             return Outcome(list(argv), 127, "`%s` cannot be run: %s" % (argv[0], error.strerror), 0.0)

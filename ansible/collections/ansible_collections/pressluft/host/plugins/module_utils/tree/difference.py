@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import grp
-import hashlib
 import os
 import pwd
 import stat
@@ -79,6 +78,8 @@ def _after(item):
     if item.sensitive:
         return SENSITIVE
     if len(item.content) > LIMIT or _is_binary(item.content):
+        import hashlib
+
         return _summary(item.content, len(item.content), hashlib.sha256(item.content).hexdigest())
     return item.content.decode("utf-8")
 
@@ -105,6 +106,8 @@ def _before(change, directories):
         content = stream.read(LIMIT + 1)
         if len(content) <= LIMIT and not _is_binary(content):
             return content.decode("utf-8")
+        import hashlib
+
         digest = hashlib.sha256(content)
         while found.status.st_size <= HASH_LIMIT:
             chunk = stream.read(1 << 20)

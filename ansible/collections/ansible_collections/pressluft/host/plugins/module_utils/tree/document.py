@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+
+from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
 KINDS = ("file", "directory", "link", "absent")
 MODE = re.compile(r"[0-7]{3,4}")
@@ -28,46 +29,42 @@ ITEM_FIELDS = {
 }
 
 
-class TreeError(Exception):
-    """A failure of the task; `details` become keys of its result."""
-
-    def __init__(self, message, **details):
-        super().__init__(message)
-        self.details = details
+class TreeError(Failed):
+    """A failure of the step; `details` become keys of its result."""
 
 
-@dataclass(frozen=True)
 class Command:
-    name: str
-    argv: tuple
+    def __init__(self, name, argv):
+        self.name = name
+        self.argv = argv
 
     @property
     def takes_file(self):
         return any("%s" in word for word in self.argv)
 
 
-@dataclass
 class Item:
-    path: str
-    kind: str
-    content: bytes = b""
-    target: bytes = b""
-    owner: str = "root"
-    group: str = "root"
-    mode: int = 0
-    sensitive: bool = False
-    validators: list = field(default_factory=list)
-    handlers: list = field(default_factory=list)
-    recursive: bool = False
-    uid: int = 0
-    gid: int = 0
+    def __init__(self, path, kind):
+        self.path = path
+        self.kind = kind
+        self.content = b""
+        self.target = b""
+        self.owner = "root"
+        self.group = "root"
+        self.mode = 0
+        self.sensitive = False
+        self.validators = []
+        self.handlers = []
+        self.recursive = False
+        self.uid = 0
+        self.gid = 0
 
 
-@dataclass
 class Tree:
-    validators: dict
-    handlers: list
-    items: list
+    def __init__(self, validators, handlers, items):
+        self.validators = validators
+        self.handlers = handlers
+        self.items = items
 
     def placements(self):
         """Items that must exist, parents before what is in them."""

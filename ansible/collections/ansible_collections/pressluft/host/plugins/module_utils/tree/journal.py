@@ -6,17 +6,12 @@ it has not been validated; `leftovers` are temporary names to clear away.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import stat
-import time
-from contextlib import contextmanager
 
 from ansible_collections.pressluft.host.plugins.module_utils.tree.document import Command, TreeError
 
 FILE = "pending-handlers.json"
-LOCK = "tree.lock"
 
 
 class Journal:
@@ -67,42 +62,3 @@ class Journal:
             os.fsync(fd)
         finally:
             os.close(fd)
-
-
-@contextmanager
-def locked(directory, check_mode, timeout):
-    """Holds the lock of this node; check mode makes neither the directory nor the lock."""
-    if not check_mode:
-        _private_directory(directory)
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if check_mode else os.O_CREAT)
-    try:
-        fd = os.open(os.path.join(directory, LOCK), flags, 0o600)
-    except FileNotFoundError:
-        yield
-        return
-    try:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TreeError("another tree is being applied on this node: waited %d s" % timeout)
-                time.sleep(0.05)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _private_directory(directory):
-    try:
-        os.mkdir(directory, 0o700)
-    except FileExistsError:
-        status = os.stat(directory)
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (0, os.geteuid()):
-            raise TreeError("`%s` is not a directory that root owns" % directory)
-        if stat.S_IMODE(status.st_mode) != 0o700:
-            os.chmod(directory, 0o700)
-    except OSError as error:
-        raise TreeError("cannot make `%s`: %s" % (directory, error.strerror))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
-from dataclasses import dataclass, field
 
-from ansible_collections.pressluft.host.plugins.module_utils.tree.document import Item, TreeError
+from ansible_collections.pressluft.host.plugins.module_utils.tree.document import TreeError
 from ansible_collections.pressluft.host.plugins.module_utils.tree.walk import MissingDirectory
 
 CHUNK = 1 << 20
@@ -15,12 +13,12 @@ CHUNK = 1 << 20
 NEW, OLD, GONE = "new", "old", "gone"
 
 
-@dataclass
 class Found:
     """What is at a path; `status` is None when there is nothing."""
 
-    status: os.stat_result = None
-    target: bytes = b""
+    def __init__(self, status=None, target=b""):
+        self.status = status
+        self.target = target
 
     @property
     def kind(self):
@@ -32,17 +30,17 @@ class Found:
         return "special"
 
 
-@dataclass
 class Change:
     """One item that differs. `temporary` and `backup` are names next to its path."""
 
-    item: Item
-    found: Found
-    state: str
-    what: list
-    temporary: str = ""
-    backup: str = ""
-    diff: dict = field(default_factory=dict)
+    def __init__(self, item, found, state, what, backup=""):
+        self.item = item
+        self.found = found
+        self.state = state
+        self.what = what
+        self.temporary = ""
+        self.backup = backup
+        self.diff = {}
 
     def undo(self):
         """How to bring the previous state back, as JSON for the journal."""
@@ -64,7 +62,7 @@ class Change:
 def side_name(path, suffix):
     """A hidden name that the `*.conf` patterns and `conf.d` readers of services pass over."""
     name = os.path.basename(path).encode("utf-8")[:180].decode("utf-8", "ignore")
-    return ".%s.%s.pressluft-%s" % (name, secrets.token_hex(6), suffix)
+    return ".%s.%s.pressluft-%s" % (name, os.urandom(6).hex(), suffix)
 
 
 def changes(tree, directories, check_mode, warn):

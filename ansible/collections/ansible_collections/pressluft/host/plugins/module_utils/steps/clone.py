@@ -1,95 +1,21 @@
-#!/usr/bin/python
-"""Copy another environment's database and uploads."""
+"""Another environment's database and uploads, copied once.
+
+Does nothing when the environment's database holds a whole installation. A table marks the database until the copy is
+whole; a run that finds the mark starts again from nothing. The dump goes from server to server through a pipe and never
+lies on a disk. Addresses are rewritten in serialised data too, in their plain, JSON-escaped and percent-encoded spelling;
+`guid` columns keep theirs. Uploads are read by the one environment's user and written by the other's, so that no link
+leads root astray.
+"""
 
 from __future__ import annotations
-
-DOCUMENTATION = r"""
----
-module: clone
-short_description: Fill a new environment with another one's database and uploads
-version_added: "0.1.0"
-description:
-  - Does nothing when the environment's database holds a whole installation; a copy is made once.
-  - A table marks the database until the copy is whole. A run that finds the mark starts again from nothing.
-  - The dump goes from server to server through a pipe and never lies on a disk.
-  - Addresses are rewritten in serialised data too, in their plain, JSON-escaped and percent-encoded spelling; C(guid)
-    columns keep theirs.
-  - Uploads are read by the one environment's user and written by the other's, so that no link leads root astray.
-options:
-  source:
-    description: The other environment's user and database.
-    type: str
-    required: true
-  source_root:
-    description: The other environment's directory.
-    type: path
-    required: true
-  system:
-    description: The environment's user and database.
-    type: str
-    required: true
-  root:
-    description: The environment's directory.
-    type: path
-    required: true
-  state_dir:
-    description: Root's own directory of the environment.
-    type: path
-    required: true
-  php:
-    description: The PHP version.
-    type: str
-    required: true
-  url:
-    description: The environment's address.
-    type: str
-    required: true
-  database_password:
-    description: The database user's password.
-    type: str
-    required: true
-  uploads:
-    description: Whether the uploads are copied.
-    type: bool
-    default: true
-attributes:
-  check_mode:
-    support: full
-    description: Predicts that a copy is made.
-author:
-  - The Pressluft authors (@pressluft)
-"""
-
-EXAMPLES = r"""
-- name: Copy production
-  pressluft.host.clone:
-    source: wp_acme_production
-    source_root: /var/www/sites/acme/production
-    system: wp_acme_staging
-    root: /var/www/sites/acme/staging
-    state_dir: /var/lib/pressluft/sites/acme/staging
-    php: "8.2"
-    url: http://staging--acme.203-0-113-10.sslip.io
-    database_password: "{{ password }}"
-  no_log: true
-"""
-
-RETURN = r"""
-rewritten:
-  description: The addresses that were rewritten.
-  returned: when a copy was made
-  type: dict
-"""
 
 import os
 import re
 import subprocess
 from urllib.parse import quote, urlsplit
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pressluft.host.plugins.module_utils import mariadb
-from ansible_collections.pressluft.host.plugins.module_utils.lock import locked
-from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, as_user
+from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, as_user, end, start
 from ansible_collections.pressluft.host.plugins.module_utils.wordpress import PREFIX, Site
 
 SERVER = ["--no-defaults", "--protocol=socket", "--socket=/run/mysqld/mysqld.sock", "--user=root"]
@@ -116,9 +42,9 @@ def copy_database(source, target):
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
     loader_command = ["mariadb"] + SERVER + [CHARSET, "--database=%s" % mariadb.checked(target)]
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(
+    with start(
         dump_command(source), stdin=quiet, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as dump, subprocess.Popen(
+    ) as dump, start(
         loader_command, stdin=subprocess.PIPE, stdout=quiet, stderr=subprocess.PIPE, env=environment
     ) as loader:
         try:
@@ -128,7 +54,7 @@ def copy_database(source, target):
                 loader.stdin.write(line)
             loader.stdin.close()
         except BrokenPipeError:
-            dump.kill()
+            end(dump)
         dump_error = dump.stderr.read()
         loader_error = loader.stderr.read()
         codes = dump.wait(), loader.wait()
@@ -145,10 +71,11 @@ def copy_uploads(params):
     target = os.path.join(params["root"], "shared/uploads")
     pack = ["tar", "--create", "--file=-", "--directory=" + source, "."]
     unpack = ["tar", "--extract", "--file=-", "--directory=" + target, "--no-same-owner", "--no-overwrite-dir"]
-    with subprocess.Popen(
-        as_user(params["source"], params["source_root"], pack), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=source
-    ) as packer, subprocess.Popen(
-        as_user(params["system"], params["root"], unpack), stdin=packer.stdout, stderr=subprocess.PIPE, cwd=target
+    pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
+    with start(
+        as_user(params["source"], params["source_root"], pack), stdin=quiet, stdout=pipe, stderr=pipe, cwd=source
+    ) as packer, start(
+        as_user(params["system"], params["root"], unpack), stdin=packer.stdout, stdout=quiet, stderr=pipe, cwd=target
     ) as unpacker:
         packer.stdout.close()
         error = unpacker.communicate()[1]
@@ -191,9 +118,6 @@ def rewrite(site, old_urls, new_url):
 def clone(params):
     source = Site(params["source"], params["source_root"], params["php"])
     site = Site(params["system"], params["root"], params["php"])
-    if site.options(set()) is not None:
-        # Another run was at it until just now.
-        return {}
     found = source.options({"home"})
     if found is None:
         raise Failed("the database `%s` holds no WordPress that could be copied" % source.system)
@@ -212,40 +136,12 @@ def clone(params):
     return {"from": old_urls, "to": params["url"]}
 
 
-class QuietModule(AnsibleModule):
-    """Its parameters hold a password, so they stay out of the journal."""
-
-    def _log_invocation(self):
-        return
-
-
-def main():
-    module = QuietModule(
-        argument_spec={
-            "source": {"type": "str", "required": True},
-            "source_root": {"type": "path", "required": True},
-            "system": {"type": "str", "required": True},
-            "root": {"type": "path", "required": True},
-            "state_dir": {"type": "path", "required": True},
-            "php": {"type": "str", "required": True},
-            "url": {"type": "str", "required": True},
-            "database_password": {"type": "str", "required": True, "no_log": True},
-            "uploads": {"type": "bool", "default": True},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
+def carry_out(options, node):
+    changes = mariadb.ensure_account(options["system"], options["database_password"], node.check_mode)
+    whole = "database" not in changes and Site(options["system"], options["root"], options["php"]).options(set())
+    if whole or node.check_mode:
+        return {"changed": bool(changes) or not whole}
     try:
-        changes = mariadb.ensure_account(params["system"], params["database_password"], module.check_mode)
-        whole = "database" not in changes and Site(params["system"], params["root"], params["php"]).options(set())
-        if whole or module.check_mode:
-            module.exit_json(changed=bool(changes) or not whole)
-        with locked(params["state_dir"]):
-            rewritten = clone(params)
+        return {"changed": True, "rewritten": clone(options)}
     except (Failed, OSError) as error:
-        module.fail_json(msg="the environment could not be copied: %s" % error)
-    module.exit_json(changed=True, rewritten=rewritten)
-
-
-if __name__ == "__main__":
-    main()
+        raise Failed("the environment could not be copied: %s" % error)

@@ -1,0 +1,127 @@
+"""One real host, brought to its state by Pressluft, and the same state as a classic role: what both take to change nothing.
+
+The classic role is run as people tune it by hand: pipelining and a connection that stays. It needs root, the release
+binary and target/ansible-venv (tests/ansible/venv test).
+"""
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TURNS = 5
+PRESSLUFT = os.environ.get("BENCH_PRESSLUFT", str(ROOT / "target/release/pressluft"))
+FLEET = {**os.environ, "FLEET_NAME": os.environ.get("BENCH_FLEET", "bench")}
+
+
+class Host:
+    """A host with one site, and the directory of the control plane that made it."""
+
+    def __init__(self, work):
+        self.work = work
+        self.fleet("up", "1")
+        self.address = self.fleet("ip", "1")
+        made = subprocess.run([ROOT / "tests/hosts/wordpress-source"], check=True, capture_output=True, text=True)
+        self.sources = dict(line.split("=", 1) for line in made.stdout.split())
+        repo = work / "fleet"
+        repo.mkdir()
+        (repo / "pressluft.yaml").write_text(
+            "kind: Fleet\nversion: 1\nname: bench\n"
+            f"sources: {{wordpress: {self.sources['WORDPRESS_ZIP']}, wp_cli: {self.sources['WP_CLI_PHAR']}}}\n"
+            f"---\nkind: Node\nname: web-1\nhost: {self.address}\n"
+            "---\nkind: Site\nname: acme\ntitle: Acme\nnode: web-1\n"
+            "admin: {user: owner, email: owner@acme.example}\n"
+            "---\nkind: Environment\nsite: acme\nname: production\ntype: production\n")
+        key = self.pressluft("ssh-key").strip()
+        self.shell(f"echo '{key}' >>/root/.ssh/authorized_keys")
+        self.pressluft("apply", "--auto-approve")
+
+    def fleet(self, *words):
+        done = subprocess.run([ROOT / "tests/hosts/fleet", *words], env=FLEET, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def shell(self, command):
+        return self.fleet("ssh", "1", command)
+
+    def read(self, path):
+        return subprocess.run([ROOT / "tests/hosts/fleet", "ssh", "1", f"cat {path}"], env=FLEET, check=True,
+                              capture_output=True).stdout
+
+    def pressluft(self, *words):
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.work), "PRESSLUFT_STATE_DIR": str(self.work / "state"),
+               "PRESSLUFT_ANSIBLE_VENV": str(ROOT / "target/ansible-venv")}
+        done = subprocess.run([PRESSLUFT, *words], env=env, cwd=self.work / "fleet", capture_output=True, text=True,
+                              check=False)
+        if done.returncode not in (0, 4):
+            sys.exit(f"pressluft {words}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def classic(self, role, variables):
+        """The directory of a playbook for a role, with the variable `classic`."""
+        place = self.work / "classic"
+        place.mkdir(exist_ok=True)
+        (place / "play.yml").write_text("- hosts: all\n  gather_facts: false\n  roles: [classic]\n")
+        shutil.copytree(ROOT / "bench" / role, place / "roles/classic")
+        (place / "vars.json").write_text(json.dumps({"classic": variables}))
+        (place / "hosts.json").write_text(json.dumps({"all": {"hosts": {"web-1": {
+            "ansible_host": self.address, "ansible_user": "root", "ansible_ssh_private_key_file": self.fleet("key"),
+            "ansible_python_interpreter": "/usr/bin/python3"}}}}))
+        (place / "ansible.cfg").write_text(
+            "[defaults]\nhost_key_checking = false\n[ssh_connection]\npipelining = true\n"
+            "ssh_args = -o ControlMaster=auto -o ControlPersist=60s\n")
+        return place
+
+    def run_classic(self, place):
+        """Seconds, and whether nothing was changed."""
+        begin = time.monotonic()
+        done = subprocess.run([ROOT / "target/ansible-venv/bin/ansible-playbook", "-i", "hosts.json",
+                               "-e", "@vars.json", "play.yml"], cwd=place, capture_output=True, text=True,
+                              env={**os.environ, "ANSIBLE_CONFIG": str(place / "ansible.cfg"), "LC_ALL": "C.UTF-8"})
+        seconds = time.monotonic() - begin
+        if done.returncode:
+            sys.exit(done.stdout + done.stderr)
+        return seconds, "changed=0" in done.stdout
+
+    def run_ours(self, resource, job_type):
+        """Seconds, and whether nothing was changed."""
+        out = self.pressluft("apply", "--auto-approve", "--json", "--rerun", resource)
+        lines = [json.loads(line) for line in out.splitlines()]
+        job = next(line for line in lines if line["type"] == "job_finished" and line["job_type"] == job_type)
+        if job["status"] != "succeeded":
+            sys.exit(job["error_message"])
+        tasks = [line for line in lines if line["type"] == "task" and line["job_id"] == job["job_id"]]
+        return job["seconds"], not any(task["status"] == "changed" for task in tasks)
+
+
+def compare(resource, job_type, target, classic):
+    """Measures in turns, prints the ratio of the medians and returns the exit code.
+
+    `classic` makes the playbook's directory for a `Host`.
+    """
+    work = pathlib.Path(tempfile.mkdtemp())
+    host = None
+    try:
+        host = Host(work)
+        place = classic(host)
+        # What a first run has to set up is no part of a no-op.
+        host.run_classic(place), host.run_ours(resource, job_type)
+        ours, theirs = [], []
+        for _ in range(TURNS):
+            for name, seconds, (took, same) in (
+                ("the classic role", theirs, host.run_classic(place)),
+                (job_type, ours, host.run_ours(resource, job_type)),
+            ):
+                assert same, f"{name} changed something"
+                seconds.append(took)
+        a, b = statistics.median(ours), statistics.median(theirs)
+        word = "PASS" if a / b <= target else "MISS"
+        print(f"no-op {job_type:<20} {a:6.2f} s  of {b:6.2f} s  ratio {a / b:.2f}  target {target}  {word}")
+        return 0 if word == "PASS" else 1
+    finally:
+        subprocess.run([ROOT / "tests/hosts/fleet", "down"], env=FLEET, check=False, capture_output=True)
+        shutil.rmtree(work)

@@ -1,0 +1,130 @@
+"""A file from elsewhere, and how many remote executions a run takes."""
+
+import hashlib
+import http.server
+import os
+import threading
+
+from support import Scratch, file, run_module, tree
+
+
+class Steps(Scratch):
+    def steps(self, *contents):
+        return [
+            {"kind": "tree", "options": {"tree": tree([file(self.path(name), "x")]), "state_dir": self.state}}
+            for name in contents
+        ]
+
+    def carry_out(self, names, **more):
+        return run_module("converge", dict({"steps": self.steps(*names), "state_dir": self.state}, **more)).all
+
+    def test_what_is_as_it_should_be_takes_one_run_and_each_change_one_more(self):
+        first = self.carry_out("abc")
+        self.assertEqual([result["changed"] for result in first], [True])
+        self.assertEqual(os.listdir(self.work), ["a"])
+        self.assertEqual([result["changed"] for result in self.carry_out("abc")], [False])
+        self.carry_out("bc")
+        self.assertEqual([result["changed"] for result in self.carry_out("cab")], [True, False, False])
+        self.assertEqual([result["changed"] for result in self.carry_out("abc")], [False] * 3)
+
+    def test_a_first_step_can_be_looked_at_only(self):
+        self.assertEqual(self.carry_out("a", perform=False), [{}])
+        self.assertEqual(os.listdir(self.work), [])
+        self.carry_out("a")
+        self.assertEqual([result["changed"] for result in self.carry_out("a", perform=False)], [False])
+
+    def test_check_mode_looks_at_everything(self):
+        results = self.carry_out("abc", _ansible_check_mode=True)
+        self.assertEqual([result["changed"] for result in results], [True] * 3)
+        self.assertEqual(os.listdir(self.work), [])
+
+    def test_a_step_that_fails_is_the_last_one(self):
+        os.mkdir(self.path("b"))
+        self.carry_out("a")
+        results = self.carry_out("abc")
+        self.assertEqual([result.get("failed", False) for result in results], [False])
+        results = self.carry_out("bc")
+        self.assertEqual([result.get("failed", False) for result in results], [True])
+        self.assertIn("is a directory", results[0]["msg"])
+        self.assertFalse(os.path.exists(self.path("c")))
+
+
+class Server(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+class Sources(Scratch):
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.path("here"))
+        self.content = os.urandom(100000)
+        for name, content in {
+            "file": self.content,
+            "file.sha1": hashlib.sha1(self.content).hexdigest().encode() + b"\n",
+            "other.sha1": b"0" * 40,
+            "bad.sha1": b"<html>",
+        }.items():
+            with open(self.path("here", name), "wb") as stream:
+                stream.write(content)
+        self.dest = self.path("dest")
+
+    def serve(self):
+        def handler(*arguments):
+            return Server(*arguments, directory=self.path("here"))
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return "http://127.0.0.1:%d/" % server.server_port
+
+    def fetch(self, **options):
+        given = {"dest": self.dest, "mode": "0640", "url": None, "upload": None, "checksum": None, "checksum_url": None}
+        return run_module("source", dict(given, state_dir=self.state, **options))
+
+    def got(self):
+        with open(self.dest, "rb") as stream:
+            return stream.read()
+
+    def test_a_file_is_fetched_once_and_has_its_digest(self):
+        url = self.serve()
+        right = {"url": url + "file", "checksum": "sha512:" + hashlib.sha512(self.content).hexdigest()}
+        self.assertTrue(self.fetch(**right)["changed"])
+        self.assertEqual(self.got(), self.content)
+        self.assertFalse(self.fetch(**right)["changed"])
+        os.chmod(self.dest, 0o600)
+        self.assertEqual(self.fetch(**right)["changes"], ["mode of " + self.dest])
+        self.write("dest", "something else", 0o640)
+        self.assertTrue(self.fetch(**right)["changed"])
+        self.assertEqual(self.got(), self.content)
+
+        os.unlink(self.dest)
+        wrong = self.fetch(url=url + "file", checksum="sha256:" + "0" * 64)
+        self.assertIn("its SHA256 is another", wrong["msg"])
+        self.assertIn("404", self.fetch(url=url + "missing")["msg"])
+        self.assertEqual(sorted(os.listdir(self.work)), ["here"])
+
+    def test_a_digest_may_be_published_beside_the_file(self):
+        url = self.serve()
+        for name, word in (("other.sha1", "its SHA1 is another"), ("bad.sha1", "holds no digest")):
+            self.assertIn(word, self.fetch(url=url + "file", checksum_url=url + name)["msg"])
+        self.assertFalse(os.path.exists(self.dest))
+        self.assertTrue(self.fetch(url=url + "file", checksum_url=url + "file.sha1")["changed"])
+        self.assertFalse(self.fetch(url=url + "file", checksum_url=url + "file.sha1")["changed"])
+
+    def test_a_file_of_the_control_plane_is_uploaded_only_when_it_differs(self):
+        step = {"name": "File", "source": {"src": self.path("here", "file"), "dest": self.dest, "mode": "0640"}}
+        files = {"name": "Tree", "tree": {"src": self.tree_file([file(self.path("a"), "x")]), "state_dir": self.state}}
+        changed = [self.statuses(files, step, "--check"), self.statuses(files, step), self.statuses(files, step)]
+        self.assertEqual(changed, [["changed", "changed"], ["changed", "changed"], ["ok", "ok"]])
+        self.assertEqual(self.got(), self.content)
+        self.assertEqual(self.statuses(step), ["ok"])
+        os.unlink(self.dest)
+        self.assertEqual(self.statuses(step), ["changed"])
+
+    def statuses(self, *words):
+        steps = [word for word in words if isinstance(word, dict)]
+        options = [word for word in words if not isinstance(word, dict)]
+        events = self.events([self.converge(*steps)], *options)
+        return [event["status"] for event in events if event["event"] == "task"]
