@@ -1,7 +1,7 @@
 //! The files of a node and of an environment, rendered before anything is touched.
 //!
 //! A [`Tree`] says which files, directories and links a node has, with owner and mode, what
-//! checks them and what has to be reloaded. The module `pressluft.host.tree` applies it. What
+//! checks them and what has to be reloaded. The module `pressluft.host.converge` applies it. What
 //! is no file (packages, databases, WordPress itself) belongs to the playbooks.
 
 mod context;
