@@ -215,16 +215,16 @@ impl Work<'_> {
     /// The values that the documents refer to, by name.
     fn named_secrets(&self, payload: &JobPayload) -> Result<BTreeMap<String, String>, Failure> {
         let mut named = BTreeMap::new();
-        for name in payload.secret_names() {
-            let origin = match payload.repo_secrets.get(&name) {
+        for name in &payload.secrets {
+            let origin = match payload.repo_secrets.get(name) {
                 Some(digest) => Origin::Repo {
                     digest: digest.clone(),
                 },
                 None => Origin::Store,
             };
-            let value = secrets::reveal(self.store, &self.runner.identity, &name, &origin)
+            let value = secrets::reveal(self.store, &self.runner.identity, name, &origin)
                 .map_err(|error| Failure::new(ErrorCode::SecretUnavailable, &chain(&error)))?;
-            named.insert(name, value.expose().clone());
+            named.insert(name.clone(), value.expose().clone());
         }
         Ok(named)
     }

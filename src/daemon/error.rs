@@ -32,7 +32,7 @@ pub enum DaemonError {
     NotText(String),
     #[error("the saved plan holds a damaged secret `{0}`")]
     DamagedSecret(String),
-    #[error("a part of the job's payload is missing: `{0}`")]
+    #[error("the payload part `{0}` is missing; plan again and apply the new plan")]
     MissingPart(String),
     #[error("no document describes `{0}`")]
     UnknownResource(ResourceId),

@@ -26,6 +26,8 @@ pub struct JobPayload {
     pub effects: Vec<Effect>,
     /// Templates of the fleet repo that take the place of ours, by path.
     pub templates: BTreeMap<String, String>,
+    /// The names of the secrets that the job needs, without doubles.
+    pub secrets: Vec<String>,
     /// Secrets that the fleet repo holds, by name: digests of recorded ciphertexts. The other
     /// names are looked up in the control plane's own store.
     pub repo_secrets: BTreeMap<String, String>,
@@ -234,6 +236,7 @@ impl JobPayload {
                 Some(digest) => read(digest, part)?,
                 None => BTreeMap::new(),
             },
+            secrets: packed.secrets.clone(),
             repo_secrets,
         })
     }
@@ -243,20 +246,6 @@ impl JobPayload {
     pub fn environment_id(&self) -> Option<ResourceId> {
         let site = self.site.as_ref()?.str("name")?;
         Some(ResourceId::env(site, self.env.as_ref()?.str("name")?))
-    }
-
-    /// The names of the secrets that the job needs, without doubles.
-    #[must_use]
-    pub fn secret_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = [Some(&self.node), self.site.as_ref(), self.env.as_ref()]
-            .into_iter()
-            .flatten()
-            .flat_map(|spec| spec.0.values().flat_map(secret::references))
-            .map(str::to_owned)
-            .collect();
-        names.sort();
-        names.dedup();
-        names
     }
 }
 
@@ -315,7 +304,6 @@ mod tests {
         let parts = packer.into_parts();
         // The fleet, the node, the site and its two environments; the three jobs name 11.
         assert_eq!(parts.0.len(), 5);
-        assert_eq!(packed[2].secrets, ["ssh"]);
         let part = |digest: &str| Ok::<_, serde_json::Error>(parts.0[digest].clone());
         let whole = JobPayload::unpack(&packed[2], Vec::new(), BTreeMap::new(), &part)
             .expect("every part is there");
@@ -327,7 +315,7 @@ mod tests {
             whole.source_env,
             lookup(&ResourceId::env("acme", "production"))
         );
-        assert_eq!(whole.secret_names(), packed[2].secrets);
+        assert_eq!(whole.secrets, ["ssh"]);
     }
 
     #[test]
