@@ -6,11 +6,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use pressluft::core::desired::Desired;
 use pressluft::core::document::{EnvironmentDocument, FleetDocument, NodeDocument, SiteDocument};
 use pressluft::core::plan::Choice;
 use pressluft::core::recorded::ResourceStatus;
-use pressluft::daemon::{self, Purpose, SpecHashes, WantedState};
+use pressluft::daemon::{self, Purpose};
 use pressluft::store::{NewRecord, Revision, StateChange, Store};
 use pressluft::{clock, git, process};
 
@@ -108,12 +107,14 @@ fn snapshot(fleet: &Path, state: &Path) -> io::Result<git::Snapshot> {
     git::open_working_tree(fleet, Some(state)).map_err(io::Error::other)
 }
 
-fn load(fleet: &Path, state: &Path) -> io::Result<(git::Snapshot, Desired)> {
+fn load(fleet: &Path, state: &Path) -> io::Result<git::DesiredState> {
     let snapshot = snapshot(fleet, state)?;
-    let loaded = git::load(&snapshot, Some(state)).map_err(io::Error::other)?;
-    match (loaded.desired, loaded.diagnostics.first()) {
-        (Some(desired), None) => Ok((snapshot, desired)),
-        (_, problem) => Err(io::Error::other(format!("{problem:?}"))),
+    match git::load_desired(snapshot, Some(state)).map_err(io::Error::other)? {
+        git::Loaded::Valid(desired, diagnostics) if diagnostics.is_empty() => Ok(*desired),
+        git::Loaded::Valid(_, diagnostics) => Err(io::Error::other(format!("{diagnostics:?}"))),
+        git::Loaded::Invalid(_, assembled) => {
+            Err(io::Error::other(format!("{:?}", assembled.diagnostics)))
+        }
     }
 }
 
@@ -124,8 +125,7 @@ fn database(state: &Path) -> std::path::PathBuf {
 
 /// Records the whole fleet as if every job had succeeded.
 fn record(fleet: &Path, state: &Path) -> io::Result<()> {
-    let (_, desired) = load(fleet, state)?;
-    let wanted = WantedState::new(&desired, &SpecHashes::default());
+    let desired = load(fleet, state)?;
     let mut store = Store::open(&database(state)).map_err(io::Error::other)?;
     let now = clock::now();
     let revision = Revision {
@@ -138,21 +138,23 @@ fn record(fleet: &Path, state: &Path) -> io::Result<()> {
     store
         .save_revision(&revision, now)
         .map_err(io::Error::other)?;
-    let changes: Vec<StateChange> = wanted
-        .hashes()
-        .filter_map(|(id, _)| {
-            Some(StateChange::Put(Box::new(NewRecord {
-                id: id.clone(),
-                spec: wanted.spec(id)?,
-                status: ResourceStatus::Active,
-                node: None,
-                revision: "bench".to_owned(),
-                source: wanted.source(id)?,
-                secret_fingerprints: std::collections::BTreeMap::new(),
-                protect: false,
-            })))
-        })
-        .collect();
+    let mut changes = Vec::new();
+    for (id, _) in desired.hashes() {
+        let gone = || io::Error::other(format!("`{id}` is gone"));
+        changes.push(StateChange::Put(Box::new(NewRecord {
+            id: id.clone(),
+            spec: desired
+                .spec(id)
+                .map_err(io::Error::other)?
+                .ok_or_else(gone)?,
+            status: ResourceStatus::Active,
+            node: None,
+            revision: "bench".to_owned(),
+            source: desired.source(id).ok_or_else(gone)?,
+            secret_fingerprints: std::collections::BTreeMap::new(),
+            protect: false,
+        })));
+    }
     store
         .set_recorded(&changes, &[], "bench", "bench", now)
         .map_err(io::Error::other)
@@ -160,23 +162,11 @@ fn record(fleet: &Path, state: &Path) -> io::Result<()> {
 
 /// All that `pressluft plan` does before it prints.
 fn plan(fleet: &Path, state: &Path) -> io::Result<()> {
-    let (snapshot, desired) = load(fleet, state)?;
-    let cache = state.join("spec-hashes.bin");
-    let wanted = WantedState::new(&desired, &SpecHashes::load(&cache));
-    if wanted.is_worth_saving() {
-        SpecHashes::save(&cache, &wanted)?;
-    }
+    let desired = load(fleet, state)?;
     let store = Store::open_read_only(&database(state)).map_err(io::Error::other)?;
     let choice = Choice::default();
-    let prepared = daemon::plan(
-        &wanted,
-        &snapshot,
-        Some(&store),
-        None,
-        &choice,
-        Purpose::Show,
-    )
-    .map_err(io::Error::other)?;
+    let prepared = daemon::plan(&desired, Some(&store), None, &choice, Purpose::Show)
+        .map_err(io::Error::other)?;
     // One file was changed, by one field of one resource at most.
     let changes = prepared.plan.jobs.len() + prepared.plan.records.len();
     if changes > 4 {

@@ -16,6 +16,8 @@ mod init;
 mod mistakes;
 #[path = "documents/properties.rs"]
 mod properties;
+#[path = "documents/recheck.rs"]
+mod recheck;
 #[path = "documents/reference.rs"]
 mod reference;
 #[path = "documents/repository.rs"]

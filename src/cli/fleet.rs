@@ -8,11 +8,12 @@ use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::plan_view::Heading;
 use super::{diagnostics_view, open, output, validate};
-use crate::core::desired::{Assembled, Desired};
+use crate::core::desired::Assembled;
+use crate::core::diagnostic::Diagnostic;
 use crate::core::id::ResourceId;
 use crate::core::plan::Choice;
-use crate::daemon::{self, DaemonError, FileChanges, Prepared, Purpose, SpecHashes, WantedState};
-use crate::git::{self, FetchRequest, Reference, RepoUrl, Snapshot};
+use crate::daemon::{self, DaemonError, FileChanges, Prepared, Purpose};
+use crate::git::{self, DesiredState, FetchRequest, Loaded, Reference, RepoUrl, Snapshot};
 use crate::secrets::FingerprintKey;
 
 /// Where the fleet repo is.
@@ -35,8 +36,7 @@ pub(crate) struct FleetArgs {
 /// A fleet whose documents are all valid.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    pub(crate) snapshot: Snapshot,
-    pub(crate) desired: Desired,
+    desired: Box<DesiredState>,
 }
 
 /// All documents of a snapshot, checked.
@@ -63,28 +63,44 @@ pub(crate) fn load(
     is_json: bool,
 ) -> Result<Option<Fleet>, CliError> {
     let snapshot = snapshot(args, context)?;
-    let assembled = assemble(&snapshot, context)?;
+    let loaded = git::load_desired(snapshot, cache_dir(context).as_deref())
+        .map_err(|error| from_git(&error))?;
+    match loaded {
+        Loaded::Valid(desired, diagnostics) => {
+            tell(&diagnostics, &desired.snapshot, context, is_json)?;
+            Ok(Some(Fleet { desired }))
+        }
+        Loaded::Invalid(snapshot, assembled) => {
+            tell(&assembled.diagnostics, &snapshot, context, is_json)?;
+            if is_json {
+                output::json_line(&validate::summary(&assembled))?;
+            } else {
+                output::note("nothing was planned, because the documents are not valid")?;
+            }
+            Ok(None)
+        }
+    }
+}
+
+fn tell(
+    diagnostics: &[Diagnostic],
+    snapshot: &Snapshot,
+    context: &Context,
+    is_json: bool,
+) -> Result<(), CliError> {
     if is_json {
-        for diagnostic in &assembled.diagnostics {
+        for diagnostic in diagnostics {
             output::json_line(&diagnostics_view::line(diagnostic))?;
         }
-    } else if !assembled.diagnostics.is_empty() {
+    } else if !diagnostics.is_empty() {
         let source = |path: &str| snapshot.text(path);
         output::note(&diagnostics_view::text(
-            &assembled.diagnostics,
+            diagnostics,
             &source,
             context.width(),
         ))?;
     }
-    let Some(desired) = assembled.desired else {
-        if is_json {
-            output::json_line(&validate::summary(&assembled))?;
-        } else {
-            output::note("nothing was planned, because the documents are not valid")?;
-        }
-        return Ok(None);
-    };
-    Ok(Some(Fleet { snapshot, desired }))
+    Ok(())
 }
 
 /// The state of the fleet repo that the arguments name.
@@ -131,7 +147,7 @@ fn from_git(error: &git::GitError) -> CliError {
 impl Fleet {
     /// The name of the fleet.
     pub(crate) fn name(&self) -> String {
-        self.desired.fleet.value.name.to_string()
+        self.desired.fleet_name()
     }
 
     /// Refuses ids that no document has, so that a mistyped target is not an empty plan.
@@ -139,15 +155,13 @@ impl Fleet {
         &self,
         ids: impl Iterator<Item = &'a ResourceId>,
     ) -> Result<(), CliError> {
-        let hashes = SpecHashes::default();
-        let mut wanted = None;
         for id in ids {
-            let wanted = wanted.get_or_insert_with(|| WantedState::new(&self.desired, &hashes));
-            if wanted.contains(id) {
+            if self.desired.contains(id) {
                 continue;
             }
             let like = |known: &str| strsim::jaro_winkler(known, &id.to_string());
-            let near = wanted
+            let near = self
+                .desired
                 .hashes()
                 .map(|(known, _)| known.to_string())
                 .max_by(|a, b| like(a).total_cmp(&like(b)));
@@ -170,17 +184,8 @@ impl Fleet {
         let store = open::if_there(context)?;
         let key = FingerprintKey::load(&context.secrets_dir)
             .map_err(|error| CliError::new(chain(&error)))?;
-        let cache = cache_dir(context).map(|dir| dir.join("spec-hashes.bin"));
-        let hashes = cache.as_deref().map(SpecHashes::load).unwrap_or_default();
-        let wanted = WantedState::new(&self.desired, &hashes);
-        if let Some(cache) = cache.filter(|_| wanted.is_worth_saving())
-            && let Err(error) = SpecHashes::save(&cache, &wanted)
-        {
-            tracing::warn!(path = %cache.display(), %error, "cannot keep the hashes of specs");
-        }
         Ok(daemon::plan(
-            &wanted,
-            &self.snapshot,
+            &self.desired,
             store.as_ref(),
             key.as_ref(),
             choice,

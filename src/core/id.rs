@@ -37,7 +37,7 @@ impl fmt::Display for ResourceKind {
 /// The identity of one resource, stable over the life of the fleet.
 ///
 /// The order is: fleet, nodes, sites, environments, each by name. Plans rely on it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode)]
 pub enum ResourceId {
     Fleet,
     Node(String),

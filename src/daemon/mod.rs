@@ -13,7 +13,6 @@ mod recovery;
 mod saved_plan;
 mod sources;
 mod variables;
-mod wanted;
 mod worker;
 mod worker_id;
 
@@ -27,6 +26,5 @@ pub use queue::{PlannedRevision, Prepared, Queued, enqueue};
 pub use recovery::{Recovery, recover};
 pub use saved_plan::{load as load_plan, save as save_plan};
 pub use variables::{Subject, public_address};
-pub use wanted::{SpecHashes, WantedState};
 pub use worker::{Plans, Stop, Summary, left_behind, run};
 pub use worker_id::{Life, WorkerId};

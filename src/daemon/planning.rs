@@ -2,17 +2,17 @@
 //!
 //! Only hashes are compared for the whole fleet. Specs are made and read for what differs.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::DaemonError;
 use super::payload::{PackedPayload, Packer, Parts};
 use super::queue::{PlannedRevision, Prepared};
-use super::wanted::WantedState;
 use crate::core::id::ResourceId;
 use crate::core::plan::{self, Choice, PlanInput, PlannedJob, Recorded, Wanted, secret};
 use crate::core::recorded::{RecordedHead, ResourceStatus};
 use crate::core::spec::Spec;
-use crate::git::Snapshot;
+use crate::git::{DesiredState, GitError, Snapshot};
 use crate::secrets::FingerprintKey;
 use crate::store::Store;
 
@@ -42,25 +42,26 @@ struct Carried {
 /// # Errors
 /// When the database, a secret's file or the fleet repo cannot be read.
 pub fn plan(
-    desired: &WantedState<'_>,
-    snapshot: &Snapshot,
+    desired: &DesiredState,
     store: Option<&Store>,
     key: Option<&FingerprintKey>,
     choice: &Choice,
     purpose: Purpose,
 ) -> Result<Prepared, DaemonError> {
+    let snapshot = &desired.snapshot;
     let heads = match store {
         Some(store) => store.recorded_heads()?,
         None => Vec::new(),
     };
     let known = fingerprints(snapshot, store, key)?;
     let unsettled = unsettled(&heads, store)?;
-    let mut differing = differing(desired, &heads, &known, choice);
+    let specs = Specs::new(desired);
+    let mut differing = differing(&specs, &heads, &known, choice);
     differing.extend(unsettled.iter().cloned());
     let mut wanted = BTreeMap::new();
     let mut recorded = BTreeMap::new();
     for id in &differing {
-        if let Some(spec) = desired.spec(id) {
+        if let Some(spec) = specs.get(id) {
             wanted.insert(
                 id.clone(),
                 Wanted {
@@ -84,7 +85,7 @@ pub fn plan(
             );
         }
     }
-    let lookup = |id: &ResourceId| desired.spec(id);
+    let lookup = |id: &ResourceId| specs.get(id);
     let production_of = |site: &str| desired.production_of(site);
     let plan = plan::build(&PlanInput {
         wanted,
@@ -101,17 +102,46 @@ pub fn plan(
         Purpose::Show => Carried::default(),
         Purpose::Apply => carried(&plan.jobs, snapshot, &lookup, &production_of)?,
     };
+    let fleet = specs.get(&ResourceId::Fleet);
+    specs.finish()?;
     Ok(Prepared {
         revision: revision(snapshot),
         plan,
         payloads: carried.payloads,
         parts: carried.parts,
         repo_secrets: carried.secrets,
-        max_parallel_nodes: desired
-            .spec(&ResourceId::Fleet)
+        max_parallel_nodes: fleet
             .and_then(|fleet| fleet.get("reconcile.max_parallel_nodes")?.as_u64())
             .and_then(|count| usize::try_from(count).ok()),
     })
+}
+
+/// The specs that the documents ask for. The planner is pure and asks for them as values, so a
+/// file that cannot be read any more is remembered, and is the end of the pass.
+struct Specs<'a> {
+    desired: &'a DesiredState,
+    failure: RefCell<Option<GitError>>,
+}
+
+impl<'a> Specs<'a> {
+    fn new(desired: &'a DesiredState) -> Self {
+        Self {
+            desired,
+            failure: RefCell::new(None),
+        }
+    }
+
+    /// The spec of a resource, if a document asks for it and can be read.
+    fn get(&self, id: &ResourceId) -> Option<Spec> {
+        self.desired.spec(id).unwrap_or_else(|error| {
+            self.failure.borrow_mut().get_or_insert(error);
+            None
+        })
+    }
+
+    fn finish(self) -> Result<(), GitError> {
+        self.failure.into_inner().map_or(Ok(()), Err)
+    }
 }
 
 /// What the jobs of a plan carry with them.
@@ -165,7 +195,7 @@ fn unsettled(
 /// The resources that the planner has to look at: those whose spec or secrets differ, those
 /// that one side lacks, those that are asked for, and the fleet.
 fn differing(
-    desired: &WantedState<'_>,
+    specs: &Specs<'_>,
     heads: &[(ResourceId, RecordedHead)],
     known: &BTreeMap<String, String>,
     choice: &Choice,
@@ -174,6 +204,7 @@ fn differing(
     differing.insert(ResourceId::Fleet);
     // Both are sorted by id.
     let mut recorded = heads.iter().peekable();
+    let desired = specs.desired;
     for (id, hash) in desired.hashes() {
         while recorded.next_if(|(known, _)| known < id).is_some() {}
         match recorded
@@ -182,7 +213,7 @@ fn differing(
         {
             Some(head) if head.spec_hash == hash => {
                 let rotated = !head.secret_fingerprints.is_empty()
-                    && desired.spec(id).is_some_and(|spec: Spec| {
+                    && specs.get(id).is_some_and(|spec| {
                         secret::fingerprints(&spec, known) != head.secret_fingerprints
                     });
                 if rotated {

@@ -90,7 +90,7 @@ fn decode(parts: &[Vec<u8>]) -> Option<Vec<Entry>> {
 
 /// What must be the same for the cache to be read: the program, to the byte. The layout of
 /// the documents is not written down anywhere else.
-fn build_key() -> Vec<u8> {
+pub(super) fn build_key() -> Vec<u8> {
     let program = fs::metadata("/proc/self/exe")
         .map(|meta| (meta.size(), meta.ino(), meta.mtime(), meta.mtime_nsec()))
         .unwrap_or_default();

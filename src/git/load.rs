@@ -116,7 +116,7 @@ fn is_worth_saving(added: usize, unused: usize, cached: usize) -> bool {
     cached == 0 || added + unused > cached / 100
 }
 
-fn parse_content(path: &str, content: &[u8]) -> ParsedFile {
+pub(super) fn parse_content(path: &str, content: &[u8]) -> ParsedFile {
     if is_lfs_pointer(content) {
         return ParsedFile {
             diagnostics: vec![pointer(path)],
@@ -128,7 +128,7 @@ fn parse_content(path: &str, content: &[u8]) -> ParsedFile {
 
 /// Secrets, templates and hooks are read when they are needed, which would be late to say
 /// that they are not there. A pointer has about 130 bytes, and nothing sealed is that short.
-fn find_pointers(snapshot: &Snapshot) -> Result<Vec<Diagnostic>, GitError> {
+pub(super) fn find_pointers(snapshot: &Snapshot) -> Result<Vec<Diagnostic>, GitError> {
     let lists = [&snapshot.secrets, &snapshot.templates, &snapshot.hooks];
     let suspects: Vec<&SourceFile> = lists
         .into_iter()

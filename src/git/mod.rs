@@ -4,7 +4,9 @@
 //! The author of the repository is not trusted. Nothing is checked out, no link is followed,
 //! no filter or hook runs, and whatever is not a plain file of a sane size is refused.
 
+mod catalog_cache;
 mod credentials;
+mod desired_state;
 mod document_cache;
 mod error;
 mod fetch;
@@ -26,6 +28,7 @@ mod url;
 mod working_tree;
 
 pub use credentials::Credentials;
+pub use desired_state::{DesiredState, Loaded, load_desired};
 pub use error::GitError;
 pub use fetch::{FETCH_TIME, FetchProgress, FetchRequest, fetch};
 pub use load::load;

@@ -29,39 +29,14 @@ pub fn assemble(
     files: Vec<(String, ParsedFile)>,
     text: &dyn Fn(&str) -> Option<String>,
 ) -> Assembled {
-    let mut sorted = Sorted::default();
-    for (path, parsed) in files {
-        sorted.take(path, parsed);
-    }
-    let Sorted {
-        fleets,
-        nodes,
-        sites,
-        environments,
-        known,
+    let mut findings = Findings::default();
+    let Drafted {
+        draft,
+        missing,
         mut diagnostics,
         documents,
-    } = sorted;
-    let mut findings = Findings::default();
-
-    let defaults = fleets.first().map(|(fleet, ..)| fleet.defaults.clone());
-    let lost_defaults = fleets
-        .first()
-        .is_some_and(|(_, source, _)| source.lost("defaults"));
-    let fleet_is_known = !lost_defaults && (defaults.is_some() || !known.has_broken_fleet());
-    let defaults = defaults.unwrap_or_default();
-    let fleet = only_fleet(fleets, &known, &mut findings, &mut diagnostics);
-    // While the fleet cannot be read, nobody knows what its defaults would have given.
-    let mut missing = fleet_is_known.then(Vec::new);
-    let draft = Draft {
-        fleet: fleet.and_then(|fleet| effective(fleet, &FleetDefaults::default(), &mut missing)),
-        nodes: all_effective(nodes, &defaults.node, &mut missing),
-        sites: all_effective(sites, &defaults.site, &mut missing),
-        environments: all_effective(environments, &defaults.environment, &mut missing),
-        known,
-        fleet_is_known,
-    };
-    for (source, name, path) in missing.into_iter().flatten() {
+    } = draft(files, &mut findings);
+    for (source, name, path) in missing {
         let last = path.rsplit('.').next().unwrap_or_default().to_owned();
         let at: Vec<Step> = path
             .split('.')
@@ -88,6 +63,63 @@ pub fn assemble(
     let desired = if failed { None } else { draft.finish() };
     Assembled {
         desired,
+        diagnostics,
+        documents,
+    }
+}
+
+/// A part of a fleet that was checked as a whole: the documents of `files`, one of which has the
+/// fleet's own. None when they cannot be those of such a fleet.
+#[must_use]
+pub fn without_rules(files: Vec<(String, ParsedFile)>) -> Option<Desired> {
+    let drafted = draft(files, &mut Findings::default());
+    let is_whole = drafted.missing.is_empty() && drafted.diagnostics.is_empty();
+    drafted.draft.finish().filter(|_| is_whole)
+}
+
+/// What is written, with defaults below it, before any rule is checked.
+pub(super) struct Drafted {
+    pub(super) draft: Draft,
+    /// Where a field is missing that neither the document nor the defaults have.
+    missing: Vec<(Source, &'static str, &'static str)>,
+    diagnostics: Vec<Diagnostic>,
+    documents: usize,
+}
+
+pub(super) fn draft(files: Vec<(String, ParsedFile)>, findings: &mut Findings) -> Drafted {
+    let mut sorted = Sorted::default();
+    for (path, parsed) in files {
+        sorted.take(path, parsed);
+    }
+    let Sorted {
+        fleets,
+        nodes,
+        sites,
+        environments,
+        known,
+        mut diagnostics,
+        documents,
+    } = sorted;
+    let defaults = fleets.first().map(|(fleet, ..)| fleet.defaults.clone());
+    let lost_defaults = fleets
+        .first()
+        .is_some_and(|(_, source, _)| source.lost("defaults"));
+    let fleet_is_known = !lost_defaults && (defaults.is_some() || !known.has_broken_fleet());
+    let defaults = defaults.unwrap_or_default();
+    let fleet = only_fleet(fleets, &known, findings, &mut diagnostics);
+    // While the fleet cannot be read, nobody knows what its defaults would have given.
+    let mut missing = fleet_is_known.then(Vec::new);
+    let draft = Draft {
+        fleet: fleet.and_then(|fleet| effective(fleet, &FleetDefaults::default(), &mut missing)),
+        nodes: all_effective(nodes, &defaults.node, &mut missing),
+        sites: all_effective(sites, &defaults.site, &mut missing),
+        environments: all_effective(environments, &defaults.environment, &mut missing),
+        known,
+        fleet_is_known,
+    };
+    Drafted {
+        draft,
+        missing: missing.unwrap_or_default(),
         diagnostics,
         documents,
     }

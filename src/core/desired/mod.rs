@@ -1,7 +1,9 @@
 //! Desired state: all documents of one commit, with defaults merged and all rules checked.
 
 mod assemble;
+mod catalog;
 mod findings;
+mod recheck;
 mod rules;
 mod spec;
 
@@ -16,7 +18,9 @@ use crate::core::document::{Environment, Fleet, Node, Site};
 use crate::core::id::ResourceId;
 use crate::core::spec::{Spec, SpecHash};
 
-pub use assemble::assemble;
+pub use assemble::{assemble, without_rules};
+pub use catalog::{Catalog, Listed};
+pub use recheck::{Changes, Rechecked, recheck};
 pub use spec::{HasSpec, SpecError};
 
 /// The file that holds the `Fleet` document.
@@ -83,6 +87,24 @@ impl Desired {
     #[must_use]
     pub fn environment(&self, site: &str, name: &str) -> Option<&Resource<Environment>> {
         self.environments.get(&(site.to_owned(), name.to_owned()))
+    }
+
+    /// The spec of a resource, if a document asks for it.
+    #[must_use]
+    pub fn spec(&self, id: &ResourceId) -> Option<Spec> {
+        Some(match id {
+            ResourceId::Fleet => self.fleet.spec(),
+            ResourceId::Node(name) => self.nodes.get(name)?.spec(),
+            ResourceId::Site(name) => self.sites.get(name)?.spec(),
+            ResourceId::Env { site, name } => self.environment(site, name)?.spec(),
+        })
+    }
+
+    /// Takes in the resources of `other`, a part of the same fleet.
+    pub fn absorb(&mut self, other: Self) {
+        self.nodes.extend(other.nodes);
+        self.sites.extend(other.sites);
+        self.environments.extend(other.environments);
     }
 
     /// The node that an environment runs on: its own or that of its site.

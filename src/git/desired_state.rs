@@ -1,0 +1,298 @@
+//! What a snapshot asks for: every resource by its hash, and the documents of those that
+//! somebody asks for.
+//!
+//! A fleet that was checked before is not read again as a whole: its catalog tells what changed,
+//! and what changed is checked together with all that a rule could compare it with.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::catalog_cache::{self, Known};
+use super::error::GitError;
+use super::load::{self, find_pointers, parse_content};
+use super::parallel;
+use super::snapshot::{Reader, Snapshot, SourceFile};
+use crate::core::desired::{
+    self, Assembled, Catalog, Changes, Desired, FLEET_FILE, Rechecked, Resource, recheck,
+};
+use crate::core::diagnostic::Diagnostic;
+use crate::core::document::ParsedFile;
+use crate::core::id::ResourceId;
+use crate::core::recorded::Source;
+use crate::core::spec::{Spec, SpecHash};
+
+/// With more changed files than this, all of the fleet is checked.
+const MOST_CHANGED: usize = 100;
+
+/// With more changed files than this, the catalog is written anew. Checking a few once more in
+/// the next run costs less than writing all of it.
+const MOST_UNKEPT: usize = 8;
+
+/// With more single files read than this, all documents are.
+const MOST_SINGLE: usize = 64;
+
+/// The desired state of a snapshot.
+#[derive(Debug)]
+pub struct DesiredState {
+    pub snapshot: Snapshot,
+    cache_dir: Option<PathBuf>,
+    catalog: Catalog,
+    whole: OnceCell<Desired>,
+    /// The documents that were read while `whole` is not there: the fleet's at least.
+    part: RefCell<Option<Desired>>,
+    read: RefCell<usize>,
+}
+
+/// What came of a snapshot.
+#[derive(Debug)]
+pub enum Loaded {
+    /// With what is to be said about it all the same.
+    Valid(Box<DesiredState>, Vec<Diagnostic>),
+    /// The documents have errors.
+    Invalid(Box<Snapshot>, Box<Assembled>),
+}
+
+/// What `snapshot` asks for, or everything that is wrong with it. What is known of it is kept
+/// in `cache_dir`.
+///
+/// # Errors
+/// [`GitError`] when a file of the snapshot cannot be read any more.
+pub fn load_desired(snapshot: Snapshot, cache_dir: Option<&Path>) -> Result<Loaded, GitError> {
+    let path = cache_dir.map(|dir| catalog_cache::path(dir, &snapshot));
+    let known = path.as_deref().and_then(Known::load);
+    if let Some(known) = &known
+        && let Some((rechecked, changed)) = again(&snapshot, known)?
+    {
+        let Rechecked { catalog, part } = rechecked;
+        let catalog = match &path {
+            Some(path) if changed > MOST_UNKEPT => keep(catalog, &snapshot, path),
+            Some(_) | None => catalog,
+        };
+        let part = RefCell::new(Some(part));
+        let state = DesiredState {
+            part,
+            ..DesiredState::new(snapshot, cache_dir, catalog)
+        };
+        return Ok(Loaded::Valid(Box::new(state), Vec::new()));
+    }
+    let mut assembled = load::load(&snapshot, cache_dir)?;
+    let Some(desired) = assembled.desired.take() else {
+        return Ok(Loaded::Invalid(Box::new(snapshot), Box::new(assembled)));
+    };
+    let catalog = catalog(&desired, &snapshot, known.as_ref());
+    let catalog = match &path {
+        // What was said about a fleet is said again, so it is checked again.
+        Some(path) if assembled.diagnostics.is_empty() => keep(catalog, &snapshot, path),
+        Some(_) | None => catalog,
+    };
+    let whole = OnceCell::from(desired);
+    let state = DesiredState {
+        whole,
+        ..DesiredState::new(snapshot, cache_dir, catalog)
+    };
+    Ok(Loaded::Valid(Box::new(state), assembled.diagnostics))
+}
+
+/// The fleet after what changed in it, and how many files that are; none when all of it has to
+/// be checked.
+fn again(snapshot: &Snapshot, known: &Known) -> Result<Option<(Rechecked, usize)>, GitError> {
+    let difference = known.difference(snapshot);
+    let changed = difference.len();
+    if changed > MOST_CHANGED
+        || !snapshot.diagnostics.is_empty()
+        || !find_pointers(snapshot)?.is_empty()
+    {
+        return Ok(None);
+    }
+    let reader = snapshot.reader()?;
+    let parsed = difference
+        .new
+        .iter()
+        .map(|index| read(&reader, &snapshot.files[*index]))
+        .collect::<Result<Vec<_>, _>>()?;
+    let changes = Changes {
+        replaced: difference.replaced,
+        parsed,
+        files: paths(snapshot),
+    };
+    let mut read_one = |path: &str| match find(snapshot, path) {
+        Some(file) => read(&reader, file).map(|(_, parsed)| parsed),
+        None => Err(GitError::Changed {
+            path: path.to_owned(),
+        }),
+    };
+    let rechecked = recheck(&known.catalog, changes, &mut read_one)?;
+    Ok(rechecked.map(|rechecked| (rechecked, changed)))
+}
+
+fn read(reader: &Reader<'_>, file: &SourceFile) -> Result<(String, ParsedFile), GitError> {
+    let content = reader.read(file)?;
+    Ok((file.path.clone(), parse_content(&file.path, &content)))
+}
+
+fn find<'a>(snapshot: &'a Snapshot, path: &str) -> Option<&'a SourceFile> {
+    let index = snapshot
+        .files
+        .binary_search_by(|file| file.path.as_str().cmp(path))
+        .ok()?;
+    snapshot.files.get(index)
+}
+
+fn paths(snapshot: &Snapshot) -> Vec<String> {
+    let paths = snapshot.files.iter().map(|file| file.path.clone());
+    paths.collect()
+}
+
+fn keep(catalog: Catalog, snapshot: &Snapshot, path: &Path) -> Catalog {
+    let known = Known::new(catalog, snapshot);
+    known.save(path);
+    known.catalog
+}
+
+/// The catalog of a fleet that was read as a whole. Making a spec of every resource takes longer
+/// than all the rest, so hashes come from what is known as far as what is written is the same.
+fn catalog(desired: &Desired, snapshot: &Snapshot, known: Option<&Known>) -> Catalog {
+    let known: HashMap<SpecHash, SpecHash> = known
+        .into_iter()
+        .flat_map(|known| &known.catalog.resources)
+        .map(|listed| (listed.fingerprint, listed.hash))
+        .collect();
+    fn open<T: desired::HasSpec + Sync>(resource: &Resource<T>) -> Open<'_> {
+        Open {
+            fingerprint: resource.fingerprint,
+            hash: Box::new(|| resource.spec().hash()),
+        }
+    }
+    let all = std::iter::once(open(&desired.fleet))
+        .chain(desired.nodes.values().map(open))
+        .chain(desired.sites.values().map(open))
+        .chain(desired.environments.values().map(open));
+    let unknown: Vec<Open<'_>> = all
+        .filter(|open| !known.contains_key(&open.fingerprint))
+        .collect();
+    let hashes = parallel::map(&unknown, |open| (open.fingerprint, (open.hash)()));
+    let hashes: HashMap<SpecHash, SpecHash> = hashes.into_iter().collect();
+    Catalog::new(desired, paths(snapshot), &|fingerprint| {
+        known
+            .get(&fingerprint)
+            .or_else(|| hashes.get(&fingerprint))
+            .copied()
+    })
+}
+
+/// A resource whose hash is not known yet.
+struct Open<'a> {
+    fingerprint: SpecHash,
+    hash: Box<dyn Fn() -> SpecHash + Sync + 'a>,
+}
+
+impl DesiredState {
+    fn new(snapshot: Snapshot, cache_dir: Option<&Path>, catalog: Catalog) -> Self {
+        Self {
+            snapshot,
+            cache_dir: cache_dir.map(Path::to_owned),
+            catalog,
+            whole: OnceCell::new(),
+            part: RefCell::new(None),
+            read: RefCell::new(0),
+        }
+    }
+
+    /// The name of the fleet.
+    #[must_use]
+    pub fn fleet_name(&self) -> String {
+        let name = |desired: &Desired| desired.fleet.value.name.to_string();
+        match self.whole.get() {
+            Some(whole) => name(whole),
+            None => self.part.borrow().as_ref().map(name).unwrap_or_default(),
+        }
+    }
+
+    /// Every resource with the hash of its spec, sorted by id.
+    pub fn hashes(&self) -> impl Iterator<Item = (&ResourceId, SpecHash)> {
+        let resources = self.catalog.resources.iter();
+        resources.map(|listed| (&listed.id, listed.hash))
+    }
+
+    /// Whether a document asks for the resource.
+    #[must_use]
+    pub fn contains(&self, id: &ResourceId) -> bool {
+        self.catalog.find(id).is_some()
+    }
+
+    /// The spec of a resource, if a document asks for it.
+    ///
+    /// # Errors
+    /// [`GitError`] when its file cannot be read any more.
+    pub fn spec(&self, id: &ResourceId) -> Result<Option<Spec>, GitError> {
+        let Some(listed) = self.catalog.find(id) else {
+            return Ok(None);
+        };
+        if let Some(whole) = self.whole.get() {
+            return Ok(whole.spec(id));
+        }
+        if let Some(spec) = self.part.borrow().as_ref().and_then(|part| part.spec(id)) {
+            return Ok(Some(spec));
+        }
+        let single = self.read.replace_with(|read| *read + 1) < MOST_SINGLE;
+        if single && let Some(spec) = self.read_single(self.catalog.file_of(listed), id)? {
+            return Ok(Some(spec));
+        }
+        Ok(self.whole()?.spec(id))
+    }
+
+    /// Reads the documents of one file, among them that of `id`.
+    fn read_single(&self, path: &str, id: &ResourceId) -> Result<Option<Spec>, GitError> {
+        let reader = self.snapshot.reader()?;
+        let mut files = Vec::new();
+        for path in [FLEET_FILE, path] {
+            if let Some(file) = find(&self.snapshot, path)
+                && files.iter().all(|(read, _)| read != path)
+            {
+                files.push(read(&reader, file)?);
+            }
+        }
+        let Some(found) = desired::without_rules(files) else {
+            return Ok(None);
+        };
+        let spec = found.spec(id);
+        let mut part = self.part.borrow_mut();
+        match part.as_mut() {
+            Some(part) => part.absorb(found),
+            None => *part = Some(found),
+        }
+        Ok(spec)
+    }
+
+    /// All documents.
+    fn whole(&self) -> Result<&Desired, GitError> {
+        if let Some(whole) = self.whole.get() {
+            return Ok(whole);
+        }
+        let assembled = load::load(&self.snapshot, self.cache_dir.as_deref())?;
+        match assembled.desired {
+            Some(desired) => Ok(self.whole.get_or_init(|| desired)),
+            // The catalog says that all is well with these contents.
+            None => Err(GitError::Changed {
+                path: FLEET_FILE.to_owned(),
+            }),
+        }
+    }
+
+    /// Where a resource is written.
+    #[must_use]
+    pub fn source(&self, id: &ResourceId) -> Option<Source> {
+        let listed = self.catalog.find(id)?;
+        Some(Source {
+            file: self.catalog.file_of(listed).to_owned(),
+            line: listed.line,
+        })
+    }
+
+    /// The name of a site's production environment.
+    #[must_use]
+    pub fn production_of(&self, site: &str) -> Option<String> {
+        self.catalog.production_of(site).map(str::to_owned)
+    }
+}
