@@ -546,7 +546,11 @@ fn aspect_in(kind: ResourceKind, path: &[String], specs: &[&Spec]) -> Aspect {
         Aspect::Job(job_type) if !specs.iter().any(|spec| asks_for_work(kind, job_type, spec)) => {
             Aspect::Record
         }
-        Aspect::Missing(_) if !specs.iter().any(|spec| asks_for_what_is_missing(path, spec)) => {
+        Aspect::Missing(_)
+            if !specs
+                .iter()
+                .any(|spec| asks_for_what_is_missing(path, spec)) =>
+        {
             Aspect::Record
         }
         aspect => aspect,

@@ -195,6 +195,16 @@ fn a_field_of_the_control_plane_is_recorded_without_a_job() {
 }
 
 #[test]
+fn what_is_only_recorded_is_neither_created_nor_updated() {
+    let counts = Fleet::new().plan().counts();
+    assert_eq!((counts.create, counts.update, counts.records), (4, 0, 1));
+    let mut fleet = Fleet::new().applied();
+    fleet.set("node/web-1", "labels", json!({"tier": "shop"}));
+    let counts = fleet.plan().counts();
+    assert_eq!((counts.jobs, counts.update, counts.records), (0, 0, 1));
+}
+
+#[test]
 fn moving_a_site_is_blocked_and_says_why() {
     let mut fleet = Fleet::new().applied();
     fleet.want(
@@ -263,13 +273,19 @@ fn a_setting_that_nothing_carries_out_is_blocked_and_stays_unrecorded() {
         .find(|job| job.job_type == JobType::SiteCreate)
         .expect("a job");
     let recorded = created.effects[1].patch.apply(&Spec::default());
-    assert_eq!((recorded.get("sftp"), recorded.get("http.waf")), (None, None));
+    assert_eq!(
+        (recorded.get("sftp"), recorded.get("http.waf")),
+        (None, None)
+    );
 
     let mut existing = Fleet::new().applied();
     existing.set("env/acme/production", "sftp", editor);
     existing.set("env/acme/production", "http", http);
     let outline = existing.outline();
-    assert!(outline.iter().all(|line| line.starts_with("not-supported")), "{outline:?}");
+    assert!(
+        outline.iter().all(|line| line.starts_with("not-supported")),
+        "{outline:?}"
+    );
 
     let mut defaults = Fleet::new().applied();
     let off = json!({"hsts": false, "waf": {"mode": "off"}});
