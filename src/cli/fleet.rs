@@ -74,6 +74,7 @@ pub(crate) fn load(
             &assembled.diagnostics,
             &source,
             context.width(),
+            context.interactive,
         ))?;
     }
     let Some(desired) = assembled.desired else {
