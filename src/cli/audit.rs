@@ -8,11 +8,13 @@ use serde_json::Value;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::output::{self, Format};
+use super::open;
+use super::output::{self, Format, Layout};
 use crate::core::audit::{AuditAction, EMPTY, Head};
 use crate::core::id::ResourceId;
 use crate::core::recorded::JobId;
-use crate::store::{AuditEntry, AuditFilter, Store, StoreError, Verification};
+use crate::daemon::WorkerId;
+use crate::store::{AuditEntry, AuditFilter, StoreError, Verification};
 
 /// Each entry holds a hash of its content and of the entry before it, so that a change of an
 /// earlier one shows.
@@ -75,14 +77,17 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
         before: args.before,
         limit: args.limit,
     };
-    let entries = match Store::open_read_only(&context.db_path) {
-        Ok(store) => store.audit_entries(&filter)?,
-        Err(StoreError::Missing(_)) => Vec::new(),
-        Err(error) => return Err(error.into()),
+    let entries = match open::if_there(context)? {
+        Some(store) => store.audit_entries(&filter)?,
+        None => Vec::new(),
     };
     output::show(args.output, &entries, |entries| {
-        let heading = ["no", "time", "actor", "action", "about", "detail"];
-        output::table(context.width(), &heading, entries.iter().map(row).collect())
+        let layout = Layout {
+            heading: &["no", "time", "action", "about", "actor", "detail"],
+            spare: &[],
+            below: &["detail", "actor"],
+        };
+        layout.table(context.width(), entries.iter().map(row).collect())
     })?;
     Ok(Exit::Done)
 }
@@ -96,11 +101,19 @@ fn row(entry: &AuditEntry) -> Vec<String> {
     vec![
         entry.seq.to_string(),
         output::seconds(entry.at),
-        entry.actor.clone(),
         entry.action.to_string(),
         about,
+        who(&entry.actor),
         summary(&entry.detail),
     ]
+}
+
+/// An actor for people; a worker's id is long because it tells two processes apart for ever.
+fn who(actor: &str) -> String {
+    match actor.parse::<WorkerId>() {
+        Ok(worker) => format!("worker {}", worker.pid),
+        Err(_) => actor.to_owned(),
+    }
 }
 
 /// The plain values of an entry's detail in one line; `-o json` has all of it.
@@ -126,17 +139,14 @@ fn shortened(text: &str) -> String {
 }
 
 fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError> {
-    let verification = match Store::open_read_only(&context.db_path) {
-        Ok(store) => store.verify_audit(args.expect)?,
-        Err(StoreError::Missing(path)) => match args.expect {
-            Some(_) => return Err(StoreError::Missing(path).into()),
-            None => Verification {
-                head: EMPTY,
-                noted: None,
-                broken: None,
-            },
+    let verification = match (open::if_there(context)?, args.expect) {
+        (Some(store), expect) => store.verify_audit(expect)?,
+        (None, Some(_)) => return Err(StoreError::Missing(context.db_path.clone()).into()),
+        (None, None) => Verification {
+            head: EMPTY,
+            noted: None,
+            broken: None,
         },
-        Err(error) => return Err(error.into()),
     };
     output::show(args.output, &verification, |verification| {
         let Head { seq, hash } = verification.head;

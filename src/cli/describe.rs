@@ -121,16 +121,13 @@ fn text(
     if let Some(node) = &resource.node {
         line("node", node.clone());
     }
-    let mut commit = resource.revision.clone();
-    if let Some(revision) = revision {
-        if let Some(author) = &revision.author {
-            commit.push_str(&format!(" by {author}"));
-        }
-        if let Some(message) = &revision.message {
-            commit.push_str(&format!(" ({message})"));
-        }
+    line("revision", resource.revision.clone());
+    if let Some(message) = revision.and_then(|revision| revision.message.as_ref()) {
+        line("", message.clone());
     }
-    line("revision", commit);
+    if let Some(author) = revision.and_then(|revision| revision.author.as_ref()) {
+        line("author", author.clone());
+    }
     line(
         "document",
         format!("{}:{}", resource.source.file, resource.source.line),
@@ -175,7 +172,7 @@ fn push_job(out: &mut String, job: &Job) {
         .error_code
         .map_or_else(String::new, |code| format!(", {code}"));
     out.push_str(&format!(
-        "  last job   {} {}{took}{error} ({})\n",
+        "  last job   {} {}{took}{error}\n             {}\n",
         job.job_type, job.status, job.id
     ));
     if let Some(first) = job

@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity as MietteSeverity,
-    SourceCode,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, Severity as MietteSeverity, SourceCode,
 };
 use serde_json::{Value, json};
 
+use super::snippet::Snippet;
 use crate::core::diagnostic::{Diagnostic, Severity};
-
-/// Lines longer than this are not shown; they hold no document that a person wrote.
-const LONGEST_LINE: usize = 400;
 
 /// One diagnostic as an object of a JSON stream.
 pub(crate) fn line(diagnostic: &Diagnostic) -> Value {
@@ -31,14 +28,19 @@ pub(crate) fn line(diagnostic: &Diagnostic) -> Value {
     object
 }
 
-/// The diagnostics for a terminal of `width` columns; `source` gives the text of a file.
+/// The diagnostics for an output of `width` columns, a terminal or not; `source` gives the text
+/// of a file. Only a terminal wraps lines, so only there long ones are cut to what surrounds
+/// the mark.
 pub(crate) fn text(
     diagnostics: &[Diagnostic],
     source: &dyn Fn(&str) -> Option<String>,
     width: usize,
+    is_terminal: bool,
 ) -> String {
+    let width = width.clamp(40, 120);
+    let room = is_terminal.then_some(width);
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode())
-        .with_width(width.clamp(40, 120))
+        .with_width(width)
         .with_context_lines(1)
         .without_cause_chain();
     let secrets = secret_places(diagnostics);
@@ -52,7 +54,7 @@ pub(crate) fn text(
         });
         let snippet = text
             .as_deref()
-            .and_then(|text| Snippet::new(diagnostic, text));
+            .and_then(|text| Snippet::new(diagnostic, text, room));
         let report = Report {
             diagnostic,
             snippet,
@@ -114,42 +116,6 @@ fn harmless(text: &str, secrets: &[(usize, usize, usize)]) -> String {
     out
 }
 
-/// The marked place in the text of a file, in bytes.
-#[derive(Debug)]
-struct Snippet {
-    source: NamedSource<String>,
-    span: LabeledSpan,
-}
-
-impl Snippet {
-    /// None for a place that is not in the text, or in a line that is too long to show.
-    fn new(diagnostic: &Diagnostic, text: &str) -> Option<Self> {
-        let index = diagnostic.line.checked_sub(1)?;
-        let mut start = 0;
-        let mut lines = text.split_inclusive('\n');
-        for _ in 0..index {
-            start += lines.next()?.len();
-        }
-        let around = text[..start].lines().next_back().into_iter();
-        let line = lines.next().unwrap_or_default();
-        let mut around = around.chain([line]).chain(lines.next());
-        if around.any(|line| line.chars().count() > LONGEST_LINE) {
-            return None;
-        }
-        let line = line.trim_end_matches(['\n', '\r']);
-        let byte = |column: usize| {
-            line.char_indices()
-                .nth(column)
-                .map_or(line.len(), |(at, _)| at)
-        };
-        let from = byte(diagnostic.column.saturating_sub(1));
-        let to = byte(diagnostic.column.saturating_sub(1) + diagnostic.length.max(1));
-        let span = LabeledSpan::new_primary_with_span(None, (start + from, to - from));
-        let source = NamedSource::new(&diagnostic.file, text.to_owned());
-        Some(Self { source, span })
-    }
-}
-
 /// A diagnostic in the words of the renderer.
 #[derive(Debug)]
 struct Report<'a> {
@@ -198,12 +164,12 @@ impl miette::Diagnostic for Report<'_> {
     fn source_code(&self) -> Option<&dyn SourceCode> {
         self.snippet
             .as_ref()
-            .map(|snippet| &snippet.source as &dyn SourceCode)
+            .map(|snippet| snippet as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let snippet = self.snippet.as_ref()?;
-        Some(Box::new(std::iter::once(snippet.span.clone())))
+        Some(Box::new(std::iter::once(snippet.label())))
     }
 }
 
@@ -228,7 +194,7 @@ mod tests {
             hint: Some("mend it".to_owned()),
             length,
         };
-        let text = text(&[diagnostic], &|_| Some(source.to_owned()), 80);
+        let text = text(&[diagnostic], &|_| Some(source.to_owned()), 80, true);
         anstream::adapter::strip_str(&text).to_string()
     }
 
@@ -238,6 +204,39 @@ mod tests {
         assert!(text.contains("a.yaml:2:7"), "{text}");
         assert!(text.contains("2 │ name: Ä€b\n   ·       ───"), "{text}");
         assert!(text.contains("help: mend it"), "{text}");
+    }
+
+    #[test]
+    fn columns_are_characters_as_in_json() {
+        let source = "plugins: [{ name: \"日本\", versoin: 1 }]\n";
+        let text = shown(source, 1, 25, 7, "unknown-field");
+        assert!(text.contains("a.yaml:1:25"), "{text}");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_mark() {
+        let source = format!(
+            "kind: Site\n{}: {{ wrong: x }} # {}\n",
+            "a".repeat(150),
+            "b".repeat(150)
+        );
+        let text = shown(&source, 2, 155, 5, "unknown-field");
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        let at = lines
+            .iter()
+            .position(|line| line.contains("wrong: x"))
+            .expect("the line");
+        let mark = lines[at + 1]
+            .chars()
+            .position(|c| c == '─')
+            .expect("the mark");
+        let shown: String = lines[at].chars().skip(mark).take(5).collect();
+        assert_eq!(shown, "wrong");
+        assert!(text.contains("a.yaml:2:155"), "{text}");
     }
 
     #[test]

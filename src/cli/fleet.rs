@@ -98,6 +98,7 @@ fn tell(
             diagnostics,
             &source,
             context.width(),
+            context.interactive,
         ))?;
     }
     Ok(())

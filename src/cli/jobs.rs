@@ -10,7 +10,8 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::open;
-use super::output::{self, Format, printable};
+use super::output::{self, Format, Layout, printable};
+use super::plan_view;
 use crate::core::change::Change;
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
@@ -109,11 +110,16 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
         },
     };
     output::show(args.output, &page.jobs, |jobs| {
-        let rows = jobs.iter().map(row).collect();
-        let heading = [
-            "id", "job type", "resource", "node", "status", "started", "took", "error",
-        ];
-        output::table(context.width(), &heading, rows)
+        let narrow = context.width() < WIDE;
+        let rows = jobs.iter().map(|job| row(job, narrow)).collect();
+        let layout = Layout {
+            heading: &[
+                "id", "job type", "resource", "node", "status", "started", "took", "error",
+            ],
+            spare: &["node"],
+            below: &["error"],
+        };
+        layout.table(context.width(), rows)
     })?;
     if let (Format::Table, Some(cursor)) = (args.output, page.cursor) {
         output::note(&format!("more with --cursor {cursor}"))?;
@@ -121,14 +127,22 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn row(job: &Job) -> Vec<String> {
+/// From this width on there is room for dates.
+const WIDE: usize = 110;
+
+fn row(job: &Job, narrow: bool) -> Vec<String> {
+    let started = match (job.started_at, narrow) {
+        (None, _) => String::new(),
+        (Some(at), false) => moment(at),
+        (Some(at), true) => at.strftime("%m-%d %H:%MZ").to_string(),
+    };
     vec![
         short(job.id),
         job.job_type.to_string(),
         job.resource.to_string(),
         job.node_id.clone(),
         job.status.to_string(),
-        job.started_at.map_or_else(String::new, moment),
+        started,
         took(job.started_at, job.finished_at),
         job.error_code
             .map_or_else(String::new, |code| code.to_string()),
@@ -138,7 +152,9 @@ fn row(job: &Job) -> Vec<String> {
 /// The end of an id: the part that differs most, and enough for `jobs show`.
 fn short(id: JobId) -> String {
     let id = id.to_string();
-    id.rsplit('-').next().unwrap_or(&id).to_owned()
+    id.get(id.len().saturating_sub(8)..)
+        .unwrap_or(&id)
+        .to_owned()
 }
 
 /// A moment to the second, in UTC.
@@ -203,14 +219,7 @@ fn show(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
         let mut out = heading(&job);
         if !changes.is_empty() {
             out.push_str("\nChanges\n");
-            for change in &changes {
-                out.push_str(&format!(
-                    "  {}  {} → {}\n",
-                    printable(&change.path),
-                    change.before,
-                    change.after
-                ));
-            }
+            out.push_str(&plan_view::changes(&changes));
         }
         for attempt in &attempts {
             let outcome = attempt

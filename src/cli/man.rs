@@ -15,12 +15,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> Result<Exit, CliError> {
-    std::fs::create_dir_all(&args.directory)?;
-    clap_mangen::generate_to(super::Cli::command(), &args.directory).map_err(|error| {
-        CliError::new(format!(
-            "cannot write to `{}`: {error}",
-            args.directory.display()
-        ))
-    })?;
+    let failed = |error| {
+        let directory = args.directory.display();
+        CliError::new(format!("cannot write to `{directory}`: {error}"))
+    };
+    std::fs::create_dir_all(&args.directory).map_err(failed)?;
+    clap_mangen::generate_to(super::Cli::command(), &args.directory).map_err(failed)?;
     Ok(Exit::Done)
 }

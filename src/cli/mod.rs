@@ -23,6 +23,7 @@ mod progress_view;
 mod scaffold;
 mod schema;
 mod secret;
+mod snippet;
 mod ssh_key;
 mod supervise;
 mod validate;

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use comfy_table::{ContentArrangement, Table, TableStyle};
 use serde::Serialize;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::error::CliError;
 
@@ -66,25 +66,165 @@ pub(crate) fn show<T: Serialize>(
     }
 }
 
-/// A plain table with a heading, fit for `width` columns; text in it holds no control
-/// characters, whatever a node said.
+/// A plain table with a heading, fit for `width` columns.
 pub(crate) fn table(width: usize, heading: &[&str], rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(TableStyle::new())
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(u16::try_from(width).unwrap_or(u16::MAX))
-        .set_header(heading.iter().map(|word| word.to_uppercase()));
-    for row in rows {
-        table.add_row(row.iter().map(|cell| printable(cell)));
+    let layout = Layout {
+        heading,
+        spare: &[],
+        below: &[],
+    };
+    layout.table(width, rows)
+}
+
+/// A table and what may happen to its columns where there is no room for all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout<'a> {
+    pub(crate) heading: &'a [&'a str],
+    /// Left out, the first one first.
+    pub(crate) spare: &'a [&'a str],
+    /// Put into a line below their row, the first one first.
+    pub(crate) below: &'a [&'a str],
+}
+
+/// What stands around each column.
+const PADDING: usize = 2;
+
+/// What stands before the line below a row.
+const INDENT: &str = "    ";
+
+impl Layout<'_> {
+    /// The table for `width` columns; text in it holds no control characters, whatever a node
+    /// said. Only the widest column is ever wrapped: half an id is of no use to anybody.
+    pub(crate) fn table(self, width: usize, rows: Vec<Vec<String>>) -> String {
+        let rows: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| row.iter().map(|cell| one_line(cell)).collect())
+            .collect();
+        let widths: Vec<usize> = (0..self.heading.len())
+            .map(|column| widest(self.heading[column], rows.iter().map(|row| &row[column])))
+            .collect();
+        let position = |name: &str| self.heading.iter().position(|heading| *heading == name);
+        let mut shown: Vec<usize> = (0..self.heading.len()).collect();
+        let mut below: Vec<usize> = Vec::new();
+        let fits = |shown: &[usize]| {
+            let total: usize = shown.iter().map(|column| widths[*column] + PADDING).sum();
+            total <= width + 1
+        };
+        if !fits(&shown) {
+            shown.retain(|column| rows.iter().any(|row| !row[*column].is_empty()));
+        }
+        for column in self.below.iter().filter_map(|name| position(name)) {
+            if !fits(&shown) && shown.contains(&column) {
+                shown.retain(|other| *other != column);
+                below.push(column);
+            }
+        }
+        for column in self.spare.iter().filter_map(|name| position(name)) {
+            if !fits(&shown) {
+                shown.retain(|other| *other != column);
+            }
+        }
+        below.sort_unstable();
+        let widths = fitting(width, &shown, &widths);
+        let mut out = String::new();
+        let heading: Vec<String> = self
+            .heading
+            .iter()
+            .map(|word| word.to_uppercase())
+            .collect();
+        push_row(&mut out, &shown, &widths, &heading);
+        let dim = anstyle::Style::new().dimmed();
+        for row in &rows {
+            push_row(&mut out, &shown, &widths, row);
+            let words = below.iter().map(|column| row[*column].as_str());
+            let words: Vec<&str> = words.filter(|cell| !cell.is_empty()).collect();
+            if !words.is_empty() {
+                let line = cut(&words.join("  "), width.saturating_sub(INDENT.len()));
+                out.push_str(&format!("{INDENT}{dim}{line}{dim:#}\n"));
+            }
+        }
+        out
     }
-    let mut lines: Vec<String> = table
-        .to_string()
-        .lines()
-        .map(|line| line.trim_end().to_owned())
+}
+
+/// The widths of all columns, the widest one that is shown made smaller until they fit.
+fn fitting(width: usize, shown: &[usize], widths: &[usize]) -> Vec<usize> {
+    let mut widths = widths.to_vec();
+    let total: usize = shown.iter().map(|column| widths[*column] + PADDING).sum();
+    let excess = total.saturating_sub(width + 1);
+    if let Some(widest) = shown.iter().copied().max_by_key(|column| widths[*column]) {
+        widths[widest] = widths[widest]
+            .saturating_sub(excess)
+            .max(10.min(widths[widest]));
+    }
+    widths
+}
+
+/// A row; what is too long for its column goes on in the next line.
+fn push_row(out: &mut String, shown: &[usize], widths: &[usize], row: &[String]) {
+    let cells: Vec<Vec<String>> = shown
+        .iter()
+        .map(|column| wrapped(&row[*column], widths[*column]))
         .collect();
-    lines.push(String::new());
-    lines.join("\n")
+    let height = cells.iter().map(Vec::len).max().unwrap_or(0);
+    for index in 0..height {
+        let mut line = String::new();
+        for (cell, column) in cells.iter().zip(shown) {
+            let text = cell.get(index).map_or("", String::as_str);
+            line.push(' ');
+            line.push_str(text);
+            let rest = (widths[*column] + 1).saturating_sub(text.width());
+            line.extend(std::iter::repeat_n(' ', rest));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}
+
+/// `text` in lines of at most `room` columns, divided at spaces and slashes where that helps.
+fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while rest.width() > room {
+        let mut columns = 0;
+        let mut end = 0;
+        let mut good = None;
+        for (at, c) in rest.char_indices() {
+            columns += c.width().unwrap_or(0);
+            if columns > room && end > 0 {
+                break;
+            }
+            end = at + c.len_utf8();
+            if matches!(c, ' ' | '/') {
+                good = Some(end);
+            }
+        }
+        let (line, after) = rest.split_at(good.unwrap_or(end));
+        lines.push(line.trim_end().to_owned());
+        rest = after;
+    }
+    lines.push(rest.to_owned());
+    lines
+}
+
+fn widest<'a>(heading: &str, cells: impl Iterator<Item = &'a String>) -> usize {
+    let widest = cells.map(|cell| cell.width()).max();
+    widest.unwrap_or(0).max(heading.width())
+}
+
+/// `text` in at most `room` characters.
+fn cut(text: &str, room: usize) -> String {
+    match text.char_indices().nth(room) {
+        None => text.to_owned(),
+        Some(_) => {
+            let kept: String = text.chars().take(room.saturating_sub(1)).collect();
+            kept + "…"
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
 }
 
 /// A moment for tables, to the second: `2026-02-22T12:00:00Z`.
@@ -103,4 +243,67 @@ pub(crate) fn printable(text: &str) -> String {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADING: [&str; 4] = ["id", "resource", "node", "error"];
+
+    fn drawn(width: usize, spare: &[&str], below: &[&str]) -> String {
+        let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let layout = Layout {
+            heading: &HEADING,
+            spare,
+            below,
+        };
+        let rows = vec![
+            row([
+                "7c4c5f1b",
+                "env/acme/production",
+                "web-1",
+                "ANSIBLE_HOST_UNREACHABLE",
+            ]),
+            row(["9d76a5ce", "env/日本/staging", "web-2", ""]),
+        ];
+        anstream::adapter::strip_str(&layout.table(width, rows)).to_string()
+    }
+
+    #[test]
+    fn a_table_that_fits_has_all_columns() {
+        insta::assert_snapshot!(drawn(80, &["node"], &["error"]), @r"
+         ID        RESOURCE             NODE   ERROR
+         7c4c5f1b  env/acme/production  web-1  ANSIBLE_HOST_UNREACHABLE
+         9d76a5ce  env/日本/staging     web-2
+        ");
+    }
+
+    #[test]
+    fn what_may_stands_below_its_row_before_anything_is_left_out() {
+        insta::assert_snapshot!(drawn(50, &["node"], &["error"]), @r"
+         ID        RESOURCE             NODE
+         7c4c5f1b  env/acme/production  web-1
+            ANSIBLE_HOST_UNREACHABLE
+         9d76a5ce  env/日本/staging     web-2
+        ");
+        insta::assert_snapshot!(drawn(32, &["node"], &["error"]), @r"
+         ID        RESOURCE
+         7c4c5f1b  env/acme/production
+            ANSIBLE_HOST_UNREACHABLE
+         9d76a5ce  env/日本/staging
+        ");
+    }
+
+    #[test]
+    fn only_the_widest_column_is_wrapped() {
+        insta::assert_snapshot!(drawn(26, &["node"], &["error"]), @r"
+         ID        RESOURCE
+         7c4c5f1b  env/acme/
+                   production
+            ANSIBLE_HOST_UNREACHA…
+         9d76a5ce  env/日本/
+                   staging
+        ");
+    }
 }

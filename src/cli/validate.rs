@@ -36,6 +36,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             &assembled.diagnostics,
             &source,
             context.width(),
+            context.interactive,
         ))?;
         output::print(&format!("{}\n", verdict(&assembled)))?;
     }

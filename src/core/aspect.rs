@@ -13,6 +13,9 @@ pub enum Aspect {
     Record,
     /// Cannot change once the resource exists; the text says why.
     Fixed(&'static str),
+    /// Nothing carries this out yet, so it must not be recorded as done; the text says what
+    /// is missing.
+    Missing(&'static str),
 }
 
 /// The aspect of the leaf at `path` of a resource of `kind`.
@@ -66,6 +69,9 @@ fn environment(field: &str, second: &str) -> Aspect {
         ("from", _) => Aspect::Fixed("an environment keeps its source; use `sync` to refresh it"),
         ("node", _) => Aspect::Fixed("moving an environment to another node copies its data"),
         ("code", _) => Aspect::Job(JobType::EnvDeploy),
+        ("sftp", _) => Aspect::Missing("users for SFTP are not made"),
+        ("http", "waf") => Aspect::Missing("the web application firewall is not set up"),
+        ("http", "hsts") => Aspect::Missing("sites are not served over TLS"),
         ("domains", _) => Aspect::Job(JobType::DomainAdd),
         ("cache", "purge") => Aspect::Job(JobType::CachePurge),
         ("cache", _) => Aspect::Job(JobType::EnvCacheToggle),
@@ -89,6 +95,6 @@ pub fn comes_with_creation(kind: ResourceKind, aspect: Aspect, path: &[String]) 
         Aspect::Job(JobType::EnvUpdate) => {
             kind == ResourceKind::Site && path.first().is_some_and(|field| field == "wordpress")
         }
-        Aspect::Job(_) => false,
+        Aspect::Job(_) | Aspect::Missing(_) => false,
     }
 }

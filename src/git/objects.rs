@@ -7,9 +7,8 @@ use git2::{Commit, Repository, Tree};
 
 use super::error::GitError;
 use super::limits;
-use super::selection::{EntryKind, Role, Selection, Verdict, link_target};
+use super::selection::{EntryKind, IGNORE_FILE, Role, Selection, Verdict, link_target};
 use super::snapshot::BlobId;
-use super::working_tree::IGNORE_FILE;
 
 const TYPE: i32 = 0o170_000;
 const DIRECTORY: i32 = 0o040_000;

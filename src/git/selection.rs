@@ -10,6 +10,9 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use super::limits;
 use crate::core::diagnostic::{Diagnostic, Severity};
 
+/// Where the patterns of what is left out stand, at the fleet root.
+pub(super) const IGNORE_FILE: &str = ".pressluftignore";
+
 /// What a considered file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -94,7 +97,7 @@ impl<T> Selection<T> {
         for (index, line) in rules.lines().enumerate() {
             if let Err(error) = builder.add_line(None, line) {
                 let mut diagnostic = refused(
-                    ".pressluftignore",
+                    IGNORE_FILE,
                     "ignore-pattern",
                     format!("`{}` is not a pattern: {error}", escaped(line.as_bytes())),
                     "write it as in `.gitignore`",
@@ -127,6 +130,15 @@ impl<T> Selection<T> {
                 "git-path",
                 format!("`{path}` is a name that git keeps to itself"),
             );
+            return Verdict::Skip;
+        }
+        if parent.is_empty() && name == IGNORE_FILE.as_bytes() && !matches!(kind, EntryKind::File) {
+            self.diagnostics.push(refused(
+                IGNORE_FILE,
+                "special-file",
+                format!("`{IGNORE_FILE}` is not a plain file"),
+                "replace it with a file that holds the patterns",
+            ));
             return Verdict::Skip;
         }
         if name.starts_with(b".") && name != b".." && name != b"." {

@@ -151,11 +151,13 @@ impl Snapshot {
         }
     }
 
-    /// The text of a file of documents, or none when there is no such file or it is no text.
+    /// The text of a file of documents, or none when there is no such file. What is not UTF-8
+    /// in it is replaced, so that what stands before can be shown.
     #[must_use]
     pub fn text(&self, path: &str) -> Option<String> {
         let file = self.files.iter().find(|file| file.path == path)?;
-        String::from_utf8(self.read(file).ok()?).ok()
+        let bytes = self.read(file).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// The content of one file.

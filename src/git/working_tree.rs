@@ -10,14 +10,12 @@ use super::error::GitError;
 use super::limits;
 use super::parallel;
 use super::revision::Revision;
-use super::selection::{EntryKind, Role, Selected, Selection, Verdict, link_target};
+use super::selection::{EntryKind, IGNORE_FILE, Role, Selected, Selection, Verdict, link_target};
 use super::snapshot::{BlobId, Snapshot, Source};
 use super::stat_index::StatIndex;
 use super::status::{self, Tracked};
 use super::storage::{FileStat, FleetDir};
 use crate::clock;
-
-pub(super) const IGNORE_FILE: &str = ".pressluftignore";
 
 /// The files below `path`, committed or not, without those that git ignores.
 ///
@@ -81,11 +79,12 @@ fn identity(path: &Path) -> String {
 
 fn ignore_rules(directory: &FleetDir) -> Result<String, GitError> {
     match fs::symlink_metadata(directory.path.join(IGNORE_FILE)) {
-        Ok(_) => {
+        // Anything else is refused where the entries are judged.
+        Ok(meta) if meta.is_file() => {
             let (bytes, _) = directory.read(IGNORE_FILE, limits::IGNORE_BYTES)?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         }
-        Err(_) => Ok(String::new()),
+        Ok(_) | Err(_) => Ok(String::new()),
     }
 }
 

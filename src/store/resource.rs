@@ -37,7 +37,7 @@ pub struct NewRecord {
 /// One change of what is recorded.
 #[derive(Clone, Debug)]
 pub enum StateChange {
-    /// Records the resource; its generation grows when the spec is another one.
+    /// Records the resource; its generation grows when the spec or a secret is another one.
     Put(Box<NewRecord>),
     /// Changes the status of a resource if it is recorded.
     Status {
@@ -314,9 +314,11 @@ fn put(tx: &Connection, record: &NewRecord, author: Author, now: Timestamp) -> R
              created_at, updated_at, spec)
          VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)
          ON CONFLICT (id) DO UPDATE SET
-             generation = generation + (spec_hash <> excluded.spec_hash),
-             plan_id = CASE WHEN spec_hash <> excluded.spec_hash THEN excluded.plan_id
-                            ELSE plan_id END,
+             generation = generation + (spec_hash <> excluded.spec_hash
+                 OR secret_fingerprints IS NOT excluded.secret_fingerprints),
+             plan_id = CASE WHEN spec_hash <> excluded.spec_hash
+                 OR secret_fingerprints IS NOT excluded.secret_fingerprints
+                 THEN excluded.plan_id ELSE plan_id END,
              spec_hash = excluded.spec_hash, status = excluded.status,
              protect = excluded.protect, secret_fingerprints = excluded.secret_fingerprints,
              node = excluded.node, revision = excluded.revision,

@@ -53,6 +53,15 @@ fn links_are_reported_together() {
 }
 
 #[test]
+fn patterns_behind_a_link_are_refused() {
+    let repository = Repository::with(&[("a.yaml", "a"), ("patterns", "*.yaml")]);
+    symlink("patterns", repository.path().join(".pressluftignore")).expect("link");
+    let snapshot = both(&repository);
+    assert_eq!(codes(&snapshot), [(".pressluftignore", "special-file")]);
+    assert_eq!(paths(&snapshot), ["a.yaml"]);
+}
+
+#[test]
 fn submodules_and_other_repositories_are_refused() {
     let other = Repository::with(&[("x.yaml", "a")]);
     let repository = Repository::with(&[("a.yaml", "a")]);

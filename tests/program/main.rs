@@ -323,6 +323,36 @@ fn what_is_not_recorded_says_so() {
 }
 
 #[test]
+fn a_state_directory_that_cannot_be_read_is_not_an_empty_record() {
+    let program = Program::new();
+    // Looking below a file fails for everybody, root included, unlike a directory without rights.
+    fs::write(program.state(), "no directory").expect("a file");
+    let settings = program.dir.path().join("elsewhere");
+    let settings = settings.display().to_string();
+    let database = program.state().join("pressluft.db").display().to_string();
+    for words in [
+        &["get", "envs"][..],
+        &["jobs", "list"],
+        &["audit", "list"],
+        &["audit", "verify"],
+        &["describe", "node/web-1"],
+    ] {
+        let elsewhere = ["--state-dir", &settings, "--db-path", &database];
+        let ran = program.run(&[words, &elsewhere].concat()).expect(1);
+        assert!(ran.stderr.contains(&database), "{words:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("hint: "), "{words:?}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "", "{words:?}");
+    }
+}
+
+#[test]
+fn an_editor_needs_somebody_to_use_it() {
+    let program = Program::new();
+    let ran = program.run(&["secret", "edit", "acme/key"]).expect(64);
+    assert!(ran.stderr.contains("secret set"), "{}", ran.stderr);
+}
+
+#[test]
 fn completions_and_man_pages_are_written() {
     let program = Program::new();
     let ran = program.run(&["completions", "bash"]).expect(0);

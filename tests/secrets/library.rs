@@ -188,3 +188,27 @@ fn generated_secrets_are_made_once_also_by_processes_that_race() {
     let distinct: std::collections::BTreeSet<&String> = passwords.iter().chain(salts).collect();
     assert_eq!(distinct.len(), 11);
 }
+
+#[test]
+fn what_a_document_may_refer_to_can_be_stored() {
+    use pressluft::core::document::scalar::{Scalar, SecretRef};
+    use pressluft::secrets::SecretName;
+    let long = "a".repeat(201);
+    for name in [
+        "s3",
+        "dns/cloudflare",
+        "a.b-c_d",
+        "0",
+        "S3",
+        "a..b",
+        "../a",
+        ".a",
+        "a/",
+        "ä",
+        "",
+        &long,
+    ] {
+        let reference = SecretRef::parse(&format!("secret:{name}")).is_ok();
+        assert_eq!(reference, name.parse::<SecretName>().is_ok(), "{name}");
+    }
+}

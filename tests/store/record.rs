@@ -57,6 +57,40 @@ fn what_was_recorded_is_read_back_and_counts_its_generations() {
 }
 
 #[test]
+fn another_secret_is_another_generation() {
+    let mut fixture = Fixture::new();
+    let env = id("env/acme/production");
+    let with_secret = |fingerprint: &str| {
+        let mut change = record("env/acme/production", "256M");
+        if let StateChange::Put(record) = &mut change {
+            let path = "safety.basic_auth".to_owned();
+            record.secret_fingerprints = [(path, fingerprint.to_owned())].into();
+        }
+        [change]
+    };
+    let steps = [
+        (vec![record("env/acme/production", "256M")], 1),
+        (with_secret("a").into(), 2),
+        (with_secret("a").into(), 2),
+        (with_secret("b").into(), 3),
+    ];
+    for (moment, (changes, generation)) in steps.into_iter().enumerate() {
+        let moment = at(i64::try_from(moment).expect("few") + 1);
+        fixture
+            .store
+            .set_recorded(&changes, &[], "rotated", "ops", moment)
+            .expect("recorded");
+        let recorded = fixture
+            .store
+            .recorded(&env)
+            .expect("read")
+            .expect("is there");
+        assert_eq!(recorded.generation, generation);
+    }
+    fixture.assert_sound();
+}
+
+#[test]
 fn the_database_is_private_and_a_missing_one_is_said_to_be_missing() {
     let fixture = Fixture::new();
     for name in ["state.db", "state.db-wal", "state.db-shm"] {

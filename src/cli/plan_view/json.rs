@@ -45,7 +45,7 @@ pub(crate) fn json(plan: &Plan, heading: &Heading) -> Vec<Value> {
         "delete": counts.delete,
         "blocked": counts.blocked,
         "removed": counts.removed,
-        "records": plan.records.len(),
+        "records": counts.records,
         "partial": plan.partial,
     }));
     lines

@@ -7,6 +7,7 @@ mod text;
 
 use serde_json::Value;
 
+use crate::core::change::Change;
 use crate::core::plan::{Action, Counts};
 
 pub(crate) use files::{files_json, files_text};
@@ -22,6 +23,13 @@ pub(crate) struct Heading {
     pub(crate) commit: Option<String>,
     pub(crate) subject: Option<String>,
     pub(crate) dirty: bool,
+}
+
+/// Changes with a line each, before → after.
+pub(crate) fn changes(changes: &[Change]) -> String {
+    let mut out = String::new();
+    text::push_changes(&mut out, changes, Action::Update, true);
+    out
 }
 
 /// The mark in front of a line.
@@ -60,6 +68,9 @@ fn sentence(counts: Counts) -> String {
         counts.update,
         counts.delete,
     );
+    if counts.records > 0 {
+        text.push_str(&format!("; {} recorded without a job", counts.records));
+    }
     if counts.blocked > 0 {
         text.push_str(&format!("; {} blocked", counts.blocked));
     }

@@ -134,7 +134,7 @@ fn push_job(out: &mut String, job: &PlannedJob, all: bool) {
     push_changes(out, &job.changes, job.action, all);
 }
 
-fn push_changes(out: &mut String, changes: &[Change], action: Action, all: bool) {
+pub(super) fn push_changes(out: &mut String, changes: &[Change], action: Action, all: bool) {
     let shown = if all || action != Action::Create {
         changes.len()
     } else {

@@ -1,7 +1,7 @@
 //! A secret in an editor: a file of mode 0600 in a directory of its own, gone afterwards.
 
 use std::fs::{self, OpenOptions, Permissions};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::super::error::CliError;
+use super::super::exit::Exit;
 use crate::process;
 use crate::secrets::Secret;
 
@@ -20,6 +21,7 @@ pub(super) fn in_editor(
     name: &str,
     secrets_dir: &Path,
 ) -> Result<Secret<String>, CliError> {
+    let editor = editor(std::io::stdin().is_terminal())?;
     // While the editor runs, signals must not end this process: it has to clean up.
     let ignored = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGQUIT, SIGTERM, SIGHUP] {
@@ -38,7 +40,6 @@ pub(super) fn in_editor(
     file.write_all(before.expose().as_bytes())?;
     drop(file);
 
-    let editor = editor();
     // Through a shell, since the variable may hold arguments: `code --wait`.
     let status = process::command("/bin/sh")
         .envs(std::env::vars_os())
@@ -79,17 +80,23 @@ fn place(secrets_dir: &Path) -> PathBuf {
         .unwrap_or_else(|| secrets_dir.to_owned())
 }
 
+/// What opens the file: what the user chose, else `vi`.
 #[expect(
     clippy::disallowed_methods,
     reason = "the command line reads the environment"
 )]
-fn editor() -> String {
-    ["VISUAL", "EDITOR"]
-        .iter()
-        .find_map(|name| {
-            std::env::var(name)
-                .ok()
-                .filter(|value| !value.trim().is_empty())
+fn editor(has_terminal: bool) -> Result<String, CliError> {
+    let chosen = ["VISUAL", "EDITOR"].iter().find_map(|name| {
+        std::env::var(name)
+            .ok()
+            .filter(|value| !value.trim().is_empty())
+    });
+    // An editor that was chosen may do without a terminal; this one would wait for ever.
+    chosen
+        .or_else(|| has_terminal.then(|| "vi".to_owned()))
+        .ok_or_else(|| {
+            CliError::new("there is no terminal to edit on")
+                .exit(Exit::Usage)
+                .hint("set `EDITOR`, or pipe the value into `pressluft secret set`")
         })
-        .unwrap_or_else(|| "vi".to_owned())
 }

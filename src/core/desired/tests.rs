@@ -347,3 +347,43 @@ fn what_must_not_be_empty_is_not() {
         ["4:7+8 empty-list"]
     );
 }
+
+#[test]
+fn a_value_that_cannot_be_read_is_not_called_missing_as_well() {
+    let unknown_type = BASE.replace("type: production", "type: prod");
+    assert_eq!(
+        places(&assembled(&[(FLEET_FILE, &unknown_type)])),
+        ["21:7+4 unknown-value"]
+    );
+    assert_eq!(
+        on_production("health: {paths: [shop]}\n"),
+        ["22:18+4 invalid-value"]
+    );
+    assert_eq!(
+        on_production("sftp: [{name: editor, keys: [x]}]\n"),
+        ["22:30+1 invalid-value"]
+    );
+}
+
+#[test]
+fn mistakes_in_fields_that_all_need_hide_no_others() {
+    let broken = BASE
+        .replace(
+            "version: 1\n",
+            "version: 3\npreview: {domain: wp.example}\n",
+        )
+        .replace(
+            "host: 203.0.113.2\n",
+            "host: -x\n---\nkind: Node\nname: web-1\nhost: -y\n",
+        );
+    assert_eq!(
+        places(&assembled(&[(FLEET_FILE, &broken)])),
+        [
+            "2:10+1 invalid-value",
+            "3:19+10 dns01-needed",
+            "12:7+2 invalid-value",
+            "15:7+5 duplicate-id",
+            "16:7+2 invalid-value",
+        ]
+    );
+}

@@ -197,32 +197,45 @@ impl Work<'_> {
         let aspect = |path: &[String]| aspect_in(id.kind(), path, &[&wanted.spec]);
         let carries = |path: &[String]| comes_with_creation(id.kind(), aspect(path), path);
         let mut later: BTreeMap<JobType, BTreeSet<String>> = BTreeMap::new();
+        let mut missing: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
         for (path, value) in leaves(&wanted.spec) {
-            if let Aspect::Job(job_type) = aspect(&path)
-                && !carries(&path)
-                && !is_nothing(&value)
-            {
-                later.entry(job_type).or_default().insert(path.join("."));
+            if carries(&path) || is_nothing(&value) {
+                continue;
+            }
+            match aspect(&path) {
+                Aspect::Job(job_type) => {
+                    later.entry(job_type).or_default().insert(path.join("."));
+                }
+                Aspect::Missing(what) => {
+                    missing.entry(what).or_default().insert(path.join("."));
+                }
+                Aspect::Record | Aspect::Fixed(_) => {}
             }
         }
         for (job_type, fields) in later {
             self.not_supported(id, job_type, fields);
+        }
+        for (what, fields) in missing {
+            self.missing(id, what, fields);
         }
         let patch = SpecPatch::between(&Spec::default(), &wanted.spec, carries);
         self.effect(id, wanted, patch, carries)
     }
 
     fn not_supported(&mut self, id: &ResourceId, job_type: JobType, fields: BTreeSet<String>) {
-        let fields: Vec<String> = fields
-            .into_iter()
-            .map(|field| format!("`{field}`"))
-            .collect();
         let verb = if fields.len() == 1 { "needs" } else { "need" };
-        let message = format!(
-            "{} {verb} `{job_type}`, which this version cannot run",
-            fields.join(", ")
-        );
+        let fields = in_backticks(fields);
+        let message = format!("{fields} {verb} `{job_type}`, which this version cannot run");
         self.block(id, "not-supported", message);
+    }
+
+    fn missing(&mut self, id: &ResourceId, what: &str, fields: BTreeSet<String>) {
+        let fields = in_backticks(fields);
+        self.block(
+            id,
+            "not-supported",
+            format!("{fields}: {what} by this version"),
+        );
     }
 
     fn effect(
@@ -259,6 +272,10 @@ impl Work<'_> {
                 Aspect::Fixed(why) => {
                     let message = format!("{}: {why}", fields_of(&delta.changes));
                     self.block(id, "fixed-field", message);
+                }
+                Aspect::Missing(what) => {
+                    let paths = delta.changes.into_iter().map(|change| change.path);
+                    self.missing(id, what, paths.collect());
                 }
                 Aspect::Job(job_type) if !job_type.is_available() => {
                     let paths = delta
@@ -529,7 +546,25 @@ fn aspect_in(kind: ResourceKind, path: &[String], specs: &[&Spec]) -> Aspect {
         Aspect::Job(job_type) if !specs.iter().any(|spec| asks_for_work(kind, job_type, spec)) => {
             Aspect::Record
         }
+        Aspect::Missing(_)
+            if !specs
+                .iter()
+                .any(|spec| asks_for_what_is_missing(path, spec)) =>
+        {
+            Aspect::Record
+        }
         aspect => aspect,
+    }
+}
+
+/// Whether a spec wants what nothing carries out: the defaults only need to be recorded.
+fn asks_for_what_is_missing(path: &[String], spec: &Spec) -> bool {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["http", "waf", ..] => spec.str("http.waf.mode").is_some_and(|mode| mode != "off"),
+        path => spec
+            .get(&path.join("."))
+            .is_some_and(|value| !is_nothing(value)),
     }
 }
 
@@ -543,6 +578,11 @@ fn asks_for_work(kind: ResourceKind, job_type: JobType, spec: &Spec) -> bool {
         JobType::EnvDeploy if kind == ResourceKind::Site => spec.get("code.git").is_some(),
         _ => true,
     }
+}
+
+fn in_backticks(fields: BTreeSet<String>) -> String {
+    let fields: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
+    fields.join(", ")
 }
 
 /// The fields of some changes for a sentence, at most three of them.

@@ -116,6 +116,8 @@ pub struct Counts {
     pub delete: usize,
     pub blocked: usize,
     pub removed: usize,
+    /// Recorded without a job, and not counted above.
+    pub records: usize,
 }
 
 impl Plan {
@@ -125,8 +127,8 @@ impl Plan {
         !self.jobs.is_empty() || !self.records.is_empty()
     }
 
-    /// The numbers of the summary. Resources are counted once, however many jobs they have;
-    /// a resource that is made is not also counted as updated.
+    /// The numbers of the summary. What jobs make or change is counted once, however many jobs
+    /// it has; a resource that is made is not also counted as updated.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let of = |action: Action| -> BTreeSet<&ResourceId> {
@@ -137,11 +139,7 @@ impl Plan {
                 .collect()
         };
         let created = of(Action::Create);
-        let updated: BTreeSet<_> = of(Action::Update)
-            .into_iter()
-            .chain(self.records.iter().map(|record| &record.resource))
-            .filter(|resource| !created.contains(resource))
-            .collect();
+        let updated: BTreeSet<_> = &of(Action::Update) - &created;
         Counts {
             jobs: self.jobs.len(),
             create: created.len(),
@@ -149,6 +147,7 @@ impl Plan {
             delete: of(Action::Delete).len(),
             blocked: self.blocked.len(),
             removed: self.removed.len(),
+            records: self.records.len(),
         }
     }
 }

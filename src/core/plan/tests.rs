@@ -195,6 +195,16 @@ fn a_field_of_the_control_plane_is_recorded_without_a_job() {
 }
 
 #[test]
+fn what_is_only_recorded_is_neither_created_nor_updated() {
+    let counts = Fleet::new().plan().counts();
+    assert_eq!((counts.create, counts.update, counts.records), (4, 0, 1));
+    let mut fleet = Fleet::new().applied();
+    fleet.set("node/web-1", "labels", json!({"tier": "shop"}));
+    let counts = fleet.plan().counts();
+    assert_eq!((counts.jobs, counts.update, counts.records), (0, 0, 1));
+}
+
+#[test]
 fn moving_a_site_is_blocked_and_says_why() {
     let mut fleet = Fleet::new().applied();
     fleet.want(
@@ -237,6 +247,56 @@ fn what_has_no_playbook_yet_is_blocked_and_stays_unrecorded() {
     let recorded = created.effects[1].patch.apply(&Spec::default());
     assert_eq!(recorded.get("domains"), None);
     assert_eq!(recorded.str("php.memory"), Some("256M"));
+}
+
+#[test]
+fn a_setting_that_nothing_carries_out_is_blocked_and_stays_unrecorded() {
+    let editor = json!([{"name": "editor", "keys": ["ssh-ed25519 AAAA"]}]);
+    let http = json!({"hsts": true, "waf": {"mode": "log", "exclude": ["942100"]}});
+    let blocked = [
+        "not-supported env/acme/production: `http.hsts`: sites are not served over TLS by this \
+         version",
+        "not-supported env/acme/production: `http.waf.exclude`, `http.waf.mode`: the web \
+         application firewall is not set up by this version",
+        "not-supported env/acme/production: `sftp`: users for SFTP are not made by this version",
+    ];
+
+    let mut new = Fleet::new();
+    new.set("env/acme/production", "sftp", editor.clone());
+    new.set("env/acme/production", "http", http.clone());
+    let outline = new.outline();
+    assert_eq!(sorted(&outline[outline.len() - 3..]), blocked);
+    let plan = new.plan();
+    let created = plan
+        .jobs
+        .iter()
+        .find(|job| job.job_type == JobType::SiteCreate)
+        .expect("a job");
+    let recorded = created.effects[1].patch.apply(&Spec::default());
+    assert_eq!(
+        (recorded.get("sftp"), recorded.get("http.waf")),
+        (None, None)
+    );
+
+    let mut existing = Fleet::new().applied();
+    existing.set("env/acme/production", "sftp", editor);
+    existing.set("env/acme/production", "http", http);
+    let outline = existing.outline();
+    assert!(
+        outline.iter().all(|line| line.starts_with("not-supported")),
+        "{outline:?}"
+    );
+
+    let mut defaults = Fleet::new().applied();
+    let off = json!({"hsts": false, "waf": {"mode": "off"}});
+    defaults.set("env/acme/production", "http", off);
+    assert_eq!(defaults.outline(), ["record env/acme/production"]);
+}
+
+fn sorted(lines: &[String]) -> Vec<&str> {
+    let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    lines.sort_unstable();
+    lines
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
             findings,
         );
         for (position, user) in value.sftp.iter().enumerate() {
-            if user.keys.is_empty() {
+            if user.keys.is_empty() && !source.lost("sftp") {
                 let at = [
                     Step::Field("sftp"),
                     Step::Item(position),
@@ -55,7 +55,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
                 empty(source, &at, "keys", findings);
             }
         }
-        if value.health.paths.is_empty() {
+        if value.health.paths.is_empty() && !source.lost("health") {
             empty(
                 source,
                 &[Step::Field("health"), Step::Field("paths")],

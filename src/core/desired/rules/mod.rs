@@ -57,7 +57,7 @@ impl Known {
         self.broken.iter().any(|b| {
             b.kind == Some(DocumentKind::Environment)
                 && b.site.as_deref() == Some(site)
-                && matches!(b.r#type.as_deref(), None | Some("production"))
+                && !matches!(b.r#type.as_deref(), Some("staging" | "clone"))
         })
     }
 }

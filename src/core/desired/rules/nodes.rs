@@ -46,10 +46,12 @@ fn addresses(index: &Index<'_>, findings: &mut Findings) {
         .filter(|node| node.value.state != NodeState::Absent);
     for node in present {
         let value = &node.value;
+        // An address that cannot be read is like no other.
+        let is_known = !node.source.lost("host");
         let host = (value.host.as_str(), value.ssh.port.get());
         if let Some(first) = hosts
             .get(&host)
-            .filter(|first| first.value.name != value.name)
+            .filter(|first| is_known && first.value.name != value.name)
         {
             findings
                 .error(

@@ -79,43 +79,77 @@ pub(crate) fn problem(segment: &Segment<'_>, error: &Error, code: &'static str) 
             Problem::new(place, "yaml-tag", "tags are not supported")
                 .hint(Some("remove the word that begins with `!`".to_owned()))
         }
-        _ => {
-            let line = segment
-                .text
-                .lines()
-                .nth(place.line - segment.lines_before - 1);
-            let tab = line.is_some_and(|line| line.trim_start_matches(' ').starts_with('\t'));
-            let hint = tab.then(|| "indent with spaces, not with tabs".to_owned());
-            Problem::new(place, code, words(error)).hint(hint)
+        Error::UnknownAnchor { .. } => Problem::new(
+            place,
+            code,
+            "the alias names no anchor that stands before it in this document",
+        )
+        .hint(Some(
+            "write `&NAME` before the value that is to be repeated, or repeat it".to_owned(),
+        )),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            Problem::new(place, code, "the alias stands inside of what it repeats")
+                .hint(Some("write the value itself here".to_owned()))
         }
+        _ => match tab_near(segment, place) {
+            Some(place) => Problem::new(place, code, "the line is indented with a tab")
+                .hint(Some("indent with spaces, not with tabs".to_owned())),
+            None => Problem::new(place, code, words(error)).hint(Some(
+                "look for a missing quote, colon or bracket, or a wrong indentation, here or in \
+                 the line before"
+                    .to_owned(),
+            )),
+        },
     }
 }
 
-/// The reader points at the value behind a tag.
+/// The first tab that indents the line of a problem or the line after it: a text of several
+/// lines is marked at its beginning.
+fn tab_near(segment: &Segment<'_>, place: Place) -> Option<Place> {
+    let first = place.line - segment.lines_before - 1;
+    let mut lines = segment.text.lines().enumerate().skip(first).take(2);
+    lines.find_map(|(index, line)| {
+        let indent = line.chars().take_while(|c| matches!(c, ' ' | '\t'));
+        let column = indent.enumerate().find(|(_, c)| *c == '\t')?.0;
+        let is_blank = line.trim().is_empty();
+        (!is_blank).then_some(Place {
+            line: segment.lines_before + index + 1,
+            column: column + 1,
+            length: 1,
+        })
+    })
+}
+
+/// The reader points at the value behind a tag, which may stand in the line before.
 fn tag_before(segment: &Segment<'_>, place: Place) -> Place {
-    let line = segment
-        .text
-        .lines()
-        .nth(place.line - segment.lines_before - 1)
-        .unwrap_or_default();
-    let characters: Vec<char> = line.chars().take(place.column).collect();
+    let index = place.line - segment.lines_before - 1;
+    let in_line = |line: usize, column: usize| {
+        tag_in(segment.text.lines().nth(line).unwrap_or_default(), column).map(
+            |(column, length)| Place {
+                line: segment.lines_before + line + 1,
+                column,
+                length,
+            },
+        )
+    };
+    in_line(index, place.column)
+        .or_else(|| in_line(index.checked_sub(1)?, usize::MAX))
+        .unwrap_or(place)
+}
+
+/// The column, from 1, and the length of the last tag that begins in the first `until`
+/// characters of a line.
+fn tag_in(line: &str, until: usize) -> Option<(usize, usize)> {
+    let characters: Vec<char> = line.chars().take(until).collect();
     let begins = |index: usize| {
         characters[index] == '!'
             && index
                 .checked_sub(1)
                 .is_none_or(|before| " [{,".contains(characters[before]))
     };
-    match (0..characters.len()).rev().find(|index| begins(*index)) {
-        Some(index) => {
-            let word = line.chars().skip(index).take_while(|c| !c.is_whitespace());
-            Place {
-                column: index + 1,
-                length: word.count(),
-                ..place
-            }
-        }
-        None => place,
-    }
+    let index = (0..characters.len()).rev().find(|index| begins(*index))?;
+    let word = line.chars().skip(index).take_while(|c| !c.is_whitespace());
+    Some((index + 1, word.count()))
 }
 
 /// Errors at the end of a document lie behind its last line.

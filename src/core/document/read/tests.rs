@@ -55,7 +55,8 @@ characters, such as `acme-bakery`]
 5:21+5 unknown-field: `admin` has no field `emial` [did you mean `email`?]
 6:10+3 wrong-type: `protect` must be `true` or `false`, not `yes` [write `true`]
 7:11+1 missing-field: `plugins[0]` has no `name` [add `name: woocommerce`]
-7:27+3 wrong-type: `plugins[1]` must be a map of fields, not a single value
+7:27+3 wrong-type: `plugins[1]` must be a map of fields, not a single value [write its fields \
+indented below it, or as `{FIELD: VALUE}`]
 "
     );
 }
@@ -65,11 +66,74 @@ fn a_mistake_in_one_document_does_not_hide_those_of_others() {
     assert_eq!(
         told("kind: Node\nname: [\n---\nkind: Nod\n---\nssh: 1\nkind: Node\n"),
         "\
-2:7+1 yaml-syntax: unclosed bracket '['
+2:7+1 yaml-syntax: unclosed bracket '[' [look for a missing quote, colon or bracket, or a wrong \
+indentation, here or in the line before]
 4:7+3 unknown-kind: `Nod` is not a kind [did you mean `Node`?]
-6:6+1 wrong-type: `ssh` must be a map of fields, not a single value
+6:6+1 wrong-type: `ssh` must be a map of fields, not a single value [write its fields indented \
+below it, or as `{FIELD: VALUE}`]
 7:1+4 missing-field: the document has no `name` [add `name: acme`]
 7:1+4 missing-field: the document has no `host` [add `host: 203.0.113.10`]
 "
     );
+}
+
+#[test]
+fn whatever_is_wrong_there_is_something_to_do() {
+    for text in [
+        "kind: Site\nname: a\n\tnode: b\n",
+        "kind: Site\nname: *nobody\n",
+        "kind: Site\nname: a\ntitle: &a [*a]\n",
+        "kind: Site\nname: {{ a }}\n",
+        "kind: Site\nname: \"a\n",
+        "kind: Site\nname: a: b\n",
+        "kind: Site\nname: !x a\n",
+        "kind: Site\nname: a\nimport: {archive: /a, sha256: x, token: \"\"}\n",
+        "kind: Fleet\nversion: \"1\"\nrollout: {canary: one, max_failures: 1.5}\n",
+        "kind: Fleet\nversion: one\nname: a\ndefaults: []\nhooks: 1\n",
+        "kind: Node\nname: a\nhost: b.example\nsuspend: perhaps\nlabels: 1\n",
+        "kind: Environment\nsite: a\nname: b\n",
+    ] {
+        let file = parse_file("a.yaml", text);
+        assert!(!file.diagnostics.is_empty(), "{text}");
+        for diagnostic in file.diagnostics {
+            assert!(diagnostic.hint.is_some(), "{text}\n{diagnostic:?}");
+        }
+    }
+}
+
+#[test]
+fn a_tab_that_indents_is_pointed_at() {
+    assert_eq!(
+        told("kind: Site\nname: tabs\n\tnode: web-1\n"),
+        "3:1+1 yaml-syntax: the line is indented with a tab [indent with spaces, not with tabs]\n"
+    );
+}
+
+#[test]
+fn a_tag_before_a_document_is_pointed_at() {
+    assert_eq!(
+        told("--- !!python/object/new:os.system\nkind: Site\n"),
+        "1:5+29 yaml-tag: tags are not supported [remove the word that begins with `!`]\n"
+    );
+}
+
+#[test]
+fn a_wrong_field_that_all_need_does_not_hide_what_else_is_wrong() {
+    let file = parse_file(
+        "a.yaml",
+        "kind: Fleet\nversion: 2\nname: A B\n---\nkind: Node\nname: web-1\nhost: -x\n",
+    );
+    let lost: Vec<_> = file
+        .salvaged
+        .iter()
+        .map(|part| part.lost.as_slice())
+        .collect();
+    assert_eq!(
+        lost,
+        [
+            vec!["name".to_owned(), "version".to_owned()],
+            vec!["host".to_owned()]
+        ]
+    );
+    assert_eq!(file.broken, []);
 }

@@ -26,16 +26,16 @@ fn secret_ref(text: &str) -> Result<(), Malformed> {
     };
     let parts_fit = name.split('/').all(|part| {
         !part.is_empty()
-            && part.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && part.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
             && part
                 .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
     });
-    if parts_fit && name.len() <= 200 {
+    if parts_fit && !name.contains("..") && name.len() <= 200 {
         return Ok(());
     }
     Err(
         Malformed::new("the name after `secret:` is not a name of a secret")
-            .hint("use letters, digits, `-`, `_`, `.`, in parts divided by `/`"),
+            .hint("use lower-case letters, digits, `-`, `_`, `.`, in parts divided by `/`"),
     )
 }

@@ -91,7 +91,9 @@ impl Walk<'_> {
         } else {
             ("invalid-value", format!("`{path}`: {}", malformed.message))
         };
-        self.report(path, place, code, message, malformed.hint);
+        let example = || example(schema).map(|example| format!("for example `{example}`"));
+        let hint = malformed.hint.or_else(example);
+        self.report(path, place, code, message, hint);
         None
     }
 
@@ -105,8 +107,11 @@ impl Walk<'_> {
             _ => None,
         };
         let message = format!("`{path}` must be `true` or `false`, not {}", quoted(text));
-        let hint = meant.map(|value| format!("write `{value}`"));
-        self.report(path, place, "wrong-type", message, hint);
+        let hint = match meant {
+            Some(value) => format!("write `{value}`"),
+            None => "write `true` or `false`".to_owned(),
+        };
+        self.report(path, place, "wrong-type", message, Some(hint));
         meant.map(Value::Bool)
     }
 
@@ -119,10 +124,15 @@ impl Walk<'_> {
         path: &str,
     ) -> Option<Value> {
         let Some(number) = text.parse::<i64>().ok().filter(|_| !is_quoted) else {
-            let hint = is_quoted.then(|| "write it without quotes".to_owned());
-            let hint = hint.or_else(|| example(schema).map(|e| format!("for example `{e}`")));
+            let hint = if is_quoted && text.parse::<i64>().is_ok() {
+                "write it without quotes".to_owned()
+            } else {
+                let fallback = || "use digits only".to_owned();
+                let example = || example(schema).map(|e| format!("for example `{e}`"));
+                range(schema).or_else(example).unwrap_or_else(fallback)
+            };
             let message = format!("`{path}` must be a whole number, not {}", quoted(text));
-            self.report(path, place, "wrong-type", message, hint);
+            self.report(path, place, "wrong-type", message, Some(hint));
             return None;
         };
         let (code, hint) = if let Some(values) = schema.get("enum").and_then(Value::as_array) {
@@ -134,20 +144,28 @@ impl Walk<'_> {
             ("unknown-value", format!("use {}", one_of(&values)))
         } else {
             let limit = |name: &str| schema.get(name).and_then(Value::as_i64);
-            let hint = match (limit("minimum"), limit("maximum")) {
-                (Some(least), Some(most)) if number < least || number > most => {
-                    format!("use a number from {least} to {most}")
-                }
-                (Some(least), None) if number < least => {
-                    format!("use a number from {least} upwards")
-                }
-                _ => return Some(json!(number)),
-            };
-            ("invalid-value", hint)
+            let fits = limit("minimum").is_none_or(|least| number >= least)
+                && limit("maximum").is_none_or(|most| number <= most);
+            match range(schema).filter(|_| !fits) {
+                Some(hint) => ("invalid-value", hint),
+                None => return Some(json!(number)),
+            }
         };
         let message = format!("`{path}` cannot be {number}");
         self.report(path, place, code, message, Some(hint));
         None
+    }
+}
+
+/// The numbers that a schema allows.
+fn range(schema: &Value) -> Option<String> {
+    let limit = |name: &str| schema.get(name).and_then(Value::as_i64);
+    match (limit("minimum"), limit("maximum")) {
+        (Some(only), Some(most)) if only == most => Some(format!("use `{only}`")),
+        (Some(least), Some(most)) => Some(format!("use a number from {least} to {most}")),
+        (Some(least), None) => Some(format!("use a number from {least} upwards")),
+        (None, Some(most)) => Some(format!("use a number up to {most}")),
+        (None, None) => None,
     }
 }
 

@@ -35,6 +35,20 @@ pub(super) fn expected(schema: &Value, types: &[&str]) -> String {
     }
 }
 
+/// How a value of these types is written.
+pub(super) fn how_to_write(schema: &Value, types: &[&str]) -> String {
+    match (example(schema), types.first()) {
+        (Some(example), _) => format!("for example `{example}`"),
+        (None, Some(&"object")) => {
+            "write its fields indented below it, or as `{FIELD: VALUE}`".to_owned()
+        }
+        (None, Some(&"array")) => {
+            "write its items below it, each after `- `, or as `[ITEM, ITEM]`".to_owned()
+        }
+        (None, _) => "write a single value".to_owned(),
+    }
+}
+
 /// The first example of a schema.
 pub(super) fn example(schema: &Value) -> Option<String> {
     match schema.get("examples")?.as_array()?.first()? {
