@@ -69,6 +69,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         },
     };
     let mut store = open::for_writing(context)?;
+    store.require_not_paused()?;
     recover(&mut store, args.json)?;
     // Made before anything is recorded: without it no change of a secret would be noticed.
     FingerprintKey::load_or_make(&context.secrets_dir)

@@ -48,7 +48,20 @@ fn database(context: &Context) -> Check {
     let needed = "one of this version that can be read, or none yet";
     let path = context.db_path.display();
     match Store::open_read_only(&context.db_path) {
-        Ok(_) => Check::passed(NAME, path.to_string(), needed),
+        Ok(store) => match store.pause() {
+            Ok(None) => Check::passed(NAME, path.to_string(), needed),
+            Ok(Some(pause)) => {
+                let reason = pause.reason;
+                let found = format!("{path}, paused because {reason}; `pressluft resume` goes on");
+                Check::passed(NAME, found, needed)
+            }
+            Err(error) => Check::failed(
+                NAME,
+                chain(&error),
+                needed,
+                "`pressluft db check` says what is wrong with it",
+            ),
+        },
         Err(StoreError::Missing(_)) => {
             Check::passed(NAME, "none yet; the first `apply` makes it", needed)
         }

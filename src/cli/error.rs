@@ -77,7 +77,8 @@ impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let exit = match &error {
             StoreError::StalePlan(_) => Exit::StalePlan,
-            StoreError::Busy(_) => Exit::LockTimeout,
+            StoreError::Busy(_) | StoreError::InUse { .. } => Exit::LockTimeout,
+            StoreError::Paused { .. } => Exit::Blocked,
             StoreError::Missing(_)
             | StoreError::Create { .. }
             | StoreError::Foreign(_)
@@ -85,6 +86,12 @@ impl From<StoreError> for CliError {
             | StoreError::Older { .. }
             | StoreError::Full(_)
             | StoreError::ReadOnly(_)
+            | StoreError::Io(_)
+            | StoreError::NoReserve { .. }
+            | StoreError::Write { .. }
+            | StoreError::Exists(_)
+            | StoreError::OwnFile(_)
+            | StoreError::BadBackup { .. }
             | StoreError::Sqlite(_)
             | StoreError::Stale { .. }
             | StoreError::BadDependencies

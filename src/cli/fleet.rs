@@ -222,6 +222,12 @@ impl From<DaemonError> for CliError {
         match error {
             DaemonError::Store(error) => error.into(),
             DaemonError::Git(error) => from_git(&error),
+            error @ DaemonError::StillRunning { .. } => {
+                Self::new(chain(&error)).exit(Exit::LockTimeout).hint(
+                    "`pressluft jobs show` names it; stop what runs it, wait until that has \
+                     ended, and try again",
+                )
+            }
             error @ DaemonError::SavedPlan { .. } => {
                 Self::new(chain(&error)).hint("make it again with `pressluft plan --out FILE`")
             }

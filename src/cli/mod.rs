@@ -7,6 +7,7 @@ mod apply;
 mod audit;
 mod completions;
 mod context;
+mod db;
 mod describe;
 mod diagnostics_view;
 mod doctor;
@@ -20,6 +21,7 @@ mod output;
 mod plan;
 mod plan_view;
 mod progress_view;
+mod resume;
 mod scaffold;
 mod schema;
 mod secret;
@@ -69,6 +71,10 @@ enum Command {
     Jobs(jobs::Args),
     /// Read the audit record and check that nobody changed it
     Audit(audit::Args),
+    /// Check, back up and restore the database
+    Db(db::Args),
+    /// Let jobs run again after a restore
+    Resume(resume::Args),
     /// Write completions for a shell to standard output
     Completions(completions::Args),
     /// Check that this machine has all that a job needs
@@ -129,6 +135,8 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Describe(args) => describe::run(args, &context),
         Command::Jobs(args) => jobs::run(args, &context),
         Command::Audit(args) => audit::run(args, &context),
+        Command::Db(args) => db::run(args, &context),
+        Command::Resume(args) => resume::run(args, &context),
         Command::Completions(args) => completions::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Man(args) => man::run(args, &context),

@@ -27,6 +27,8 @@ words! {
         IdentityMade = "identity_made",
         SecretSet = "secret_set",
         SecretRevealed = "secret_revealed",
+        DatabaseRestored = "database_restored",
+        DatabaseResumed = "database_resumed",
     }
 }
 

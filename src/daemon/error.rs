@@ -2,6 +2,7 @@
 
 use crate::ansible::EngineError;
 use crate::core::id::ResourceId;
+use crate::core::recorded::JobId;
 use crate::git::GitError;
 use crate::secrets::SecretError;
 use crate::store::StoreError;
@@ -17,6 +18,8 @@ pub enum DaemonError {
     Secrets(#[from] SecretError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("job `{job}` may still be at work{}", more(*count))]
+    StillRunning { job: JobId, count: usize },
     #[error("cannot read the state of processes: {0}")]
     Process(std::io::Error),
     #[error("cannot start a thread: {0}")]
@@ -40,4 +43,11 @@ pub enum DaemonError {
     Json(#[from] serde_json::Error),
     #[error("the saved plan `{path}` cannot be read: {why}")]
     SavedPlan { path: String, why: String },
+}
+
+fn more(count: usize) -> String {
+    match count {
+        0 | 1 => String::new(),
+        count => format!(", and {} more", count - 1),
+    }
 }

@@ -49,6 +49,11 @@ pub fn recover(store: &mut Store, actor: &str, now: Timestamp) -> Result<Recover
     Ok(recovery)
 }
 
+/// Whether nothing works on the job any more.
+pub(super) fn is_dead(held: &HeldJob, now: Timestamp) -> Result<bool, DaemonError> {
+    Ok(matches!(state(held, now)?, State::Dead))
+}
+
 enum State {
     Held,
     Ending,

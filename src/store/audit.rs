@@ -229,6 +229,37 @@ impl Store {
     }
 }
 
+/// The end of the chain when it is whole, else where it breaks.
+pub(super) fn verify(connection: &Connection) -> Result<Result<Head, Break>> {
+    let mut chain = EMPTY;
+    let mut statement = connection.prepare("SELECT * FROM audit ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        match follow(chain, row)? {
+            Ok(next) => chain = next,
+            Err(found) => return Ok(Err(found)),
+        }
+    }
+    Ok(Ok(chain))
+}
+
+/// Whether the chain has this entry.
+pub(super) fn contains(connection: &Connection, head: Head) -> Result<bool> {
+    if head == EMPTY {
+        return Ok(true);
+    }
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM audit WHERE seq = ?1 AND hash = ?2")?
+        .exists(params![signed(head.seq), head.hash.0])?)
+}
+
+/// When the last entry was written, in microseconds, or 0.
+pub(super) fn last_at(connection: &Connection) -> Result<i64> {
+    Ok(connection
+        .prepare_cached("SELECT coalesce(max(at), 0) FROM audit")?
+        .query_row([], |row| row.get(0))?)
+}
+
 fn follow(chain: Head, row: &Row<'_>) -> Result<Result<Head, Break>> {
     let text = |name: &str| get::<Option<String>>(row, name);
     let (actor, action): (String, String) = (get(row, "actor")?, get(row, "action")?);

@@ -50,13 +50,14 @@ impl Store {
     /// Jobs that come up but were planned from a record that moved since are cancelled.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails, or is paused.
     pub fn claim(
         &mut self,
         worker: &str,
         scope: Scope<'_>,
         now: Timestamp,
     ) -> Result<Option<Claim>> {
+        super::pause::refuse(&self.connection)?;
         // An idle worker must not take the writing lock each time that it looks.
         if find(&self.connection, scope, &self.last_node, now)?.is_none() {
             return Ok(None);
@@ -64,6 +65,7 @@ impl Store {
         reach("claim: candidate seen");
         let last_node = self.last_node.clone();
         let claim = self.write(|tx| {
+            super::pause::refuse(tx)?;
             while let Some(id) = find(tx, scope, &last_node, now)? {
                 if let Some(claim) = take(tx, id, worker, now)? {
                     return Ok(Some(claim));

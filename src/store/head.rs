@@ -33,6 +33,14 @@ pub(super) fn noted(database: &Path) -> io::Result<Option<Head>> {
     }
 }
 
+/// Forgets what was noted: another chain takes the place of this one.
+pub(super) fn forget(database: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path_of(database)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 fn path_of(database: &Path) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(".audit-head");

@@ -15,7 +15,7 @@ pub struct Violation {
 }
 
 /// Each query lists what breaks its invariant.
-const QUERIES: &[(&str, &str)] = &[
+pub(super) const QUERIES: &[(&str, &str)] = &[
     (
         "I1",
         "SELECT 'plan ' || plans.id || ' lost jobs' FROM audit
@@ -129,15 +129,12 @@ const QUERIES: &[(&str, &str)] = &[
             FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.outcome IS NULL
             WHERE jobs.token IS NOT attempts.token",
     ),
-    (
-        "I7",
-        "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
-    ),
-    (
-        "I7",
-        "SELECT 'broken reference in ' || \"table\" FROM pragma_foreign_key_check",
-    ),
 ];
+
+pub(super) const INTEGRITY: &str =
+    "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'";
+pub(super) const REFERENCES: &str =
+    "SELECT 'broken reference in ' || \"table\" FROM pragma_foreign_key_check";
 
 impl Store {
     /// What breaks the invariants I1 to I4, I6 and I7, the audit chain included; nothing when
@@ -147,7 +144,10 @@ impl Store {
     /// When the database cannot be read.
     pub fn violations(&self) -> Result<Vec<Violation>> {
         let mut violations = Vec::new();
-        for (invariant, query) in QUERIES {
+        for (invariant, query) in QUERIES
+            .iter()
+            .chain(&[("I7", INTEGRITY), ("I7", REFERENCES)])
+        {
             for message in texts(&self.connection, query)? {
                 violations.push(Violation { invariant, message });
             }
@@ -162,7 +162,7 @@ impl Store {
     }
 }
 
-fn texts(connection: &Connection, query: &str) -> Result<Vec<String>> {
+pub(super) fn texts(connection: &Connection, query: &str) -> Result<Vec<String>> {
     let mut statement = connection.prepare(query)?;
     let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -7,8 +7,11 @@
 
 mod artifact;
 mod audit;
+mod backup;
+mod check;
 mod claim;
 mod convert;
+mod copy;
 mod enqueue;
 mod error;
 mod event;
@@ -20,11 +23,15 @@ mod job;
 mod lease;
 mod open;
 mod part;
+mod pause;
+mod presence;
 mod recover;
 mod resource;
+mod restore;
 mod revision;
 mod secret;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -32,6 +39,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use artifact::{Domain, Release, ReleaseHealth, TlsStatus};
 pub use audit::{AuditEntry, AuditFilter, Verification};
+pub use backup::BackedUp;
+pub use check::{Checkup, Part, Problem};
 pub use claim::{Claim, Scope};
 pub use enqueue::{Enqueued, NewJob, NewPlan};
 pub use error::{Result, StoreError};
@@ -42,8 +51,10 @@ pub use invariant::Violation;
 pub use job::{Attempt, AttemptEnd, Job, JobFilter, JobPage};
 pub use lease::LEASE;
 pub use open::SCHEMA;
+pub use pause::Pause;
 pub use recover::{HeldJob, Process};
 pub use resource::{NewRecord, StateChange};
+pub use restore::{Exclusive, Restored};
 pub use revision::Revision;
 pub use secret::{GeneratedSecret, StoredSecret};
 
@@ -58,6 +69,8 @@ pub struct Store {
     last_node: String,
     /// The number of the last audit entry that this handle wrote to the head file.
     noted: u64,
+    /// Says that this process has the database open, as long as it has.
+    _presence: Option<File>,
 }
 
 impl std::fmt::Debug for Store {
@@ -69,12 +82,13 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    fn new(connection: Connection, path: &Path) -> Self {
+    fn new(connection: Connection, path: &Path, presence: Option<File>) -> Self {
         Self {
             connection,
             path: path.to_owned(),
             last_node: String::new(),
             noted: 0,
+            _presence: presence,
         }
     }
 
@@ -86,6 +100,11 @@ impl Store {
 
     /// Runs `work` in one writing transaction and commits it, or undoes it when `work` fails.
     fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let path = self.path.clone();
+        self.transact(work).map_err(|error| error.located(&path))
+    }
+
+    fn transact<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;

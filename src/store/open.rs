@@ -1,15 +1,16 @@
 //! Opening the database file: permissions, pragmas, migrations, waiting for other processes.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::Store;
 use super::error::{Result, StoreError};
+use super::{Store, presence};
 use crate::crash_point::reach;
 
 /// Marks the file as ours: "PLFT".
@@ -34,14 +35,21 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Newer`] for the database of a newer program, [`StoreError::Foreign`] for
-    /// one of another program, [`StoreError::Create`] when the file cannot be made.
+    /// one of another program, [`StoreError::Create`] when the file cannot be made,
+    /// [`StoreError::InUse`] while it is being replaced.
     pub fn open(path: &Path) -> Result<Self> {
         make_file(path).map_err(|source| StoreError::Create {
             path: path.to_owned(),
             source,
         })?;
         reach("open: file made");
-        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let presence = presence::shared(path)?;
+        Self::open_present(path, Some(presence)).map_err(|error| error.located(path))
+    }
+
+    /// The same for one that knows already that nobody replaces the file meanwhile.
+    pub(super) fn open_present(path: &Path, presence: Option<File>) -> Result<Self> {
+        let mut connection = connect(path, Access::Write)?;
         check_owner(&connection, path)?;
         reach("open: connected");
         use_write_ahead_log(&connection)?;
@@ -49,7 +57,7 @@ impl Store {
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
         migrate(&mut connection)?;
         reach("open: migrated");
-        Ok(Self::new(connection, path))
+        Ok(Self::new(connection, path, presence))
     }
 
     /// The database at `path` for reading only; nothing is made or migrated.
@@ -61,15 +69,15 @@ impl Store {
         if !path.exists() {
             return Err(StoreError::Missing(path.to_owned()));
         }
-        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        check_owner(&connection, path)?;
+        let presence = presence::shared_if_there(path)?;
+        let connection = connect_to_read(path).map_err(|error| error.located(path))?;
         let found = schema_of(&connection)?;
         match found.cmp(&SCHEMA) {
             std::cmp::Ordering::Less => Err(StoreError::Older {
                 found,
                 needed: SCHEMA,
             }),
-            std::cmp::Ordering::Equal => Ok(Self::new(connection, path)),
+            std::cmp::Ordering::Equal => Ok(Self::new(connection, path, presence)),
             std::cmp::Ordering::Greater => Err(StoreError::Newer {
                 found,
                 supported: SCHEMA,
@@ -102,9 +110,30 @@ fn make_file(path: &Path) -> io::Result<()> {
     }
 }
 
-fn connect(path: &Path, mode: OpenFlags) -> Result<Connection> {
-    // Without SQLITE_OPEN_URI: a path is a path, whatever characters it holds.
-    let mut connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Makes the file where it is missing.
+    Write,
+    Read,
+    /// For a file system that nobody can write to: there is no log, and none can be made.
+    ReadImmutable,
+}
+
+pub(super) fn connect(path: &Path, access: Access) -> Result<Connection> {
+    // A path is a path, whatever characters it holds; only the last way needs an address.
+    let (name, mode) = match access {
+        Access::Write => (
+            path.to_owned(),
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        ),
+        Access::Read => (path.to_owned(), OpenFlags::SQLITE_OPEN_READ_ONLY),
+        Access::ReadImmutable => (
+            immutable(path),
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+        ),
+    };
+    let mut connection = Connection::open_with_flags(name, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_handler(Some(wait_with_jitter))?;
     connection.set_prepared_statement_cache_capacity(128);
     connection
@@ -119,9 +148,50 @@ fn connect(path: &Path, mode: OpenFlags) -> Result<Connection> {
     Ok(connection)
 }
 
+/// A connection for reading to a database that is ours.
+pub(super) fn connect_to_read(path: &Path) -> Result<Connection> {
+    let connection = connect(path, Access::Read)?;
+    match check_owner(&connection, path) {
+        Ok(()) => Ok(connection),
+        // A log would have to be made beside it, which a read-only file system refuses. Where
+        // there is none, nobody else has the database open.
+        Err(StoreError::ReadOnly(_)) if !has_log(path) => {
+            let connection = connect(path, Access::ReadImmutable)?;
+            check_owner(&connection, path)?;
+            Ok(connection)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn has_log(path: &Path) -> bool {
+    std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)
+}
+
+/// The file with this ending beside the database.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn immutable(path: &Path) -> PathBuf {
+    let mut address = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                address.push(char::from(*byte));
+            }
+            other => address.push_str(&format!("%{other:02X}")),
+        }
+    }
+    address.push_str("?immutable=1");
+    address.into()
+}
+
 /// The default handler of SQLite starves one of several processes for seconds; short waits of
 /// random length do not.
-fn wait_with_jitter(tries: i32) -> bool {
+pub(super) fn wait_with_jitter(tries: i32) -> bool {
     if tries >= BUSY_TRIES {
         return false;
     }
@@ -134,7 +204,7 @@ fn wait_with_jitter(tries: i32) -> bool {
     true
 }
 
-fn check_owner(connection: &Connection, path: &Path) -> Result<()> {
+pub(super) fn check_owner(connection: &Connection, path: &Path) -> Result<()> {
     // Both from one moment: another process may be making the database just now.
     let read = || -> rusqlite::Result<(i32, i64)> {
         let moment = connection.unchecked_transaction()?;
@@ -184,7 +254,7 @@ fn use_write_ahead_log(connection: &Connection) -> Result<()> {
     }
 }
 
-fn schema_of(connection: &Connection) -> Result<u32> {
+pub(super) fn schema_of(connection: &Connection) -> Result<u32> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
@@ -272,7 +342,7 @@ mod tests {
         for n in 0..20 {
             let path = directory.path().join(format!("state-{n}.db"));
             make_file(&path).expect("made");
-            let looking = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("connected");
+            let looking = connect(&path, Access::Write).expect("connected");
             std::thread::scope(|scope| {
                 let made = scope.spawn(|| Store::open(&path).map(drop));
                 while !made.is_finished() {

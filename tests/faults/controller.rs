@@ -8,7 +8,9 @@ use std::time::Instant;
 use pressluft::process;
 
 use crate::Result;
-use crate::cases::{broken_disk, canary, crash_points, kills, openings, power_loss, stopped};
+use crate::cases::{
+    broken_disk, canary, crash_points, kills, openings, power_loss, restore, stopped,
+};
 use crate::checker;
 use crate::context::{Context, Dose};
 use crate::report::Report;
@@ -24,6 +26,7 @@ const CASES: &[(&str, Case)] = &[
         "kill at crash points under load",
         kills::crash_points_under_load,
     ),
+    ("kill in a backup or restore", restore::run),
     ("kill at random, 4 workers", kills::at_random),
     ("kill with a hot site", kills::hot_site),
     ("kill with clock jumps", kills::clock_jumps),

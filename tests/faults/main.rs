@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         "supervise" => return pressluft::cli::main(),
         "script" => roles::script(&arguments),
         "worker" => worker::run(&arguments),
+        "restoring" => cases::restore::role(&arguments),
         "body" => worker::body(&arguments),
         _ => controller::run(),
     };

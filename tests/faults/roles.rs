@@ -71,6 +71,8 @@ pub(crate) fn script(arguments: &Arguments) -> Result<u8> {
                     StoreError::Full(_)
                     | StoreError::Sqlite(_)
                     | StoreError::ReadOnly(_)
+                    | StoreError::Io(_)
+                    | StoreError::Write { .. }
                     | StoreError::Create { .. },
                 ) if left > 1 => {
                     left -= 1;

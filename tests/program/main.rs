@@ -5,6 +5,8 @@
     reason = "tests start programs and read the environment, and what fails is the test"
 )]
 
+mod db;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

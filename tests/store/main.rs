@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
+mod check;
+#[cfg(test)]
 mod fence;
 #[cfg(test)]
 mod fixture;
@@ -12,3 +16,5 @@ mod queue;
 mod random;
 #[cfg(test)]
 mod record;
+#[cfg(test)]
+mod restore;

@@ -2,6 +2,7 @@
 INSERT INTO revisions VALUES ('c0ffee', 'Ops <ops@example.com>', 'first', 1, 0, 2);
 INSERT INTO resources VALUES ('node/web-1', 'node', zeroblob(32), 1, 'active', 0, NULL, NULL,
     'c0ffee', 'nodes.yaml', 1, NULL, 2, 2, '{"host":"192.0.2.1"}');
+INSERT INTO pause VALUES (1, 2, 'a backup was restored');
 INSERT INTO plans VALUES ('01900000-0000-7000-8000-000000000001', 'c0ffee', 'd', '{}', 0, 'ops', 2);
 INSERT INTO jobs (id, sequence, plan_id, job_type, status, resource, node_id, blocked_by,
     attempt_count, max_attempts, run_after, base_generation, token, started_at, finished_at,

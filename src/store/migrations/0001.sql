@@ -53,6 +53,13 @@ CREATE TABLE counters (
 
 INSERT INTO counters (name, value) VALUES ('job_sequence', 0), ('fencing_token', 0);
 
+-- While there is a row, no job is claimed.
+CREATE TABLE pause (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    since INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
     sequence INTEGER NOT NULL UNIQUE,

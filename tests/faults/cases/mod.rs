@@ -6,4 +6,5 @@ pub(crate) mod crash_points;
 pub(crate) mod kills;
 pub(crate) mod openings;
 pub(crate) mod power_loss;
+pub(crate) mod restore;
 pub(crate) mod stopped;

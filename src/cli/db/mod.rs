@@ -1,0 +1,44 @@
+//! `pressluft db`
+
+mod backup;
+mod check;
+mod restore;
+
+use clap::Subcommand;
+
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Check the file, its references, the audit chain and what the queue guarantees
+    Check(check::Args),
+    /// Write a checked copy into a file while everything goes on
+    Backup(backup::Args),
+    /// Put a backup in the place of the database, which is kept
+    Restore(restore::Args),
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.command {
+        Command::Check(args) => check::run(args, context),
+        Command::Backup(args) => backup::run(args, context),
+        Command::Restore(args) => restore::run(args, context),
+    }
+}
+
+/// Bytes as a person reads them.
+fn size(bytes: u64) -> String {
+    if bytes < 1024 * 1024 {
+        return format!("{} KiB", bytes.div_ceil(1024));
+    }
+    let tenths = bytes * 10 / (1024 * 1024);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
