@@ -1,4 +1,4 @@
-"""One real host, brought to its state by Pressluft, and the same state as a classic role: what both take to change nothing.
+"""Real hosts, brought to their state by Pressluft, and the same state as a classic role: what both take to change nothing.
 
 The classic role is run as people tune it by hand: pipelining and a connection that stays. It needs root, the release
 binary and target/ansible-venv (tests/ansible/venv test).
@@ -20,72 +20,87 @@ FLEET = {**os.environ, "FLEET_NAME": os.environ.get("BENCH_FLEET", "bench")}
 
 
 class Host:
-    """A host with one site, and the directory of the control plane that made it."""
+    """One host or more with one site each, and the directory of the control plane that made them."""
 
-    def __init__(self, work):
+    def __init__(self, work, count=1):
         self.work = work
-        self.fleet("up", "1")
-        self.address = self.fleet("ip", "1")
+        self.count = count
+        self.fleet("up", str(count))
+        self.addresses = [self.fleet("ip", str(number)) for number in self.numbers]
         made = subprocess.run([ROOT / "tests/hosts/wordpress-source"], check=True, capture_output=True, text=True)
         self.sources = dict(line.split("=", 1) for line in made.stdout.split())
         repo = work / "fleet"
         repo.mkdir()
         (repo / "pressluft.yaml").write_text(
             "kind: Fleet\nversion: 1\nname: bench\n"
-            f"sources: {{wordpress: {self.sources['WORDPRESS_ZIP']}, wp_cli: {self.sources['WP_CLI_PHAR']}}}\n"
-            f"---\nkind: Node\nname: web-1\nhost: {self.address}\n"
-            "---\nkind: Site\nname: acme\ntitle: Acme\nnode: web-1\n"
-            "admin: {user: owner, email: owner@acme.example}\n"
-            "---\nkind: Environment\nsite: acme\nname: production\ntype: production\n")
+            f"sources: {{wordpress: {self.sources['WORDPRESS_ZIP']}, wp_cli: {self.sources['WP_CLI_PHAR']}}}\n")
+        for number, address in zip(self.numbers, self.addresses):
+            (repo / f"{self.site(number)}.yaml").write_text(
+                f"kind: Node\nname: web-{number}\nhost: {address}\n"
+                f"---\nkind: Site\nname: {self.site(number)}\ntitle: Acme\nnode: web-{number}\n"
+                "admin: {user: owner, email: owner@acme.example}\n"
+                f"---\nkind: Environment\nsite: {self.site(number)}\nname: production\ntype: production\n")
         key = self.pressluft("ssh-key").strip()
-        self.shell(f"echo '{key}' >>/root/.ssh/authorized_keys")
-        self.pressluft("apply", "--auto-approve")
+        for number in self.numbers:
+            self.shell(f"echo '{key}' >>/root/.ssh/authorized_keys", number)
+        self.pressluft("apply", "--auto-approve", "--parallel", str(count))
+
+    @property
+    def numbers(self):
+        return range(1, self.count + 1)
+
+    @staticmethod
+    def site(number):
+        return "acme" if number == 1 else f"acme{number}"
 
     def fleet(self, *words):
         done = subprocess.run([ROOT / "tests/hosts/fleet", *words], env=FLEET, check=True, capture_output=True, text=True)
         return done.stdout.strip()
 
-    def shell(self, command):
-        return self.fleet("ssh", "1", command)
+    def shell(self, command, number=1):
+        return self.fleet("ssh", str(number), command)
 
-    def read(self, path):
-        return subprocess.run([ROOT / "tests/hosts/fleet", "ssh", "1", f"cat {path}"], env=FLEET, check=True,
+    def read(self, path, number=1):
+        return subprocess.run([ROOT / "tests/hosts/fleet", "ssh", str(number), f"cat {path}"], env=FLEET, check=True,
                               capture_output=True).stdout
 
-    def pressluft(self, *words):
+    def run_pressluft(self, *words):
         env = {"PATH": os.environ["PATH"], "HOME": str(self.work), "PRESSLUFT_STATE_DIR": str(self.work / "state"),
                "PRESSLUFT_ANSIBLE_VENV": str(ROOT / "target/ansible-venv")}
         done = subprocess.run([PRESSLUFT, *words], env=env, cwd=self.work / "fleet", capture_output=True, text=True,
                               check=False)
         if done.returncode not in (0, 4):
             sys.exit(f"pressluft {words}: {done.stdout}{done.stderr}")
-        return done.stdout
+        return done
 
-    def classic(self, role, variables):
-        """The directory of a playbook for a role, with the variable `classic`."""
+    def pressluft(self, *words):
+        return self.run_pressluft(*words).stdout
+
+    def classic(self, role, *variables):
+        """The directory of a playbook for a role, with the variable `classic` of each host."""
         place = self.work / "classic"
         place.mkdir(exist_ok=True)
         (place / "play.yml").write_text("- hosts: all\n  gather_facts: false\n  roles: [classic]\n")
         shutil.copytree(ROOT / "bench" / role, place / "roles/classic")
-        (place / "vars.json").write_text(json.dumps({"classic": variables}))
-        (place / "hosts.json").write_text(json.dumps({"all": {"hosts": {"web-1": {
-            "ansible_host": self.address, "ansible_user": "root", "ansible_ssh_private_key_file": self.fleet("key"),
-            "ansible_python_interpreter": "/usr/bin/python3"}}}}))
+        (place / "hosts.json").write_text(json.dumps({"all": {"hosts": {f"web-{number}": {
+            "ansible_host": address, "ansible_user": "root", "ansible_ssh_private_key_file": self.fleet("key"),
+            "ansible_python_interpreter": "/usr/bin/python3", "classic": classic}
+            for number, address, classic in zip(self.numbers, self.addresses, variables)}}}))
         (place / "ansible.cfg").write_text(
-            "[defaults]\nhost_key_checking = false\n[ssh_connection]\npipelining = true\n"
+            f"[defaults]\nhost_key_checking = false\nforks = {self.count}\n[ssh_connection]\npipelining = true\n"
             "ssh_args = -o ControlMaster=auto -o ControlPersist=60s\n")
         return place
 
-    def run_classic(self, place):
+    def run_classic(self, place, play="play.yml"):
         """Seconds, and whether nothing was changed."""
         begin = time.monotonic()
-        done = subprocess.run([ROOT / "target/ansible-venv/bin/ansible-playbook", "-i", "hosts.json",
-                               "-e", "@vars.json", "play.yml"], cwd=place, capture_output=True, text=True,
+        done = subprocess.run([ROOT / "target/ansible-venv/bin/ansible-playbook", "-i", "hosts.json", play], cwd=place,
+                              capture_output=True, text=True, check=False,
                               env={**os.environ, "ANSIBLE_CONFIG": str(place / "ansible.cfg"), "LC_ALL": "C.UTF-8"})
         seconds = time.monotonic() - begin
         if done.returncode:
             sys.exit(done.stdout + done.stderr)
-        return seconds, "changed=0" in done.stdout
+        return seconds, done.stdout.count("changed=0") == self.count
 
     def run_ours(self, resource, job_type):
         """Seconds, and whether nothing was changed."""
@@ -96,6 +111,21 @@ class Host:
             sys.exit(job["error_message"])
         tasks = [line for line in lines if line["type"] == "task" and line["job_id"] == job["job_id"]]
         return job["seconds"], not any(task["status"] == "changed" for task in tasks)
+
+    def rerun(self, job_type, *words):
+        """Runs the jobs of all environments again. Seconds, how many of `job_type` ran, and what was logged."""
+        choice = [word for number in self.numbers for word in ("--rerun", f"env/{self.site(number)}/production")]
+        begin = time.monotonic()
+        done = self.run_pressluft(*words, "apply", "--auto-approve", "--json", "--parallel", str(self.count), *choice)
+        seconds = time.monotonic() - begin
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        jobs = [line for line in lines if line["type"] == "job_finished" and line["job_type"] == job_type]
+        assert all(job["status"] == "succeeded" for job in jobs), jobs
+        assert not any(line["type"] == "task" and line["status"] == "changed" for line in lines), "it changed something"
+        return seconds, len(jobs), done.stderr
+
+    def close(self):
+        subprocess.run([ROOT / "tests/hosts/fleet", "down"], env=FLEET, check=False, capture_output=True)
 
 
 def compare(resource, job_type, target, classic):
@@ -123,5 +153,6 @@ def compare(resource, job_type, target, classic):
         print(f"no-op {job_type:<20} {a:6.2f} s  of {b:6.2f} s  ratio {a / b:.2f}  target {target}  {word}")
         return 0 if word == "PASS" else 1
     finally:
-        subprocess.run([ROOT / "tests/hosts/fleet", "down"], env=FLEET, check=False, capture_output=True)
+        if host:
+            host.close()
         shutil.rmtree(work)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::config::NODE_PYTHON;
+use super::config::{self, NODE_PYTHON};
 use super::invocation::{Invocation, InvocationError};
 use super::known_hosts::HostKey;
 use super::private::{self, OwnedDir};
@@ -41,7 +41,7 @@ impl Attempt {
             private::make_dir(&path.join(inner))?;
         }
         let file = |name: &str, content: &[u8]| private::write_file(&path.join(name), content);
-        file("ansible.cfg", b"[defaults]\n")?;
+        file("ansible.cfg", config::FILE)?;
         file(
             "inventory.json",
             inventory(invocation).to_string().as_bytes(),

@@ -10,6 +10,9 @@ pub(super) const EVENTS_FD: i32 = 3;
 /// Python on the node; looking for it would cost a connection and invite surprises.
 pub(super) const NODE_PYTHON: &str = "/usr/bin/python3";
 
+/// The content of `ansible.cfg`: everything is in the environment.
+pub(super) const FILE: &[u8] = b"[defaults]\n";
+
 /// What does not depend on the attempt.
 const FIXED: [(&str, &str); 27] = [
     ("ANSIBLE_CALLBACKS_ENABLED", "pressluft.host.events"),
@@ -45,10 +48,11 @@ const FIXED: [(&str, &str); 27] = [
 /// The environment of `ansible-playbook`.
 ///
 /// `content` is the unpacked directory of playbooks, `attempt` the directory of the attempt,
-/// `ssh_arguments` what goes on each `ssh` command line.
+/// `ssh` what is called for a connection, `ssh_arguments` what goes on each of its command lines.
 pub(super) fn environment(
     content: &Path,
     attempt: &Path,
+    ssh: &Path,
     ssh_arguments: &str,
 ) -> Vec<(&'static str, OsString)> {
     let mut environment: Vec<(&'static str, OsString)> = FIXED
@@ -67,6 +71,7 @@ pub(super) fn environment(
             content.join("collections").into_os_string(),
         ),
         ("ANSIBLE_ROLES_PATH", content.join("roles").into_os_string()),
+        ("ANSIBLE_SSH_EXECUTABLE", ssh.as_os_str().to_owned()),
         ("ANSIBLE_SSH_ARGS", ssh_arguments.into()),
         // A socket per attempt for what our own arguments do not reach.
         (

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use super::invocation::{Cancel, Host};
 use super::known_hosts::HostKey;
 use super::private::{self, OwnedDir};
+use super::relay;
 use super::spawner::{Spawner, Supervised};
 use super::ssh;
 use crate::core::outcome::tail;
@@ -92,11 +93,12 @@ impl Drop for Lease {
 }
 
 impl Connections {
-    /// Prepares a directory for the sockets, in `ssh_dir` if its path is short enough.
+    /// Prepares a directory for the sockets, in `ssh_dir` if its path is short enough, and in it
+    /// the `ssh` that Ansible calls: `program` under another name.
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn new(ssh_dir: &Path) -> io::Result<Self> {
+    pub(super) fn new(ssh_dir: &Path, program: &Path) -> io::Result<Self> {
         let name = format!("mux-{}-{:08x}", std::process::id(), rand::random::<u32>());
         let mut parent = ssh_dir.to_owned();
         if ssh_dir.as_os_str().len() + 1 + name.len() + "/18446744073709551615".len()
@@ -107,11 +109,18 @@ impl Connections {
         } else {
             private::sweep(ssh_dir)?;
         }
+        let dir = OwnedDir::create(parent.join(name))?;
+        std::os::unix::fs::symlink(program, dir.path().join(relay::NAME))?;
         Ok(Self {
-            dir: OwnedDir::create(parent.join(name))?,
+            dir,
             next: AtomicU64::new(0),
             open: Mutex::new(HashMap::new()),
         })
+    }
+
+    /// The `ssh` that Ansible calls.
+    pub(super) fn program(&self) -> PathBuf {
+        self.dir.path().join(relay::NAME)
     }
 
     /// The living connection with this identity.

@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Instant;
 
 use serde::Serialize;
 
+use super::engine::Engine;
 use super::invocation::Settings;
 use super::venv::{self, Venv};
 use super::{content, private, ssh};
@@ -66,6 +68,7 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         disk_space(&settings.state_dir),
         python(),
         environment(settings),
+        engine(settings),
         playbooks(&settings.state_dir),
         program(
             "ssh",
@@ -208,6 +211,28 @@ fn environment(settings: &Settings) -> Check {
             }
         }
         Err(error) => Check::failed(NAME, error.to_string(), needed, mend),
+    }
+}
+
+fn engine(settings: &Settings) -> Check {
+    const NAME: &str = "engine";
+    let needed = "an Ansible that stays loaded; without one each job loads it anew";
+    let begin = Instant::now();
+    let result = match Engine::locate(settings.clone()) {
+        Ok(engine) => engine.make_warm(),
+        Err(error) => Err(error.to_string()),
+    };
+    match result {
+        Ok(()) => {
+            let found = format!("ready after {} ms", begin.elapsed().as_millis());
+            Check::passed(NAME, found, needed)
+        }
+        Err(why) => Check::failed(
+            NAME,
+            why,
+            needed,
+            "mend what is above, or choose `ansible: {engine: plain}` in `pressluft.yaml`",
+        ),
     }
 }
 

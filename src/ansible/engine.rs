@@ -11,12 +11,15 @@ use super::config;
 use super::connection::{Connections, Identity, Lease};
 use super::content;
 use super::follow::{Followed, Run, follow};
+use super::guardian::Play;
 use super::invocation::{Cancel, Invocation, Playbook, Settings};
 use super::known_hosts::HostKey;
 use super::private;
 use super::spawner::Spawner;
 use super::ssh::{self, SshKeyError};
 use super::venv::{Venv, VenvError};
+use super::warm::Warm;
+use crate::core::document::fleet::AnsibleEngine;
 use crate::core::event::{Event, visible};
 use crate::core::job::ErrorCode;
 use crate::core::outcome::{AttemptOutcome, Failure, Observed, classify, ssh_code, tail};
@@ -32,6 +35,7 @@ const LONGEST_JOB: Duration = Duration::from_secs(7 * 24 * 3600);
 pub struct Engine {
     // Closed before the thread that started them ends.
     connections: Connections,
+    warm: Warm,
     spawner: Spawner,
     settings: Settings,
     content: PathBuf,
@@ -70,8 +74,18 @@ impl Engine {
         if swept > 0 {
             tracing::info!(swept, "removed directories of dead attempts");
         }
+        // In a process of somebody else `/proc/self/exe` would be another program.
+        let program = if settings.supervisor == Path::new("/proc/self/exe") {
+            PathBuf::from(format!("/proc/{}/exe", std::process::id()))
+        } else {
+            settings.supervisor.clone()
+        };
+        let connections =
+            Connections::new(&state_dir.join("ssh"), &program).map_err(state_error)?;
+        let ssh = connections.program();
         Ok(Self {
-            connections: Connections::new(&state_dir.join("ssh")).map_err(state_error)?,
+            warm: Warm::new(&state_dir, &content, &venv, program, ssh).map_err(state_error)?,
+            connections,
             spawner: Spawner::start(settings.supervisor.clone()).map_err(state_error)?,
             settings: Settings {
                 state_dir,
@@ -80,6 +94,24 @@ impl Engine {
             content,
             venv,
         })
+    }
+
+    /// Begins to load Ansible, for a job that is about to come. What keeps it from that is said
+    /// when the job is there.
+    pub fn warm_up(&self) {
+        if let Err(reason) = self.warm.start(&self.spawner) {
+            tracing::debug!(%reason, "the warm engine cannot be started");
+        }
+    }
+
+    /// Loads Ansible, and returns when it is ready for jobs.
+    ///
+    /// # Errors
+    /// Why it cannot be; jobs then run without it.
+    pub fn make_warm(&self) -> Result<(), String> {
+        self.warm
+            .make_ready(&self.spawner)
+            .map_err(|reason| reason.to_string())
     }
 
     /// Runs one playbook and returns when nothing of it is left on this machine.
@@ -137,34 +169,37 @@ impl Engine {
             None => ssh::private_key(&self.settings.state_dir).map_err(|error| own_key(&error))?,
         };
         let contact = self.contact(call, &attempt, &key)?;
-        let mut command = self
-            .spawner
-            .command(&self.words(call.invocation, &attempt), self.settings.grace);
         let files = ssh::Files {
             key,
             known_hosts: attempt.known_hosts(),
             socket: contact.lease.0.socket.clone(),
         };
         let arguments = ssh::ansible_arguments(&files, &contact.host_key);
-        command
-            .envs(config::environment(
+        let play = Play {
+            words: &self.words(call.invocation, &attempt),
+            environment: config::environment(
                 &self.content,
                 attempt.path(),
+                &self.connections.program(),
                 &arguments,
-            ))
-            .current_dir(attempt.path());
-
+            ),
+            directory: attempt.path(),
+            grace: self.settings.grace,
+            warm: match call.invocation.engine {
+                AnsibleEngine::Warm => Some(&self.warm),
+                AnsibleEngine::Plain => None,
+            },
+        };
         let mut observed = Observed::default();
         let opening = contact.is_opening.then_some(&contact.lease.0);
         let run = Run {
-            command,
+            play,
             deadline,
-            grace: self.settings.grace,
             opening,
         };
         let followed = follow(
             &self.spawner,
-            run,
+            &run,
             call.cancel,
             call.on_start,
             &mut |event| {

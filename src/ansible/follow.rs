@@ -1,21 +1,17 @@
 //! Follows one supervised process: its events, its output, its deadline, its end.
 
 use std::io::{self, PipeReader, Read};
-use std::process::Command;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use command_fds::{CommandFdExt, FdMapping};
-
-use super::config::EVENTS_FD;
 use super::connection::Connection;
+use super::guardian::{Guardian, Play, Started};
 use super::invocation::Cancel;
 use super::log::Transcript;
-use super::spawner::{Spawner, Supervised};
+use super::spawner::Spawner;
 use super::stream::{Line, read_lines};
-use super::supervisor::exit_of;
 use crate::core::event::Event;
 use crate::core::outcome::End;
 
@@ -30,9 +26,8 @@ const SLACK: Duration = Duration::from_secs(10);
 
 /// What to start and when to stop it.
 pub(super) struct Run<'a> {
-    pub(super) command: Command,
+    pub(super) play: Play<'a>,
     pub(super) deadline: Instant,
-    pub(super) grace: Duration,
     /// A connection that is being made; its failure ends the run.
     pub(super) opening: Option<&'a Arc<Connection>>,
 }
@@ -58,25 +53,19 @@ enum Message {
 /// Those of making pipes and starting processes; then nothing runs.
 pub(super) fn follow(
     spawner: &Spawner,
-    mut run: Run<'_>,
+    run: &Run<'_>,
     cancel: &Cancel,
     on_start: &mut dyn FnMut(u32),
     on_event: &mut dyn FnMut(Event),
 ) -> io::Result<Followed> {
-    let (events, events_end) = io::pipe()?;
-    let (output, output_end) = io::pipe()?;
-    run.command
-        .stdout(output_end.try_clone()?)
-        .stderr(output_end);
-    let mapping = FdMapping {
-        parent_fd: events_end.into(),
-        child_fd: EVENTS_FD,
-    };
-    run.command
-        .fd_mappings(vec![mapping])
-        .map_err(io::Error::other)?;
-    let mut process = spawner.spawn(run.command)?;
-    on_start(process.child.id());
+    let grace = run.play.grace;
+    let is_stopped = || cancel.is_cancelled() || Instant::now() >= run.deadline;
+    let Started {
+        guardian: mut process,
+        events,
+        output,
+    } = run.play.start(spawner, &is_stopped, on_start)?;
+    tracing::debug!("the play has begun");
 
     let (sender, messages) = mpsc::sync_channel(WAITING_EVENTS);
     let transcript = Arc::new(Mutex::new(Transcript::default()));
@@ -111,18 +100,19 @@ pub(super) fn follow(
             Ok(Message::EventsEnd | Message::OutputEnd) => open_streams -= 1,
             Ok(Message::Refused(said)) if !state.task_seen && state.stopped.is_none() => {
                 state.refused = Some(said);
-                state.stop(&mut process, End::Cancelled, run.grace);
+                state.stop(&mut process, End::Cancelled, grace);
             }
             Ok(Message::Refused(_)) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if !state.advance(&mut process, run.deadline, cancel, run.grace)? {
+        if !state.advance(&mut process, run.deadline, cancel, grace)? {
             break;
         }
     }
     over.cancel();
     let status = process.wait_until(Instant::now() + SLACK)?;
-    let end = match (state.stopped, status.map(exit_of)) {
+    tracing::debug!("the play has ended");
+    let end = match (state.stopped, status) {
         (Some(end), _) => end,
         (None, Some(Ok(code))) => End::Exited(code),
         (None, Some(Err(signal))) => End::Signalled(signal),
@@ -148,7 +138,7 @@ struct State {
 }
 
 impl State {
-    fn stop(&mut self, process: &mut Supervised, end: End, grace: Duration) {
+    fn stop(&mut self, process: &mut Guardian<'_>, end: End, grace: Duration) {
         self.stopped = Some(end);
         self.give_up = Some(Instant::now() + grace + SLACK);
         process.stop();
@@ -157,7 +147,7 @@ impl State {
     /// Does what is due, and says whether to go on.
     fn advance(
         &mut self,
-        process: &mut Supervised,
+        process: &mut Guardian<'_>,
         deadline: Instant,
         cancel: &Cancel,
         grace: Duration,

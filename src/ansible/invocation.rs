@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::known_hosts;
+use crate::core::document::fleet::AnsibleEngine;
 
 /// Where the engine keeps things and how it starts processes.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub struct Invocation {
     /// 0 to 4, as many `-v`.
     pub verbosity: u8,
     pub timeout: Duration,
+    /// Whether Ansible is loaded anew for this, or a process is used that has it loaded.
+    pub engine: AnsibleEngine,
 }
 
 /// Which playbook runs.

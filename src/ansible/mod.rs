@@ -1,5 +1,6 @@
 //! Runs jobs: unpacks our playbooks, writes the directory of an attempt, keeps warm SSH
-//! connections, starts stock `ansible-playbook` under a supervisor and reads its events.
+//! connections and a warm Ansible, runs stock `ansible-playbook` under a supervisor and reads its
+//! events.
 //!
 //! It knows neither the store nor the documents. What happens to a result is the caller's
 //! business; what a result means is decided in `core::outcome`.
@@ -11,17 +12,21 @@ pub mod content;
 pub mod doctor;
 mod engine;
 mod follow;
+mod guardian;
 mod invocation;
 mod known_hosts;
 mod log;
 mod private;
 mod process_tree;
+pub mod relay;
 mod spawner;
 mod ssh;
 mod stream;
 pub mod supervisor;
 mod unsafe_text;
 pub mod venv;
+mod warm;
+mod warm_job;
 
 pub use engine::{Engine, EngineError};
 pub use invocation::{Cancel, Host, Invocation, InvocationError, Playbook, Settings};

@@ -68,6 +68,18 @@ impl Spawner {
         command
     }
 
+    /// A command line that becomes the child itself and gets SIGTERM when this process dies.
+    pub(super) fn child(&self, words: &[OsString]) -> Command {
+        let mut command = process::command(&self.supervisor);
+        command
+            .arg0("pressluft")
+            .args(["supervise", "--as-child"])
+            .args(["--parent", &std::process::id().to_string(), "--"])
+            .args(words)
+            .process_group(0);
+        command
+    }
+
     /// Starts it.
     ///
     /// # Errors

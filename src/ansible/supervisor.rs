@@ -10,7 +10,9 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,10 +55,7 @@ enum Message {
 /// When the command cannot be started or this process cannot become its guardian.
 pub fn supervise(command: &[OsString], parent: i32, grace: Duration) -> io::Result<i32> {
     die_with(parent)?;
-    prctl::set_child_subreaper(true)?;
-    let (sender, messages) = mpsc::channel();
-    watch_signals(sender.clone())?;
-    watch_input(sender.clone());
+    let (sender, messages) = become_guard()?;
     let this = std::process::id().to_string();
     let child = process::inherited("/proc/self/exe")
         .arg0("pressluft")
@@ -66,8 +65,38 @@ pub fn supervise(command: &[OsString], parent: i32, grace: Duration) -> io::Resu
         .process_group(0)
         .spawn()?;
     let main = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-    thread::spawn(move || reap(&sender));
+    Ok(guard(main, grace, sender, &messages))
+}
 
+/// Watches over `main`, a child that this process had before it became Pressluft, as
+/// [`supervise`] does over one that it starts. `on_guard` is called once it does.
+///
+/// It is not told when its own parent dies: its input closes when the Pressluft does that
+/// wants the job.
+///
+/// # Errors
+/// When this process cannot become a guardian; the child then has to be told by the kernel.
+pub fn adopt(
+    main: i32,
+    grace: Duration,
+    on_guard: &mut dyn FnMut() -> io::Result<()>,
+) -> io::Result<i32> {
+    let (sender, messages) = become_guard()?;
+    on_guard()?;
+    Ok(guard(Pid::from_raw(main), grace, sender, &messages))
+}
+
+fn become_guard() -> io::Result<(Sender<Message>, Receiver<Message>)> {
+    prctl::set_child_subreaper(true)?;
+    let (sender, messages) = mpsc::channel();
+    watch_signals(sender.clone())?;
+    watch_input(sender.clone());
+    Ok((sender, messages))
+}
+
+/// Waits for the end of `main` and brings it about when it has to be.
+fn guard(main: Pid, grace: Duration, sender: Sender<Message>, messages: &Receiver<Message>) -> i32 {
+    thread::spawn(move || reap(&sender));
     let mut code = None;
     let mut stop: Option<Stop> = None;
     loop {
@@ -94,7 +123,7 @@ pub fn supervise(command: &[OsString], parent: i32, grace: Duration) -> io::Resu
             break;
         }
     }
-    Ok(code.unwrap_or(128 + Signal::SIGKILL as i32))
+    code.unwrap_or(128 + Signal::SIGKILL as i32)
 }
 
 /// Becomes `command`, which gets SIGTERM when `parent` dies.
@@ -108,6 +137,9 @@ pub fn become_command(command: &[OsString], parent: i32) -> io::Error {
     let Some((program, arguments)) = command.split_first() else {
         return io::ErrorKind::InvalidInput.into();
     };
+    if let Err(error) = hear_signals() {
+        return error;
+    }
     process::inherited(program).args(arguments).exec()
 }
 
@@ -119,6 +151,16 @@ fn die_with(parent: i32) -> io::Result<()> {
     } else {
         Err(io::Error::other("the parent process is gone"))
     }
+}
+
+/// Makes the next program hear the signals that a shell hands down as ignored to what it starts
+/// in the background: what has a handler now is back at its default there.
+fn hear_signals() -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
 }
 
 fn watch_signals(sender: Sender<Message>) -> io::Result<()> {

@@ -107,6 +107,12 @@ impl Venv {
         self.path.join("bin/ansible-playbook")
     }
 
+    /// The program `python` that finds this ansible-core.
+    #[must_use]
+    pub fn python(&self) -> PathBuf {
+        self.path.join("bin/python")
+    }
+
     /// Whether its ansible-core is one of the pinned versions.
     #[must_use]
     pub fn is_pinned(&self) -> bool {

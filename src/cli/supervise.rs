@@ -5,15 +5,18 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::ansible::supervisor;
+use crate::ansible::{relay, supervisor};
 
 /// Run a command and leave nothing of it behind
 #[derive(Debug, clap::Args)]
 #[command(hide = true)]
 pub(crate) struct Args {
     /// The process that must stay alive
-    #[arg(long)]
+    #[arg(long, default_value_t = 0)]
     parent: i32,
+    /// Watch over this child, which runs the command already, and report on standard output
+    #[arg(long, value_name = "PID")]
+    adopt: Option<i32>,
     /// Milliseconds between SIGTERM and SIGKILL
     #[arg(long, default_value_t = 20_000)]
     grace_ms: u64,
@@ -27,14 +30,11 @@ pub(crate) struct Args {
 
 /// The exit code of the command.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let result = if args.as_child {
-        Err(supervisor::become_command(&args.command, args.parent))
-    } else {
-        supervisor::supervise(
-            &args.command,
-            args.parent,
-            Duration::from_millis(args.grace_ms),
-        )
+    let grace = Duration::from_millis(args.grace_ms);
+    let result = match args.adopt {
+        Some(child) => adopt(child, grace),
+        None if args.as_child => Err(supervisor::become_command(&args.command, args.parent)),
+        None => supervisor::supervise(&args.command, args.parent, grace),
     };
     let code = match result {
         Ok(code) => code,
@@ -48,4 +48,34 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         }
     };
     ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Stands in for `ssh`, by whose name this program was called.
+pub(crate) fn relay(arguments: std::env::ArgsOs) -> ExitCode {
+    let code = match relay::run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            // Without a reader for this there is nobody to tell.
+            drop(writeln!(
+                std::io::stderr().lock(),
+                "cannot run `ssh`: {error}"
+            ));
+            supervisor::NOT_STARTED
+        }
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Says what happens on standard output: nobody else can see how somebody else's child ends.
+fn adopt(child: i32, grace: Duration) -> std::io::Result<i32> {
+    let say = |line: String| {
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{line}").and_then(|()| stdout.flush())
+    };
+    let code = supervisor::adopt(child, grace, &mut || {
+        say(format!("started {}", std::process::id()))
+    })?;
+    // Without a reader for this there is nobody to tell.
+    drop(say(format!("ended {code}")));
+    Ok(code)
 }

@@ -14,12 +14,14 @@ use super::variables::Subject;
 use super::worker_id::WorkerId;
 use crate::ansible::{Cancel, Engine, Host, Invocation, Playbook};
 use crate::clock;
+use crate::core::document::fleet::AnsibleEngine;
 use crate::core::event::{Event, TaskResult};
 use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobStatus, JobType};
 use crate::core::outcome::{AttemptOutcome, Failure};
 use crate::core::recorded::ResourceStatus;
+use crate::core::spec::Spec;
 use crate::core::tree::SecretValues;
 use crate::secrets::{self, Identity, Origin, Redactor};
 use crate::store::{
@@ -69,6 +71,7 @@ pub(super) fn run(
     tell: &mut dyn FnMut(Progress),
     cancel: &Cancel,
 ) -> Result<Attempted, DaemonError> {
+    tracing::debug!(job = %claim.job.id, "claimed");
     let mut store = Store::open(&runner.database)?;
     let mut work = Work {
         runner,
@@ -109,6 +112,7 @@ pub(super) fn run(
         changes: &changes,
     };
     let status = store.finish(&finish, &runner.actor, clock::now())?;
+    tracing::debug!(job = %claim.job.id, "recorded");
     Ok(Attempted { status, failure })
 }
 
@@ -125,6 +129,10 @@ impl Work<'_> {
     /// The changes of the record that the job's success brings, or its failure.
     fn carry_out(&mut self) -> Result<Result<Vec<StateChange>, Failure>, DaemonError> {
         let payload = self.payload()?;
+        let engine = engine_of(&payload.fleet);
+        if engine == AnsibleEngine::Warm {
+            self.runner.engine.warm_up();
+        }
         let named = match self.named_secrets(&payload) {
             Ok(named) => named,
             Err(failure) => return Ok(Err(failure)),
@@ -136,7 +144,7 @@ impl Work<'_> {
         let secrets = self.secret_values(&payload, named)?;
         let redactor = Redactor::new(texts(&secrets));
         let mut changes = Vec::new();
-        let facts = match self.facts(&host, &redactor)? {
+        let facts = match self.facts(&host, engine, &redactor)? {
             Ok((facts, is_new)) => {
                 if is_new {
                     let (node, facts) = (self.label.node.clone(), Box::new(facts.clone()));
@@ -146,7 +154,8 @@ impl Work<'_> {
             }
             Err(failure) => return Ok(Err(failure)),
         };
-        let subject = match Subject::new(payload, Some(facts)) {
+        let subject = match Subject::new(payload, Some(facts)).with_sources(self.claim.job.job_type)
+        {
             Ok(subject) => subject,
             Err(error) => {
                 return Ok(Err(Failure::new(
@@ -170,7 +179,7 @@ impl Work<'_> {
             ),
             secrets: variables_of(&secrets)?,
             tree,
-            ..self.invocation(host)
+            ..self.invocation(host, engine)
         };
         let mut release = None;
         let outcome = self.play(&invocation, &redactor, &mut |result| {
@@ -291,6 +300,7 @@ impl Work<'_> {
     fn facts(
         &mut self,
         host: &Host,
+        engine: AnsibleEngine,
         redactor: &Redactor,
     ) -> Result<Result<(NodeFacts, bool), Failure>, DaemonError> {
         if self.claim.job.job_type != JobType::NodeProvision
@@ -300,7 +310,7 @@ impl Work<'_> {
         }
         let invocation = Invocation {
             playbook: Playbook::Embedded("facts.yml".to_owned()),
-            ..self.invocation(host.clone())
+            ..self.invocation(host.clone(), engine)
         };
         let mut facts = None;
         let outcome = self.play(&invocation, redactor, &mut |result| {
@@ -349,7 +359,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn invocation(&self, host: Host) -> Invocation {
+    fn invocation(&self, host: Host, engine: AnsibleEngine) -> Invocation {
         Invocation {
             job: self.claim.job.id.to_string(),
             attempt: self.claim.attempt,
@@ -363,6 +373,7 @@ impl Work<'_> {
             diff: true,
             verbosity: 0,
             timeout: JOB_TIMEOUT,
+            engine,
         }
     }
 
@@ -435,6 +446,14 @@ impl Work<'_> {
             Some(error) => Err(error),
             None => Ok(outcome),
         }
+    }
+}
+
+/// How the fleet wants Ansible to be run.
+fn engine_of(fleet: &Spec) -> AnsibleEngine {
+    match fleet.str("ansible.engine") {
+        Some(word) if word == AnsibleEngine::Plain.as_str() => AnsibleEngine::Plain,
+        Some(_) | None => AnsibleEngine::Warm,
     }
 }
 

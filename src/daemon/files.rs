@@ -64,7 +64,7 @@ fn changes_of(
     facts: Option<&NodeFacts>,
 ) -> Option<FileChanges> {
     let render = |payload: JobPayload| -> Result<Option<Tree>, String> {
-        let subject = Subject::new(payload, facts.cloned()).map_err(|error| error.to_string())?;
+        let subject = Subject::new(payload, facts.cloned());
         subject
             .tree(job.job_type, None)
             .map_err(|error| error.to_string())

@@ -28,10 +28,8 @@ pub struct Subject {
 
 impl Subject {
     /// The subject of a job, given what is recorded of its node.
-    ///
-    /// # Errors
-    /// When a source file of the fleet cannot be read.
-    pub fn new(payload: JobPayload, facts: Option<NodeFacts>) -> Result<Self, SourceError> {
+    #[must_use]
+    pub fn new(payload: JobPayload, facts: Option<NodeFacts>) -> Self {
         let address = public_address(&payload.node, facts.as_ref());
         let domain = payload.fleet.str("preview.domain");
         let names_of = |env: &Spec| -> Option<EnvironmentNames> {
@@ -44,16 +42,29 @@ impl Subject {
             let host = names.as_ref()?.preview_host.as_ref()?;
             Some(format!("http://{host}"))
         };
-        Ok(Self {
+        Self {
             url: url_of(&names),
             source_url: url_of(&source_names),
-            wordpress: sources::wordpress(&payload.fleet, payload.site.as_ref())?,
-            wp_cli: sources::wp_cli(&payload.fleet)?,
+            wordpress: sources::wordpress(&payload.fleet, payload.site.as_ref()),
+            wp_cli: sources::wp_cli(&payload.fleet),
             names,
             source_names,
             facts,
             payload,
-        })
+        }
+    }
+
+    /// Looks at those source files that jobs of this type take from the control plane.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(super) fn with_sources(mut self, job_type: JobType) -> Result<Self, SourceError> {
+        if job_type == JobType::NodeProvision {
+            self.wp_cli.check("sources.wp_cli")?;
+        } else if matches!(job_type, JobType::SiteCreate | JobType::EnvCreate) {
+            self.wordpress.read_digest("sources.wordpress")?;
+        }
+        Ok(self)
     }
 
     /// The files that a job of this type places on the node, or none when it places none.

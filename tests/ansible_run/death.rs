@@ -5,8 +5,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::in_both_engines;
 use crate::support::{Bench, node, processes_with, settings, within};
 use pressluft::ansible::{Cancel, Engine};
+use pressluft::core::document::fleet::AnsibleEngine;
 use pressluft::core::event::Event;
 use pressluft::core::job::ErrorCode;
 use pressluft::core::outcome::End;
@@ -24,10 +26,9 @@ fn left_of(state: &Path) -> Vec<String> {
     processes_with(&state.display().to_string())
 }
 
-#[test]
-fn a_job_that_outlasts_its_deadline_is_stopped_and_its_events_kept() {
+fn a_job_that_outlasts_its_deadline_is_stopped_and_its_events_kept(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let mut invocation = bench.invocation(&node, LONG);
     invocation.timeout = Duration::from_secs(10);
     let shown = bench.run(&invocation);
@@ -47,10 +48,9 @@ fn a_job_that_outlasts_its_deadline_is_stopped_and_its_events_kept() {
     assert_eq!(left_of(bench.state.path()), Vec::<String>::new());
 }
 
-#[test]
-fn a_child_that_ignores_the_request_is_killed() {
+fn a_child_that_ignores_the_request_is_killed(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let state = bench.state.path().to_owned();
     let tasks = STUBBORN.replace("STATE", &state.display().to_string());
     let invocation = bench.invocation(&node, &tasks);
@@ -83,20 +83,13 @@ fn a_child_that_ignores_the_request_is_killed() {
     assert_eq!(left_of(bench.state.path()), Vec::<String>::new());
 }
 
-#[test]
-fn nothing_outlives_a_killed_pressluft() {
+fn nothing_outlives_a_killed_pressluft(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     drop(node);
-    for (tasks, sign) in [(LONG, "ansible-playbook"), (STUBBORN, "while true")] {
+    for (tasks, sign) in [(LONG, "ControlMaster=no"), (STUBBORN, "while true")] {
         let state = tempfile::tempdir().expect("a directory");
-        let mut pressluft = this_program(state.path(), tasks);
-        let runs = || {
-            left_of(state.path())
-                .iter()
-                .filter(|line| line.contains(sign))
-                .count()
-                > 1
-        };
+        let mut pressluft = this_program(state.path(), tasks, engine);
+        let runs = || left_of(state.path()).iter().any(|line| line.contains(sign));
         assert!(
             within(Duration::from_secs(20), runs),
             "{:?}",
@@ -128,10 +121,9 @@ fn nothing_outlives_a_killed_pressluft() {
     }
 }
 
-#[test]
-fn nothing_outlives_a_killed_supervisor() {
+fn nothing_outlives_a_killed_supervisor(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let invocation = bench.invocation(&node, LONG);
     let state = bench.state.path().to_owned();
     let killer = thread::spawn(move || {
@@ -169,10 +161,40 @@ fn nothing_outlives_a_killed_supervisor() {
     );
 }
 
+fn signals_that_a_shell_handed_down_as_ignored_are_heard(engine: AnsibleEngine) {
+    let node = crate::node_or_skip!(node(1));
+    drop(node);
+    let state = tempfile::tempdir().expect("a directory");
+    let tasks = STUBBORN
+        .split_once("setsid")
+        .expect("a command")
+        .0
+        .to_owned()
+        + "grep SigIgn /proc/self/status >STATE/ignored; true";
+    let mut command = command_of_this_program(state.path(), &tasks, engine);
+    let status = command.status().expect("started");
+    assert!(status.success());
+    let line = std::fs::read_to_string(state.path().join("ignored")).expect("the task ran");
+    let mask = line.trim().rsplit('\t').next().expect("a mask");
+    let mask = u64::from_str_radix(mask, 16).expect("hexadecimal");
+    let ignored = [1, 2, 3, 15].map(|signal| mask >> (signal - 1) & 1);
+    assert_eq!(ignored, [0; 4], "{line}");
+}
+
 /// Starts this test program again as a Pressluft that runs one job until it is killed.
+fn this_program(state: &Path, tasks: &str, engine: AnsibleEngine) -> std::process::Child {
+    command_of_this_program(state, tasks, engine)
+        .spawn()
+        .expect("started")
+}
+
+/// As a shell that is about to put it into the background would start it.
 #[expect(clippy::disallowed_methods, reason = "a test starts itself")]
-fn this_program(state: &Path, tasks: &str) -> std::process::Child {
-    Command::new(std::env::current_exe().expect("a path"))
+fn command_of_this_program(state: &Path, tasks: &str, engine: AnsibleEngine) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "trap '' HUP INT QUIT TERM; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().expect("a path"))
         .args([
             "--exact",
             "death::one_job_for_the_other_tests",
@@ -180,14 +202,14 @@ fn this_program(state: &Path, tasks: &str) -> std::process::Child {
             "--nocapture",
         ])
         .env("STATE", state)
+        .env("ENGINE", engine.as_str())
         .env(
             "TASKS",
             tasks.replace("STATE", &state.display().to_string()),
         )
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started")
+        .stderr(Stdio::null());
+    command
 }
 
 #[test]
@@ -201,7 +223,11 @@ fn one_job_for_the_other_tests() {
         return;
     };
     let node = node(1).expect("the caller has one");
-    let bench = Bench::new();
+    let engine = match std::env::var("ENGINE").as_deref() {
+        Ok("plain") => AnsibleEngine::Plain,
+        _ => AnsibleEngine::Warm,
+    };
+    let bench = Bench::new(engine);
     let tasks = std::env::var("TASKS").expect("tasks");
     let invocation = bench.invocation(&node, &tasks);
     let engine = Engine::locate(settings(&PathBuf::from(state))).expect("an engine");
@@ -213,4 +239,12 @@ fn one_job_for_the_other_tests() {
         &mut ignore,
         &Cancel::default(),
     );
+}
+
+in_both_engines! {
+    a_job_that_outlasts_its_deadline_is_stopped_and_its_events_kept,
+    a_child_that_ignores_the_request_is_killed,
+    nothing_outlives_a_killed_pressluft,
+    nothing_outlives_a_killed_supervisor,
+    signals_that_a_shell_handed_down_as_ignored_are_heard,
 }

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::in_both_engines;
 use crate::support::{Bench, Node, node, node_without_python, processes_with, within};
 use pressluft::ansible::Invocation;
+use pressluft::core::document::fleet::AnsibleEngine;
 use pressluft::core::event::Event;
 use pressluft::core::job::ErrorCode;
 
@@ -15,12 +17,13 @@ fn other_key() -> (String, String) {
 }
 
 fn expect(
+    engine: AnsibleEngine,
     change: impl FnOnce(&mut Invocation),
     tasks: &str,
     node: &Node,
     code: ErrorCode,
 ) -> String {
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let mut invocation = bench.invocation(node, tasks);
     change(&mut invocation);
     let shown = bench.run(&invocation);
@@ -31,25 +34,33 @@ fn expect(
 
 const PING: &str = "- ansible.builtin.ping:";
 
-#[test]
-fn ssh_failures_are_told_apart() {
+fn ssh_failures_are_told_apart(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     let (private, public) = other_key();
     let begin = Instant::now();
     expect(
+        engine,
         |i| i.host.key = Some(private.clone()),
         PING,
         &node,
         ErrorCode::SshAuthFailed,
     );
-    expect(|i| i.host.key = None, PING, &node, ErrorCode::SshAuthFailed);
     expect(
+        engine,
+        |i| i.host.key = None,
+        PING,
+        &node,
+        ErrorCode::SshAuthFailed,
+    );
+    expect(
+        engine,
         |i| i.host.key = Some("no key".to_owned()),
         PING,
         &node,
         ErrorCode::SshAuthFailed,
     );
     let message = expect(
+        engine,
         |i| i.host.host_key = Some(public),
         PING,
         &node,
@@ -60,6 +71,7 @@ fn ssh_failures_are_told_apart() {
         "{message}"
     );
     expect(
+        engine,
         |i| i.host.port = 1,
         PING,
         &node,
@@ -72,8 +84,7 @@ fn ssh_failures_are_told_apart() {
     );
 }
 
-#[test]
-fn ssh_failures_at_first_contact_are_told_apart() {
+fn ssh_failures_at_first_contact_are_told_apart(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     let (private, _) = other_key();
     let first = |i: &mut Invocation| i.host.host_key = None;
@@ -81,21 +92,27 @@ fn ssh_failures_at_first_contact_are_told_apart() {
         first(i);
         i.host.key = Some(private);
     };
-    expect(wrong, PING, &node, ErrorCode::SshAuthFailed);
+    expect(engine, wrong, PING, &node, ErrorCode::SshAuthFailed);
     let closed = |i: &mut Invocation| {
         first(i);
         i.host.port = 1;
     };
-    expect(closed, PING, &node, ErrorCode::AnsibleHostUnreachable);
+    expect(
+        engine,
+        closed,
+        PING,
+        &node,
+        ErrorCode::AnsibleHostUnreachable,
+    );
 }
 
-#[test]
-fn an_address_that_nobody_has_is_unreachable() {
+fn an_address_that_nobody_has_is_unreachable(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     let (network, _) = node.address.rsplit_once('.').expect("IPv4");
     let address = format!("{network}.253");
     let begin = Instant::now();
     expect(
+        engine,
         |i| i.host.address = address,
         PING,
         &node,
@@ -108,12 +125,12 @@ fn an_address_that_nobody_has_is_unreachable() {
     );
 }
 
-#[test]
-fn a_host_key_of_another_type_is_a_mismatch() {
+fn a_host_key_of_another_type_is_a_mismatch(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     let make = "rm -f /tmp/k /tmp/k.pub; ssh-keygen -q -t ecdsa -N '' -f /tmp/k; cat /tmp/k.pub";
     let other = node.shell(make);
     expect(
+        engine,
         |i| i.host.host_key = Some(other),
         PING,
         &node,
@@ -121,10 +138,9 @@ fn a_host_key_of_another_type_is_a_mismatch() {
     );
 }
 
-#[test]
-fn a_link_that_breaks_in_the_middle_is_unreachable() {
+fn a_link_that_breaks_in_the_middle_is_unreachable(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(3));
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let tasks = "- ansible.builtin.ping:\n- name: Wait\n  ansible.builtin.command: sleep 100";
     let mut invocation = bench.invocation(&node, tasks);
     invocation.timeout = Duration::from_secs(90);
@@ -158,15 +174,13 @@ fn a_link_that_breaks_in_the_middle_is_unreachable() {
     assert_eq!(bench.run(&invocation).code(), None, "it does not recover");
 }
 
-#[test]
-fn a_node_without_python_says_so() {
+fn a_node_without_python_says_so(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node_without_python(2));
-    let message = expect(|_| {}, PING, &node, ErrorCode::NodePythonMissing);
+    let message = expect(engine, |_| {}, PING, &node, ErrorCode::NodePythonMissing);
     assert!(message.contains("python3"), "{message}");
 }
 
-#[test]
-fn failures_of_the_playbook_are_told_apart() {
+fn failures_of_the_playbook_are_told_apart(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     use ErrorCode as C;
     let table = [
@@ -202,33 +216,49 @@ fn failures_of_the_playbook_are_told_apart() {
         ),
     ];
     for (tasks, code) in table {
-        expect(|_| {}, tasks, &node, code);
+        expect(engine, |_| {}, tasks, &node, code);
     }
 }
 
-#[test]
-fn what_the_playbook_forgives_is_no_failure() {
+fn what_the_playbook_forgives_is_no_failure(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let tasks = "- ansible.builtin.command: /bin/false\n  ignore_errors: true\n\
                  - block:\n    - ansible.builtin.command: /bin/false\n  rescue:\n    - ansible.builtin.ping:";
     let shown = bench.run(&bench.invocation(&node, tasks));
     assert_eq!(shown.outcome.failure, None);
 }
 
-#[test]
-fn a_missing_playbook_or_a_hostile_value_starts_nothing() {
+fn a_missing_playbook_or_a_hostile_value_starts_nothing(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     let missing = |i: &mut Invocation| {
         i.playbook = pressluft::ansible::Playbook::Embedded("no-such.yml".to_owned());
     };
-    expect(missing, PING, &node, ErrorCode::AnsibleUnexpectedError);
+    expect(
+        engine,
+        missing,
+        PING,
+        &node,
+        ErrorCode::AnsibleUnexpectedError,
+    );
     for address in ["-oProxyCommand=touch /tmp/x", "a b", "", "a\nb", "$(id)"] {
         let change = |i: &mut Invocation| i.host.address = address.to_owned();
-        expect(change, PING, &node, ErrorCode::RenderFailed);
+        expect(engine, change, PING, &node, ErrorCode::RenderFailed);
     }
     for user in ["-l", "a b", "root;id"] {
         let change = |i: &mut Invocation| i.host.user = user.to_owned();
-        expect(change, PING, &node, ErrorCode::RenderFailed);
+        expect(engine, change, PING, &node, ErrorCode::RenderFailed);
     }
+}
+
+in_both_engines! {
+    ssh_failures_are_told_apart,
+    ssh_failures_at_first_contact_are_told_apart,
+    an_address_that_nobody_has_is_unreachable,
+    a_host_key_of_another_type_is_a_mismatch,
+    a_link_that_breaks_in_the_middle_is_unreachable,
+    a_node_without_python_says_so,
+    failures_of_the_playbook_are_told_apart,
+    what_the_playbook_forgives_is_no_failure,
+    a_missing_playbook_or_a_hostile_value_starts_nothing,
 }

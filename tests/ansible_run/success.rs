@@ -1,15 +1,20 @@
 //! What works.
 
+use crate::in_both_engines;
 use crate::support::{Bench, node, processes_with};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use pressluft::ansible::Cancel;
+use pressluft::core::document::fleet::AnsibleEngine;
 use pressluft::core::event::{Event, TaskStatus};
+use pressluft::core::job::ErrorCode;
 use serde_json::json;
 
-#[test]
-fn a_play_runs_and_says_what_it_did() {
+fn a_play_runs_and_says_what_it_did(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     node.shell("rm -f /tmp/title");
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let mut invocation = bench.invocation(
         &node,
         "- name: Say hello\n  ansible.builtin.command: echo hello\n  changed_when: true\n\
@@ -48,10 +53,9 @@ fn a_play_runs_and_says_what_it_did() {
     );
 }
 
-#[test]
-fn first_contact_records_the_key_and_the_connection_stays_warm() {
+fn first_contact_records_the_key_and_the_connection_stays_warm(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let mut invocation = bench.invocation(&node, "- ansible.builtin.ping:");
     invocation.host.host_key = None;
     let shown = bench.run(&invocation);
@@ -80,10 +84,9 @@ fn first_contact_records_the_key_and_the_connection_stays_warm() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-#[test]
-fn a_template_in_any_value_or_key_runs_nowhere_and_arrives_as_it_is() {
+fn a_template_in_any_value_or_key_runs_nowhere_and_arrives_as_it_is(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let marker = bench.state.path().join("pwned");
     let bomb = format!("{{{{ lookup('pipe', 'touch {}') }}}}", marker.display());
     let statement = format!(
@@ -136,10 +139,9 @@ fn a_template_in_any_value_or_key_runs_nowhere_and_arrives_as_it_is() {
     assert!(tree.ends_with("/run/0199-test-1/tree.json"), "{tree}");
 }
 
-#[test]
-fn no_secret_reaches_arguments_events_or_logs() {
+fn no_secret_reaches_arguments_events_or_logs(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let mut invocation = bench.invocation(
         &node,
         "- name: Leak\n  ansible.builtin.command: \"echo {{ pressluft_secrets.db_password }}\"\n\
@@ -163,10 +165,9 @@ fn no_secret_reaches_arguments_events_or_logs() {
     assert!(!all.contains("hunter2"), "{all}");
 }
 
-#[test]
-fn a_node_that_prints_without_end_costs_little() {
+fn a_node_that_prints_without_end_costs_little(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let invocation = bench.invocation(
         &node,
         "- name: Flood\n  ansible.builtin.shell: head -c 20000000 /dev/zero | tr '\\0' 'x'; printf '\\033[2J\\n'",
@@ -183,10 +184,54 @@ fn a_node_that_prints_without_end_costs_little() {
     assert!(format!("{:?}", shown.events).len() < 256 * 1024);
 }
 
-#[test]
-fn many_threads_share_one_engine() {
+/// Ansible keeps what a command prints; 32 MiB of it, some times over.
+fn a_node_that_prints_a_gigabyte_costs_no_memory(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
+    let tasks = "- name: Flood\n  ansible.builtin.raw: head -c 1000000000 /dev/zero | tr '\\0' x";
+    let invocation = bench.invocation(&node, tasks);
+    let state = bench.state.path().display().to_string();
+    let is_over = AtomicBool::new(false);
+    let (shown, peak) = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut peak = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                peak = peak.max(memory_of(&state));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            peak
+        });
+        let shown = bench.run(&invocation);
+        is_over.store(true, Ordering::SeqCst);
+        (shown, watcher.join().expect("no panic"))
+    });
+    let failure = shown.outcome.failure.as_ref().expect("it was ended");
+    assert_eq!(failure.code, ErrorCode::AnsibleHostFailed, "{failure:?}");
+    assert!(failure.message.contains("more than 32 MiB"), "{failure:?}");
+    assert!(format!("{:?}", shown.events).len() < 64 * 1024);
+    assert!(peak > 0 && peak < 500 << 20, "{} MiB", peak >> 20);
+}
+
+/// The bytes of memory that the largest of the processes with `text` in their command line
+/// has had.
+fn memory_of(text: &str) -> u64 {
+    let peak = |line: &String| {
+        let pid = line.split(' ').next()?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    processes_with(text)
+        .iter()
+        .filter_map(peak)
+        .max()
+        .unwrap_or_default()
+        * 1024
+}
+
+fn many_threads_share_one_engine(engine: AnsibleEngine) {
+    let node = crate::node_or_skip!(node(1));
+    let bench = Bench::new(engine);
     let invocation = bench.invocation(&node, "- ansible.builtin.ping:");
     std::thread::scope(|scope| {
         for number in 0..4 {
@@ -208,11 +253,10 @@ fn many_threads_share_one_engine() {
     assert_eq!(std::fs::read_dir(run).expect("there").count(), 0);
 }
 
-#[test]
-fn another_port_has_a_pin_of_its_own() {
+fn another_port_has_a_pin_of_its_own(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     node.shell("test -e /run/other-sshd || { /usr/sbin/sshd -p 2222 && touch /run/other-sshd; }");
-    let bench = Bench::new();
+    let bench = Bench::new(engine);
     let mut invocation = bench.invocation(&node, "- ansible.builtin.ping:");
     invocation.host.port = 2222;
     for host_key in [None, Some(node.host_key)] {
@@ -220,4 +264,15 @@ fn another_port_has_a_pin_of_its_own() {
         invocation.host.host_key = host_key;
         assert_eq!(bench.run(&invocation).outcome.failure, None);
     }
+}
+
+in_both_engines! {
+    a_play_runs_and_says_what_it_did,
+    first_contact_records_the_key_and_the_connection_stays_warm,
+    a_template_in_any_value_or_key_runs_nowhere_and_arrives_as_it_is,
+    no_secret_reaches_arguments_events_or_logs,
+    a_node_that_prints_without_end_costs_little,
+    a_node_that_prints_a_gigabyte_costs_no_memory,
+    many_threads_share_one_engine,
+    another_port_has_a_pin_of_its_own,
 }

@@ -1,12 +1,14 @@
 //! A real node, a real ansible-core and a state directory of its own for each test.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pressluft::ansible::venv::Venv;
 use pressluft::ansible::{Cancel, Engine, Host, Invocation, Playbook, Settings};
+use pressluft::core::document::fleet::AnsibleEngine;
 use pressluft::core::event::{Event, TaskResult};
 use pressluft::core::job::ErrorCode;
 use pressluft::core::outcome::AttemptOutcome;
@@ -103,6 +105,38 @@ macro_rules! node_or_skip {
     };
 }
 
+/// Makes two tests of each function, one for each way to run Ansible.
+#[macro_export]
+macro_rules! in_both_engines {
+    ($($test:ident),+ $(,)?) => {
+        mod warm {
+            $(#[test]
+            fn $test() {
+                let _turn = $crate::support::turn(stringify!($test));
+                super::$test(pressluft::core::document::fleet::AnsibleEngine::Warm);
+            })+
+        }
+        mod plain {
+            $(#[test]
+            fn $test() {
+                let _turn = $crate::support::turn(stringify!($test));
+                super::$test(pressluft::core::document::fleet::AnsibleEngine::Plain);
+            })+
+        }
+    };
+}
+
+/// Waits for the other test of the same function: both use the same files on a node.
+pub(crate) fn turn(test: &'static str) -> MutexGuard<'static, ()> {
+    static TURNS: Mutex<BTreeMap<&str, &Mutex<()>>> = Mutex::new(BTreeMap::new());
+    let turn = *TURNS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry(test)
+        .or_insert_with(|| Box::leak(Box::new(Mutex::new(()))));
+    turn.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The Python environment, made once for all tests.
 pub(crate) fn venv() -> &'static Path {
     static VENV: OnceLock<PathBuf> = OnceLock::new();
@@ -117,6 +151,7 @@ pub(crate) fn venv() -> &'static Path {
 pub(crate) struct Bench {
     pub(crate) state: tempfile::TempDir,
     pub(crate) engine: Engine,
+    mode: AnsibleEngine,
 }
 
 pub(crate) fn settings(state: &Path) -> Settings {
@@ -135,10 +170,25 @@ pub(crate) struct Shown {
 }
 
 impl Bench {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(mode: AnsibleEngine) -> Self {
         let state = tempfile::tempdir().expect("a directory");
         let engine = Engine::locate(settings(state.path())).expect("an engine");
-        Self { state, engine }
+        Self {
+            state,
+            engine,
+            mode,
+        }
+    }
+
+    /// The process that has Ansible loaded, while there is one.
+    pub(crate) fn server(&self) -> Option<i32> {
+        let found = processes_with(&format!("{}/", self.state.path().display()));
+        found.iter().find_map(|line| {
+            let pid = line.split(' ').next()?;
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+            (line.contains("/engine/server.py") && !name.starts_with("ansible-playb"))
+                .then(|| pid.parse().ok())?
+        })
     }
 
     /// An invocation of a playbook with these tasks on the node.
@@ -168,6 +218,7 @@ impl Bench {
             diff: false,
             verbosity: 0,
             timeout: Duration::from_secs(60),
+            engine: self.mode,
         }
     }
 

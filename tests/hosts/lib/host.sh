@@ -75,13 +75,26 @@ wait_for_ssh() { # I
     fi
     # shellcheck disable=SC2016
     if timeout 2 bash -c 'exec 3<>"/dev/tcp/$1/22" && read -r -n 4 b <&3 && [[ $b == SSH- ]]' - "$address" 2>/dev/null; then
-      echo "host$1 $address ssh after $(elapsed_since "$(<"$dir/started")") s"
+      settle "$1"
+      echo "host$1 $address up after $(elapsed_since "$(<"$dir/started")") s"
       return 0
     fi
     sleep 0.05
   done
   echo "fleet: host $1 has no ssh after 30 s: $(tail -n 5 "$dir/log")" >&2
   return 1
+}
+
+settle() { # I: a boot that still goes on restarts sshd once more; what failed in it is no reason to wait
+  local rc deadline=$((SECONDS + 30))
+  while ((SECONDS < deadline)); do
+    rc=0
+    timeout 30 ssh -i "$KEY" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=5 -o LogLevel=ERROR \
+      -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$(host_dir "$1")/known_hosts" \
+      "root@$(host_ip "$1")" systemctl is-system-running --wait </dev/null >/dev/null 2>&1 || rc=$?
+    ((rc == 255)) || return 0 # 255 is from ssh itself
+    sleep 0.1
+  done
 }
 
 power_off() { # I: an orderly shutdown, and the plug after 20 s
