@@ -10,9 +10,11 @@ mod context;
 mod describe;
 mod diagnostics_view;
 mod doctor;
+mod execute;
 mod fleet;
 mod get;
 mod init;
+mod job_actions;
 mod jobs;
 mod man;
 mod open;
@@ -20,12 +22,14 @@ mod output;
 mod plan;
 mod plan_view;
 mod progress_view;
+mod reset;
 mod scaffold;
 mod schema;
 mod secret;
 mod ssh_key;
 mod supervise;
 mod validate;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -64,8 +68,12 @@ enum Command {
     Get(get::Args),
     /// Show one resource: its address, its state, its last job, where it is written
     Describe(describe::Args),
-    /// Look at jobs
+    /// Look at jobs, cancel them, try them again
     Jobs(jobs::Args),
+    /// Run queued jobs until it is told to end
+    Worker(worker::Args),
+    /// Take a failed site or environment back once it is healthy
+    Reset(reset::Args),
     /// Read the audit record and check that nobody changed it
     Audit(audit::Args),
     /// Write completions for a shell to standard output
@@ -127,6 +135,8 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Get(args) => get::run(args, &context),
         Command::Describe(args) => describe::run(args, &context),
         Command::Jobs(args) => jobs::run(args, &context),
+        Command::Worker(args) => worker::run(args, &context),
+        Command::Reset(args) => reset::run(args, &context),
         Command::Audit(args) => audit::run(args, &context),
         Command::Completions(args) => completions::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),

@@ -24,6 +24,8 @@ mod recover;
 mod resource;
 mod revision;
 mod secret;
+mod unreachable;
+mod wait;
 
 use std::path::{Path, PathBuf};
 
@@ -39,13 +41,15 @@ pub use event::{NewTaskEvent, TaskEvent};
 pub use fact::{HostKey, HostKeySource};
 pub use finish::{Finish, Outcome};
 pub use invariant::Violation;
-pub use job::{Attempt, AttemptEnd, Job, JobFilter, JobPage};
+pub use job::{Attempt, AttemptEnd, Job, JobContent, JobFilter, JobPage};
 pub use lease::LEASE;
 pub use open::SCHEMA;
 pub use recover::{HeldJob, Process};
 pub use resource::{NewRecord, StateChange};
 pub use revision::Revision;
 pub use secret::{GeneratedSecret, StoredSecret};
+pub use unreachable::UnreachableNode;
+pub use wait::{OpenJobs, Step, StepKind};
 
 use crate::core::recorded::{JobId, PlanId};
 use crate::crash_point::reach;
