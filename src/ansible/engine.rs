@@ -116,8 +116,8 @@ impl Engine {
 
     /// Runs one playbook and returns when nothing of it is left on this machine.
     ///
-    /// `on_start` is told the supervisor's process id, once it runs: all of the play is below
-    /// that process. Events reach `on_event` as they happen, redacted by `redact` and fit to
+    /// `on_start` is told the supervisor's process id: all of the play is below that process,
+    /// and begins when `on_start` returns, unless `cancel` stops it. Events reach `on_event` as they happen, redacted by `redact` and fit to
     /// be printed; a slow `on_event` slows the play down rather than filling memory. A
     /// failure to run anything at all is an outcome too.
     pub fn run(

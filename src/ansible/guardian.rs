@@ -42,8 +42,8 @@ impl Play<'_> {
     /// Starts the play, or has it ready to begin when `is_stopped` by then.
     ///
     /// It begins only once: what the warm server cannot start has not begun anything, and is
-    /// started without it. `on_start` is told the id of the process that watches over it; in
-    /// the warm server that is before the play begins.
+    /// started without it. `on_start` is told the id of the process that watches over it, before
+    /// the play begins.
     ///
     /// # Errors
     /// Those of making pipes and starting processes; then nothing runs.
@@ -64,7 +64,7 @@ impl Play<'_> {
         }
         let (events, events_end) = io::pipe()?;
         let (output, output_end) = io::pipe()?;
-        let mut command = self.command(spawner);
+        let mut command = self.command(spawner.waiting_command(self.words, self.grace));
         command
             .stdout(output_end.try_clone()?)
             .stderr(output_end)
@@ -73,8 +73,11 @@ impl Play<'_> {
                 child_fd: EVENTS_FD,
             }])
             .map_err(io::Error::other)?;
-        let process = spawner.spawn(command)?;
+        let mut process = spawner.spawn(command)?;
         on_start(process.child.id());
+        if !is_stopped() {
+            process.go();
+        }
         Ok(Started {
             guardian: Guardian::Plain(process),
             events,
@@ -91,7 +94,7 @@ impl Play<'_> {
     ) -> Result<Started<'a>, WarmError> {
         let (events, events_end) = io::pipe()?;
         let (output, output_end): (PipeReader, PipeWriter) = io::pipe()?;
-        let command = self.command(spawner);
+        let command = self.command(spawner.command(self.words, self.grace));
         let mut job = warm.begin(
             spawner,
             self.words,
@@ -118,8 +121,7 @@ impl Play<'_> {
         })
     }
 
-    fn command(&self, spawner: &Spawner) -> Command {
-        let mut command = spawner.command(self.words, self.grace);
+    fn command(&self, mut command: Command) -> Command {
         command
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.directory);

@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Milliseconds between SIGTERM and SIGKILL
     #[arg(long, default_value_t = 20_000)]
     grace_ms: u64,
+    /// Begin only at a byte on standard input
+    #[arg(long)]
+    wait: bool,
     /// Become the command instead of watching over it
     #[arg(long)]
     as_child: bool,
@@ -34,7 +37,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let result = match args.adopt {
         Some(child) => adopt(child, grace),
         None if args.as_child => Err(supervisor::become_command(&args.command, args.parent)),
-        None => supervisor::supervise(&args.command, args.parent, grace),
+        None => supervisor::supervise(&args.command, args.parent, grace, args.wait),
     };
     let code = match result {
         Ok(code) => code,
