@@ -147,8 +147,8 @@ fn after_failure(
                 spend_attempt: true,
             },
             (Next::Park, Some((host, port))) => {
-                let known = store.unreachable_nodes()?.into_iter();
-                let known = known.filter(|node| node.node == claim.job.node_id).last();
+                let mut known = store.unreachable_nodes()?.into_iter();
+                let known = known.find(|node| node.node == claim.job.node_id);
                 let (away, attempts) = known.map_or((SignedDuration::ZERO, 1), |node| {
                     (now.duration_since(node.since), node.attempts + 1)
                 });
