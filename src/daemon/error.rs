@@ -23,8 +23,6 @@ pub enum DaemonError {
     Process(std::io::Error),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
-    #[error("a bug ended the thread of the job")]
-    Panicked,
     #[error("cannot write `{path}`: {source}")]
     Write {
         path: String,

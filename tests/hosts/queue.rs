@@ -216,3 +216,73 @@ fn a_worker_that_comes_back_too_late_writes_nothing() {
     assert_eq!(last_job(&world, "web-1"), before);
     world.pressluft(&["audit", "verify"]).expect(0);
 }
+
+#[test]
+fn a_running_job_is_stopped_on_request_and_a_worker_ends_in_order() {
+    let world = nodes("drain");
+    let mut worker = worker_within(&world);
+    let job = last_job(&world, "web-1");
+    let id = job["job"]["id"].as_str().expect("an id");
+    world.pressluft(&["jobs", "cancel", id]).expect(0);
+    until(40, || status(&world, "web-1") == "cancelled");
+    until(30, || remains(&world).trim().is_empty());
+
+    // Once more; what runs may finish, and nothing else begins.
+    world.pressluft(&["jobs", "retry", id]).expect(0);
+    until(30, || status(&world, "web-1") == "running");
+    worker.signal(Signal::SIGTERM);
+    thread::sleep(Duration::from_secs(1));
+    world
+        .pressluft(&[
+            "apply",
+            "--auto-approve",
+            "--no-wait",
+            "--target",
+            "node/web-2",
+        ])
+        .expect(0);
+    assert_eq!(worker.code(), Some(0));
+    assert_eq!(status(&world, "web-1"), "succeeded");
+    assert_eq!(status(&world, "web-2"), "queued");
+    world.pressluft(&["audit", "verify"]).expect(0);
+}
+
+#[test]
+fn a_job_that_takes_too_long_is_stopped_and_waits_for_its_next_attempt() {
+    let world = nodes("slow");
+    world.ssh(
+        1,
+        "mkdir -p /run/pressluft; nohup flock /run/pressluft/fence.lock sleep 60 \
+         >/dev/null 2>&1 </dev/null & sleep 0.3",
+    );
+    let words = [
+        "apply",
+        "--auto-approve",
+        "--json",
+        "--wait",
+        "0s",
+        "--target",
+        "node/web-1",
+    ];
+    let begun = Instant::now();
+    let output = world
+        .command(&words)
+        .env("PRESSLUFT_JOB_TIMEOUT", "8s")
+        .output()
+        .expect("pressluft runs");
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    assert!(begun.elapsed().as_secs() < 38, "{:?}", begun.elapsed());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let end = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+        .find(|line| line["type"] == "job_finished")
+        .expect("an end");
+    assert_eq!(
+        (&end["error_code"], &end["status"]),
+        (&"JOB_TIMEOUT".into(), &"queued".into()),
+        "{end}"
+    );
+    assert!(end["waits_until"].is_string(), "{end}");
+    assert_eq!(last_job(&world, "web-1")["job"]["attempt_count"], 1);
+}
