@@ -28,7 +28,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let store = open::for_reading(context)?;
     let last_job = store.last_job(&args.id)?;
-    let Some(resource) = store.recorded(&args.id)? else {
+    let recorded = get::with_reach(&store, store.recorded(&args.id)?.into_iter().collect())?;
+    let Some(resource) = recorded.into_iter().next() else {
         return not_recorded(args, last_job.as_ref());
     };
     let revision = store.revision(&resource.revision)?;

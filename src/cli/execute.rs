@@ -94,7 +94,7 @@ fn identity(context: &Context, store: &Store) -> Result<Identity, CliError> {
 /// Whether this process may run jobs: no worker holds the role for that.
 pub(crate) fn may_claim(context: &Context) -> impl Fn() -> bool + use<> {
     let state_dir = context.state_dir.clone();
-    move || match daemon::role::is_held(&state_dir) {
+    move || match daemon::role::is_held(&state_dir, clock::now()) {
         Ok(is_held) => !is_held,
         // The database keeps two processes from running one job.
         Err(error) => {
@@ -114,14 +114,12 @@ pub(crate) fn stop_on_signals(interrupt: [Urgency; 2]) -> Result<Stop, CliError>
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            let mut seen = 0_usize;
-            for signal in signals.forever() {
+            for (seen, signal) in signals.forever().enumerate() {
                 let steps = match signal {
                     SIGTERM => [Urgency::Drain, Urgency::Requeue],
                     _ => interrupt,
                 };
                 asked.ask(steps[seen.min(1)]);
-                seen += 1;
             }
         })?;
     Ok(stop)

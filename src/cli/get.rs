@@ -1,5 +1,7 @@
 //! `pressluft get`
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
@@ -7,8 +9,9 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::open;
 use super::output::{self, Format};
-use crate::core::id::ResourceKind;
-use crate::core::recorded::RecordedResource;
+use crate::core::id::{ResourceId, ResourceKind};
+use crate::core::recorded::{RecordedResource, ResourceStatus};
+use crate::store::Store;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -37,7 +40,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Kind::Envs => ResourceKind::Env,
     };
     let resources = match open::if_there(context)? {
-        Some(store) => store.recorded_of_kind(kind)?,
+        Some(store) => with_reach(&store, store.recorded_of_kind(kind)?)?,
         None => Vec::new(),
     };
     let values: Vec<Value> = resources.iter().map(element).collect();
@@ -71,6 +74,25 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         output::table(context.width(), &heading, rows)
     })?;
     Ok(Exit::Done)
+}
+
+/// A node that jobs wait for does not answer, whatever a job made of it before.
+pub(super) fn with_reach(
+    store: &Store,
+    mut resources: Vec<RecordedResource>,
+) -> Result<Vec<RecordedResource>, CliError> {
+    let away: BTreeSet<ResourceId> = store
+        .unreachable_nodes()?
+        .into_iter()
+        .filter(|node| !node.answers)
+        .map(|node| ResourceId::Node(node.node))
+        .collect();
+    for resource in &mut resources {
+        if away.contains(&resource.id) {
+            resource.status = ResourceStatus::Unreachable;
+        }
+    }
+    Ok(resources)
 }
 
 /// One element of the array: `id, kind, status, revision` and the recorded fields. A recorded

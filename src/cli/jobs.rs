@@ -276,6 +276,9 @@ fn heading(job: &Job) -> String {
         "attempts",
         format!("{} of {}", job.attempt_count, job.max_attempts),
     );
+    if job.status == JobStatus::Queued && job.error_code.is_some() {
+        line("next", format!("not before {}", moment(job.run_after)));
+    }
     if let Some(code) = job.error_code {
         line("error", code.to_string());
     }

@@ -20,7 +20,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     context.ensure_state_dir()?;
-    let _role = match role::take(&context.state_dir, clock::now())? {
+    let role = match role::take(&context.state_dir, clock::now())? {
         role::Taken::Held(role) => role,
         role::Taken::By(holder) => return Err(taken(context, holder.as_ref())),
     };
@@ -43,7 +43,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         &mut store,
         &Jobs::All,
         &limits,
-        &|| true,
+        &|| {
+            role.keep(clock::now());
+            true
+        },
         &stop,
         &mut watch,
     )?;

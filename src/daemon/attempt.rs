@@ -132,6 +132,34 @@ pub(super) fn run(
     }
 }
 
+/// Records that a bug ended the attempt: the end of this job and of no other. What it had started
+/// was stopped when its thread unwound.
+///
+/// # Errors
+/// When the database fails, or another worker holds the job by now.
+pub(super) fn give_up(runner: &Runner, claim: &Claim) -> Result<Attempted, DaemonError> {
+    let failure = Failure::new(
+        ErrorCode::InternalError,
+        "a bug ended the thread of the job",
+    );
+    let outcome = Outcome::Failed {
+        code: failure.code,
+        message: format!("{}\nhint: {}", failure.message, failure.hint),
+    };
+    let finish = Finish {
+        job: claim.job.id,
+        token: claim.token,
+        outcome,
+        changes: &[],
+    };
+    let status = Store::open(&runner.database)?.finish(&finish, &runner.actor, clock::now())?;
+    Ok(Attempted {
+        status,
+        failure: Some(failure),
+        wait: None,
+    })
+}
+
 /// What becomes of the job after this failure.
 fn after_failure(
     claim: &Claim,
@@ -152,8 +180,8 @@ fn after_failure(
                 spend_attempt: true,
             },
             (Next::Park, Some((host, port))) => {
-                let known = store.unreachable_nodes()?.into_iter();
-                let known = known.filter(|node| node.node == claim.job.node_id).last();
+                let mut known = store.unreachable_nodes()?.into_iter();
+                let known = known.find(|node| node.node == claim.job.node_id);
                 let (away, attempts) = known.map_or((SignedDuration::ZERO, 1), |node| {
                     (now.duration_since(node.since), node.attempts + 1)
                 });

@@ -25,8 +25,6 @@ pub enum DaemonError {
     Process(std::io::Error),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
-    #[error("a bug ended the thread of the job")]
-    Panicked,
     #[error("cannot write `{path}`: {source}")]
     Write {
         path: String,
@@ -44,6 +42,8 @@ pub enum DaemonError {
     Moved(ResourceId),
     #[error("job `{0}` is {1}; only one that failed or was cancelled can be repeated")]
     NotEnded(JobId, JobStatus),
+    #[error("job `{0}` needs job `{1}`, which is {2}; wait for that one")]
+    Needs(JobId, JobId, JobStatus),
     #[error("the plan cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("the saved plan `{path}` cannot be read: {why}")]

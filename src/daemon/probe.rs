@@ -17,9 +17,9 @@ pub(super) fn answers(host: &str, port: u16) -> bool {
     let Ok(addresses) = (host, port).to_socket_addrs() else {
         return false;
     };
-    addresses.take(ADDRESSES).any(|address| {
-        TcpStream::connect_timeout(&address, PATIENCE).is_ok_and(|stream| greets(stream))
-    })
+    addresses
+        .take(ADDRESSES)
+        .any(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok_and(greets))
 }
 
 fn greets(mut stream: TcpStream) -> bool {

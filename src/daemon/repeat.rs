@@ -11,12 +11,14 @@ use crate::core::recorded::JobId;
 use crate::core::retry::MAX_ATTEMPTS;
 use crate::store::{Enqueued, Job, NewJob, NewPlan, Store, new_job_id, new_plan_id};
 
-/// Queues the work of `job`, which has failed or was cancelled, as a new job, and so for all
-/// that was cancelled only because it waited for it. The new jobs, in the order of the old ones.
+/// Queues the work of `job`, which has failed or was cancelled, as a new job. So for what it
+/// needs and that did not succeed either, and for all that was cancelled only because it waited
+/// for one of these. The new jobs, in the order of the old ones.
 ///
 /// # Errors
 /// [`DaemonError::Moved`] when something else was recorded since of what they change;
-/// [`DaemonError::NotEnded`] when the job did not fail.
+/// [`DaemonError::NotEnded`] when the job did not fail; [`DaemonError::Needs`] when it needs one
+/// that is still to come.
 pub fn repeat(
     store: &mut Store,
     job: &Job,
@@ -26,7 +28,7 @@ pub fn repeat(
     if !matches!(job.status, JobStatus::Failed | JobStatus::Cancelled) {
         return Err(DaemonError::NotEnded(job.id, job.status));
     }
-    let old = with_dependents(store, job)?;
+    let old = related(store, job)?;
     let ids: BTreeMap<JobId, JobId> = old.iter().map(|old| (old.id, new_job_id(now))).collect();
     let mut jobs = Vec::new();
     for old in &old {
@@ -70,10 +72,29 @@ pub fn repeat(
     })
 }
 
-/// The job and all that waited for it and nothing else that is still missing, in their order.
-fn with_dependents(store: &Store, job: &Job) -> Result<Vec<Job>, DaemonError> {
+/// The job, what it needs of what did not succeed, and what waited for nothing but these, in
+/// their order.
+fn related(store: &Store, job: &Job) -> Result<Vec<Job>, DaemonError> {
     let mut found: BTreeMap<JobId, Job> = BTreeMap::from([(job.id, job.clone())]);
     let mut next = vec![job.id];
+    while let Some(id) = next.pop() {
+        for need in store.job_dependencies(id)? {
+            let Some(needed) = store.job(need)? else {
+                continue;
+            };
+            match needed.status {
+                JobStatus::Succeeded => {}
+                JobStatus::Failed | JobStatus::Cancelled => {
+                    found.insert(need, needed);
+                    next.push(need);
+                }
+                JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => {
+                    return Err(DaemonError::Needs(id, need, needed.status));
+                }
+            }
+        }
+    }
+    let mut next: Vec<JobId> = found.keys().copied().collect();
     while let Some(id) = next.pop() {
         for dependent in store.job_dependents(id)? {
             let Some(waiting) = store.job(dependent)? else {

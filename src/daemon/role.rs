@@ -1,16 +1,18 @@
 //! The worker role of a state directory: one long-running worker at a time holds it.
 //!
 //! It is a lock of the kernel on a file, so it is free when its holder is gone, however that
-//! went. What keeps a job from running twice is the database, not this lock.
+//! went. One that is stopped and shows no life counts as gone for those who would leave their jobs
+//! to it. What keeps a job from running twice is the database, not this lock.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Who asks whether the role is taken holds the lock for a moment; a new worker tries this often.
@@ -25,10 +27,28 @@ pub struct Holder {
     pub host: String,
 }
 
+/// How often the holder shows that it lives, in the time of the lock file.
+const BEAT: Duration = Duration::from_secs(10);
+/// After this long without that, others run their jobs themselves.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+
 /// The role, held until this is dropped.
 #[derive(Debug)]
 pub struct Role {
-    _file: File,
+    file: File,
+    beat: Cell<Instant>,
+}
+
+impl Role {
+    /// Shows that the holder lives; to be called every few seconds.
+    pub fn keep(&self, now: Timestamp) {
+        if self.beat.get().elapsed() >= BEAT {
+            self.beat.set(Instant::now());
+            if let Err(error) = self.file.set_modified(now.into()) {
+                tracing::warn!(%error, "cannot show that this worker lives");
+            }
+        }
+    }
 }
 
 /// What became of the wish to hold the role.
@@ -65,14 +85,18 @@ pub fn take(state_dir: &Path, now: Timestamp) -> io::Result<Taken> {
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(serde_json::to_string(&holder)?.as_bytes())?;
-    Ok(Taken::Held(Role { _file: file }))
+    file.set_modified(now.into())?;
+    Ok(Taken::Held(Role {
+        file,
+        beat: Cell::new(Instant::now()),
+    }))
 }
 
-/// Whether somebody holds the worker role of a state directory.
+/// Whether somebody holds the worker role of a state directory and has shown to live lately.
 ///
 /// # Errors
 /// When the lock file cannot be read.
-pub fn is_held(state_dir: &Path) -> io::Result<bool> {
+pub fn is_held(state_dir: &Path, now: Timestamp) -> io::Result<bool> {
     let file = match File::open(state_dir.join(NAME)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -80,7 +104,10 @@ pub fn is_held(state_dir: &Path) -> io::Result<bool> {
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::WouldBlock) => {
+            let beat = Timestamp::try_from(file.metadata()?.modified()?).unwrap_or(now);
+            Ok(now.duration_since(beat).abs() < PATIENCE)
+        }
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
@@ -112,11 +139,14 @@ mod tests {
     fn one_holds_the_role_and_is_named_to_the_next() {
         let directory = tempfile::tempdir().expect("a directory");
         let at = Timestamp::UNIX_EPOCH;
-        assert!(!is_held(directory.path()).expect("readable"));
+        assert!(!is_held(directory.path(), at).expect("readable"));
         let Taken::Held(role) = take(directory.path(), at).expect("taken") else {
             panic!("nobody else is there");
         };
-        assert!(is_held(directory.path()).expect("readable"));
+        assert!(is_held(directory.path(), at).expect("readable"));
+        // It has shown no life for too long.
+        let later = at + SignedDuration::from_secs(61);
+        assert!(!is_held(directory.path(), later).expect("readable"));
         match take(directory.path(), at).expect("asked") {
             Taken::By(Some(holder)) => {
                 assert_eq!((holder.pid, holder.since), (std::process::id(), at));
@@ -124,7 +154,7 @@ mod tests {
             other => panic!("{other:?}"),
         }
         drop(role);
-        assert!(!is_held(directory.path()).expect("readable"));
+        assert!(!is_held(directory.path(), at).expect("readable"));
         assert!(matches!(take(directory.path(), at), Ok(Taken::Held(_))));
     }
 }

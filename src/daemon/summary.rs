@@ -49,7 +49,8 @@ impl Ends {
     }
 
     /// The summary of a run that waited for `jobs`: for the plan that was queued and the jobs
-    /// that were joined what the database says, of other plans what was seen.
+    /// that were joined what the database says; of plans that were taken over what ended and what
+    /// is left.
     ///
     /// # Errors
     /// When the database fails.
@@ -92,8 +93,15 @@ impl Ends {
                 Some(job) => Some(job.plan_id) == plans.own,
                 None => true,
             };
-            if !is_own && !counted.contains(id) {
+            if !is_own && !counted.contains(id) && status.is_terminal() {
                 summary.count(*status, 1);
+            }
+        }
+        for plan in &plans.adopted {
+            for (status, count) in store.job_counts(*plan)? {
+                if !status.is_terminal() {
+                    summary.count(status, count);
+                }
             }
         }
         Ok(summary)

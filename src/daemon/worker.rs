@@ -252,13 +252,22 @@ impl Dispatcher<'_> {
             Urgency::Requeue => Some(Reason::Requeued("its worker was stopped".to_owned())),
             Urgency::Cancel => Some(Reason::Cancelled("stopped on request".to_owned())),
         };
+        let joined = match self.jobs {
+            Jobs::All => &[][..],
+            Jobs::Plans(plans) => &plans.joined,
+        };
         let broken = self
             .failure
             .is_some()
             .then(|| Reason::Requeued("its worker could not go on".to_owned()));
         if let Some(reason) = reason.or(broken) {
-            for job in self.running.values() {
-                job.reins.stop(reason.clone());
+            for (id, job) in &self.running {
+                let is_others = joined.iter().any(|(joined, _)| joined == id);
+                job.reins.stop(match &reason {
+                    // Somebody else waits for it still.
+                    Reason::Cancelled(why) if is_others => Reason::Requeued(why.clone()),
+                    reason => reason.clone(),
+                });
             }
         }
         self.failure.is_some() || self.stop.urgency() > Urgency::None
@@ -279,7 +288,8 @@ impl Dispatcher<'_> {
         if stopping {
             return Ok(self.running.is_empty());
         }
-        if is_due || is_new {
+        // Counting what is left of a large plan takes a moment, so not at each change.
+        if is_due || (is_new && self.elsewhere.is_empty()) {
             return self.is_done();
         }
         Ok(false)
@@ -349,7 +359,8 @@ impl Dispatcher<'_> {
                 let run =
                     AssertUnwindSafe(|| attempt::run(&runner, &claim, &label, &mut tell, &reins));
                 // Without its last message the dispatcher would wait for this thread for ever.
-                let result = catch_unwind(run).unwrap_or(Err(DaemonError::Panicked));
+                let result =
+                    catch_unwind(run).unwrap_or_else(|_| attempt::give_up(&runner, &claim));
                 drop(sender.send(Message::Done(id, result)));
             });
         if let Err(error) = started {

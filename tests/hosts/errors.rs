@@ -62,10 +62,12 @@ fn each_refusal_has_its_code_and_the_others_go_on() {
         ("impostor", "SSH_HOST_KEY_MISMATCH"),
         ("stranger", "SSH_AUTH_FAILED"),
         ("snakeless", "NODE_PYTHON_MISSING"),
-        ("nowhere", "ANSIBLE_HOST_UNREACHABLE"),
     ] {
         assert_eq!(code(node), ("failed".into(), expected.into()), "{node}");
     }
+    // It waits for its node, and nobody waits for it.
+    let expected = "ANSIBLE_HOST_UNREACHABLE";
+    assert_eq!(code("nowhere"), ("queued".into(), expected.into()));
     for job in world.jobs().iter().filter(|job| job["status"] == "failed") {
         let message = job["error_message"].as_str().unwrap_or("");
         assert!(message.contains("hint: "), "{job}");

@@ -9,4 +9,5 @@ mod converge;
 mod errors;
 mod fence;
 mod interruption;
+mod queue;
 mod support;

@@ -13,6 +13,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+mod queue;
+
 struct Program {
     dir: tempfile::TempDir,
 }
