@@ -48,7 +48,8 @@ pub(crate) fn fill(
             revision: REVISION.to_owned(),
             digest: "digest".to_owned(),
             json: "{}".to_owned(),
-            partial: false,
+            partial: true,
+            joins: false,
             expected: vec![],
         };
         store.enqueue(&plan, &jobs, "ops", at(0))?;

@@ -84,8 +84,8 @@ impl Engine {
 
     /// Runs one playbook and returns when nothing of it is left on this machine.
     ///
-    /// `on_start` is told the supervisor's process id, once it runs: all of the play is below
-    /// that process. Events reach `on_event` as they happen, redacted by `redact` and fit to
+    /// `on_start` is told the supervisor's process id: all of the play is below that process,
+    /// and begins when `on_start` returns, unless `cancel` stops it. Events reach `on_event` as they happen, redacted by `redact` and fit to
     /// be printed; a slow `on_event` slows the play down rather than filling memory. A
     /// failure to run anything at all is an outcome too.
     pub fn run(
@@ -139,7 +139,7 @@ impl Engine {
         let contact = self.contact(call, &attempt, &key)?;
         let mut command = self
             .spawner
-            .command(&self.words(call.invocation, &attempt), self.settings.grace);
+            .waiting_command(&self.words(call.invocation, &attempt), self.settings.grace);
         let files = ssh::Files {
             key,
             known_hosts: attempt.known_hosts(),

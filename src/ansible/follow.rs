@@ -77,6 +77,9 @@ pub(super) fn follow(
         .map_err(io::Error::other)?;
     let mut process = spawner.spawn(run.command)?;
     on_start(process.child.id());
+    if !cancel.is_cancelled() {
+        process.go();
+    }
 
     let (sender, messages) = mpsc::sync_channel(WAITING_EVENTS);
     let transcript = Arc::new(Mutex::new(Transcript::default()));

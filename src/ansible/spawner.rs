@@ -4,7 +4,7 @@
 //! so a warm connection must not be started by the thread of one job.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -54,13 +54,24 @@ impl Spawner {
     }
 
     /// A command line below the supervisor, ready for more settings. Its standard input is
-    /// the pipe whose end stops it.
+    /// the pipe whose end stops it. It begins at once.
     pub(super) fn command(&self, words: &[OsString], grace: Duration) -> Command {
+        self.supervised(words, grace, &[])
+    }
+
+    /// The same, but it begins at [`Supervised::go`] and never without it.
+    pub(super) fn waiting_command(&self, words: &[OsString], grace: Duration) -> Command {
+        self.supervised(words, grace, &["--wait"])
+    }
+
+    fn supervised(&self, words: &[OsString], grace: Duration, more: &[&str]) -> Command {
         let mut command = process::command(&self.supervisor);
         command
             .arg0("pressluft")
             .args(["supervise", "--parent", &std::process::id().to_string()])
-            .args(["--grace-ms", &grace.as_millis().to_string(), "--"])
+            .args(["--grace-ms", &grace.as_millis().to_string()])
+            .args(more)
+            .arg("--")
             .args(words)
             .stdin(Stdio::piped())
             // A Ctrl-C at the terminal is for Pressluft, which then stops its jobs in order.
@@ -94,6 +105,15 @@ pub(super) struct Supervised {
 }
 
 impl Supervised {
+    /// Lets a command begin that waits for it. One that has ended meanwhile is seen by its end.
+    pub(super) fn go(&mut self) {
+        if let Some(control) = &mut self.control
+            && let Err(error) = control.write_all(b"\n")
+        {
+            tracing::debug!(%error, "the supervisor ended before its command began");
+        }
+    }
+
     /// Asks for the end: SIGTERM, and SIGKILL after the grace period.
     pub(super) fn stop(&mut self) {
         drop(self.control.take());

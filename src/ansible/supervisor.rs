@@ -5,6 +5,9 @@
 //! stopped), when it gets a signal, or when Pressluft's spawning thread dies. As subreaper
 //! it inherits what the command leaves behind, wherever that went. If the supervisor itself
 //! is killed, the command gets SIGTERM from the kernel.
+//!
+//! It may be told to wait for a go-ahead, a byte on its standard input. Who starts it records it
+//! first; so whatever is not recorded has never begun.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -37,6 +40,7 @@ const FIRST_NOTICE: Duration = Duration::from_secs(2);
 const KILL_WAIT: Duration = Duration::from_secs(5);
 
 enum Message {
+    Go,
     Stop,
     Ended(Pid, i32),
     /// No child is left.
@@ -47,16 +51,24 @@ enum Message {
 /// ended it.
 ///
 /// `parent` is the process that must stay alive. `grace` is what a stopped command gets
-/// between SIGTERM and SIGKILL.
+/// between SIGTERM and SIGKILL. With `waits` it begins at the go-ahead, or never.
 ///
 /// # Errors
 /// When the command cannot be started or this process cannot become its guardian.
-pub fn supervise(command: &[OsString], parent: i32, grace: Duration) -> io::Result<i32> {
+pub fn supervise(
+    command: &[OsString],
+    parent: i32,
+    grace: Duration,
+    waits: bool,
+) -> io::Result<i32> {
     die_with(parent)?;
     prctl::set_child_subreaper(true)?;
     let (sender, messages) = mpsc::channel();
     watch_signals(sender.clone())?;
     watch_input(sender.clone());
+    if waits && !matches!(messages.recv(), Ok(Message::Go)) {
+        return Ok(NOT_STARTED);
+    }
     let this = std::process::id().to_string();
     let child = process::inherited("/proc/self/exe")
         .arg0("pressluft")
@@ -81,7 +93,7 @@ pub fn supervise(command: &[OsString], parent: i32, grace: Duration) -> io::Resu
                     stop = Some(Stop::new(main, ORPHAN_GRACE, false));
                 }
             }
-            Ok(Message::Ended(..)) => {}
+            Ok(Message::Ended(..) | Message::Go) => {}
             Ok(Message::Stop) if stop.is_none() => stop = Some(Stop::new(main, grace, true)),
             Ok(Message::Stop) => {}
             Ok(Message::Alone) => break,
@@ -141,7 +153,8 @@ fn watch_input(sender: Sender<Message>) {
         let mut input = io::stdin().lock();
         loop {
             match input.read(&mut buffer) {
-                Ok(1..) => {}
+                // Nobody listens any more when it is over, and this thread ends with the rest.
+                Ok(1..) => drop(sender.send(Message::Go)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => break,
             }

@@ -1,27 +1,28 @@
 //! `pressluft apply`
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::context::{Context, actor};
 use super::error::CliError;
+use super::execute::{self, LimitArgs};
 use super::exit::Exit;
-use super::fleet::{self, FleetArgs};
+use super::fleet::{self, Fleet, FleetArgs};
 use super::plan::ChoiceArgs;
 use super::progress_view::{self, ProgressView};
 use super::{open, output, plan_view};
-use crate::ansible::{Engine, Settings};
 use crate::clock;
+use crate::core::document::scalar;
 use crate::core::plan::Choice;
-use crate::daemon::{self, Plans, Prepared, Purpose, Runner, Stop, Summary};
-use crate::secrets::{FingerprintKey, Identity, SecretError};
-use crate::store::Store;
+use crate::daemon::{
+    self, DaemonError, Jobs, Limits, Plans, Prepared, Purpose, Queued, Summary, Urgency,
+};
+use crate::secrets::FingerprintKey;
+use crate::store::{Store, StoreError};
 
-/// How many nodes are worked on at once where neither the fleet nor the settings say.
-const PARALLEL: usize = 8;
+/// How often it is planned anew when the record moves between planning and queueing.
+const PLANNINGS: u32 = 8;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -33,9 +34,12 @@ pub(crate) struct Args {
     /// Do not ask before changing anything
     #[arg(long)]
     auto_approve: bool,
-    /// How many nodes to work on at once
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    parallel: Option<u16>,
+    #[command(flatten)]
+    limits: LimitArgs,
+    /// How long to wait, when all else is done, for nodes that do not answer and for next attempts
+    /// [default: not at all for nodes, 2m for attempts]
+    #[arg(long, value_name = "DURATION", conflicts_with = "no_wait")]
+    wait: Option<scalar::Duration>,
     /// Queue the jobs and leave running them to a worker
     #[arg(long)]
     no_wait: bool,
@@ -70,7 +74,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     };
     let mut store = open::for_writing(context)?;
     store.require_not_paused()?;
-    recover(&mut store, args.json)?;
+    execute::recover(&mut store, context, args.json)?;
     // Made before anything is recorded: without it no change of a secret would be noticed.
     FingerprintKey::load_or_make(&context.secrets_dir)
         .map_err(|error| CliError::new(super::error::chain(&error)))?;
@@ -102,31 +106,29 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let runner = if args.no_wait {
         None
     } else {
-        Some(Arc::new(runner(context, &store)?))
+        Some(execute::runner(context, &store)?)
     };
-    let queued = daemon::enqueue(&mut store, &prepared, &actor(), clock::now())?;
+    let Some((prepared, queued)) = queue(args, context, &mut store, prepared, fleet.as_ref())?
+    else {
+        output::note("nothing was changed")?;
+        return Ok(Exit::Done);
+    };
     let Some(runner) = runner else {
         return left_queued(args, &queued, &prepared);
     };
-    let mut plans = Plans {
-        own: queued.plan,
-        adopted: daemon::left_behind(&store)?,
-    };
-    plans.adopted.retain(|plan| Some(*plan) != plans.own);
-    if plans.own.is_none() && plans.adopted.is_empty() {
+    let may_claim = execute::may_claim(context);
+    let plans = plans(&store, &queued, may_claim())?;
+    if plans.own.is_none() && plans.joined.is_empty() && plans.adopted.is_empty() {
         return left_queued(args, &queued, &prepared);
     }
-    if !plans.adopted.is_empty() && !args.json {
-        output::note("jobs of an earlier apply are still queued, and run too")?;
+    if !args.json {
+        told(&plans, may_claim())?;
     }
-    let parallel = args
-        .parallel
-        .map(usize::from)
-        .or(prepared.max_parallel_nodes)
-        .or(context.settings.parallel)
-        .unwrap_or(PARALLEL);
-    let stop = Stop::default();
-    stop_on_signals(&stop)?;
+    let limits = Limits {
+        wait: args.wait.map(execute::span),
+        ..args.limits.limits(context, prepared.max_parallel_nodes)
+    };
+    let stop = execute::stop_on_signals([Urgency::Cancel, Urgency::Cancel])?;
     let mut view = ProgressView::new(args.json, context.interactive);
     let mut broken = None;
     let mut watch = |progress| {
@@ -135,13 +137,90 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             broken.get_or_insert(error);
         }
     };
-    let summary = daemon::run(&runner, &mut store, &plans, parallel, &stop, &mut watch)?;
-    if summary.interrupted {
-        for plan in plans.own.iter().chain(&plans.adopted) {
-            cancel_rest(&mut store, *plan)?;
+    let cancelled = plans.own.iter().chain(&plans.adopted).copied();
+    let cancelled: Vec<_> = cancelled.collect();
+    let summary = daemon::run(
+        &runner,
+        &mut store,
+        &Jobs::Plans(plans),
+        &limits,
+        &may_claim,
+        &stop,
+        &mut watch,
+    )?;
+    // After a SIGTERM what is queued stays so, for a worker or the next apply.
+    if stop.urgency() == Urgency::Cancel {
+        for plan in cancelled {
+            execute::cancel_plan(&mut store, plan, "apply was interrupted")?;
         }
     }
     finish(args, &summary, &prepared)
+}
+
+/// Queues the plan. When the record has moved since it was made, another apply was faster: then
+/// it is made anew, and shown and asked about again when it is another one. None when that is
+/// not wanted.
+fn queue(
+    args: &Args,
+    context: &Context,
+    store: &mut Store,
+    mut prepared: Prepared,
+    fleet: Option<&Fleet>,
+) -> Result<Option<(Prepared, Queued)>, CliError> {
+    let mut plannings = 1;
+    loop {
+        match (
+            daemon::enqueue(store, &prepared, &actor(), clock::now()),
+            fleet,
+        ) {
+            (Ok(queued), _) => return Ok(Some((prepared, queued))),
+            (Err(DaemonError::Store(StoreError::StalePlan(_))), Some(fleet))
+                if plannings < PLANNINGS =>
+            {
+                plannings += 1;
+                let again = fleet.plan(context, &args.choice.choice(), Purpose::Apply)?;
+                if !args.auto_approve && again.plan.jobs != prepared.plan.jobs {
+                    output::note("the record has moved meanwhile; this is the new plan")?;
+                    show(args, context, &again, &fleet.name())?;
+                    if again.plan.has_changes() && !confirm()? {
+                        return Ok(None);
+                    }
+                }
+                prepared = again;
+            }
+            (Err(error), _) => return Err(error.into()),
+        }
+    }
+}
+
+/// What to run and wait for. What nobody works on any more is run as well, unless a worker does
+/// that anyway.
+fn plans(store: &Store, queued: &Queued, may_claim: bool) -> Result<Plans, CliError> {
+    let mut plans = Plans {
+        own: queued.plan,
+        joined: queued.joined.clone(),
+        adopted: Vec::new(),
+    };
+    if may_claim {
+        plans.adopted = daemon::left_behind(store)?;
+        plans.adopted.retain(|plan| {
+            Some(*plan) != plans.own && plans.joined.iter().all(|(_, joined)| joined != plan)
+        });
+    }
+    Ok(plans)
+}
+
+fn told(plans: &Plans, may_claim: bool) -> Result<(), CliError> {
+    if !plans.joined.is_empty() {
+        output::note("all of it is queued or running already; waiting for that")?;
+    }
+    if !plans.adopted.is_empty() {
+        output::note("jobs of an earlier apply are still queued, and run too")?;
+    }
+    if !may_claim {
+        output::note("a worker runs the jobs; this command follows them")?;
+    }
+    Ok(())
 }
 
 fn saved_plan(args: &Args) -> Result<Option<Prepared>, CliError> {
@@ -165,36 +244,6 @@ fn show(args: &Args, context: &Context, prepared: &Prepared, fleet: &str) -> Res
     Ok(())
 }
 
-/// Settles what dead processes left, and waits for what they started to end.
-fn recover(store: &mut Store, is_json: bool) -> Result<(), CliError> {
-    let deadline = Instant::now() + Duration::from_secs(45);
-    loop {
-        let recovery = daemon::recover(store, &actor(), clock::now())?;
-        for job in &recovery.interrupted {
-            output::note(&format!("job {job} was interrupted when its process died"))?;
-        }
-        if !is_json {
-            for (job, worker) in &recovery.held {
-                output::note(&format!(
-                    "job {job} is running in another process ({worker})"
-                ))?;
-            }
-        }
-        if recovery.ending.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            return Err(CliError::new(format!(
-                "job {} lost its process, and what that started has not ended",
-                recovery.ending[0]
-            ))
-            .exit(Exit::LockTimeout)
-            .hint("wait for it to end, then apply again; `pressluft jobs show` names the job"));
-        }
-        std::thread::sleep(Duration::from_millis(250));
-    }
-}
-
 fn confirm() -> Result<bool, CliError> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
@@ -207,70 +256,6 @@ fn confirm() -> Result<bool, CliError> {
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     Ok(answer.trim() == "yes")
-}
-
-fn runner(context: &Context, store: &Store) -> Result<Runner, CliError> {
-    let mut settings = Settings::new(&context.state_dir);
-    settings.log_dir.clone_from(&context.log_dir);
-    settings.venv.clone_from(&context.venv);
-    let engine = Engine::locate(settings).map_err(|error| {
-        CliError::new(super::error::chain(&error))
-            .hint("`pressluft doctor` says what is missing, and `pressluft doctor --fix` makes it")
-    })?;
-    Ok(Runner {
-        engine,
-        identity: identity(context, store)?,
-        database: context.db_path.clone(),
-        actor: actor(),
-    })
-}
-
-/// The identity that opens the secrets. A new one is made only where nothing is encrypted yet:
-/// in the place of a lost one it would open nothing.
-fn identity(context: &Context, store: &Store) -> Result<Identity, CliError> {
-    let directory = &context.secrets_dir;
-    let identity = match Identity::load(directory) {
-        Err(SecretError::NoIdentity(_)) if !store.has_ciphertexts()? => {
-            Identity::load_or_generate(directory)
-        }
-        other => other,
-    };
-    identity.map_err(|error| {
-        CliError::new(super::error::chain(&error)).hint(
-            "put the identity file back from a backup: the recorded secrets can be opened with \
-             no other",
-        )
-    })
-}
-
-fn stop_on_signals(stop: &Stop) -> Result<(), CliError> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let stop = stop.clone();
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for _ in signals.forever() {
-                stop.stop();
-            }
-        })?;
-    Ok(())
-}
-
-/// Takes what had not started out of the queue: nobody is there to run it.
-fn cancel_rest(store: &mut Store, plan: crate::core::recorded::PlanId) -> Result<(), CliError> {
-    loop {
-        let page = store.jobs(&crate::store::JobFilter {
-            status: Some(crate::core::job::JobStatus::Queued),
-            plan: Some(plan),
-            limit: 1,
-            ..crate::store::JobFilter::default()
-        })?;
-        let Some(job) = page.jobs.first() else {
-            return Ok(());
-        };
-        store.cancel_queued(job.id, "apply was interrupted", &actor(), clock::now())?;
-    }
 }
 
 fn nothing_to_do(args: &Args, prepared: &Prepared) -> Result<Exit, CliError> {
@@ -287,22 +272,21 @@ fn nothing_to_do(args: &Args, prepared: &Prepared) -> Result<Exit, CliError> {
     })
 }
 
-fn left_queued(
-    args: &Args,
-    queued: &daemon::Queued,
-    prepared: &Prepared,
-) -> Result<Exit, CliError> {
+fn left_queued(args: &Args, queued: &Queued, prepared: &Prepared) -> Result<Exit, CliError> {
     let blocked = prepared.plan.blocked.len();
     if args.json {
         output::json_line(&json!({
             "type": "summary", "succeeded": 0, "failed": 0, "blocked": blocked, "cancelled": 0,
-            "queued": queued.jobs.len(), "recorded": queued.recorded,
+            "queued": queued.jobs, "joined": queued.joined.len(), "recorded": queued.recorded,
         }))?;
     } else {
+        let joined = match queued.joined.len() {
+            0 => String::new(),
+            count => format!(", {count} are queued or running already"),
+        };
         output::print(&format!(
-            "\n{} jobs queued, {} resources recorded\n",
-            queued.jobs.len(),
-            queued.recorded
+            "\n{} jobs queued{joined}, {} resources recorded\n",
+            queued.jobs, queued.recorded
         ))?;
     }
     Ok(if blocked > 0 {
@@ -317,7 +301,7 @@ fn finish(args: &Args, summary: &Summary, prepared: &Prepared) -> Result<Exit, C
     if args.json {
         output::json_line(&json!({
             "type": "summary", "succeeded": summary.succeeded, "failed": summary.failed,
-            "blocked": blocked, "cancelled": summary.cancelled,
+            "blocked": blocked, "cancelled": summary.cancelled, "queued": summary.open,
         }))?;
     } else {
         output::print(&progress_view::summary(summary, blocked))?;
@@ -326,7 +310,7 @@ fn finish(args: &Args, summary: &Summary, prepared: &Prepared) -> Result<Exit, C
         Exit::Interrupted
     } else if summary.only_unhealthy {
         Exit::Unhealthy
-    } else if summary.failed + summary.cancelled > 0 {
+    } else if summary.failed + summary.cancelled + summary.open > 0 {
         Exit::SomeJobsFailed
     } else if blocked > 0 {
         Exit::Blocked

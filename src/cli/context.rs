@@ -1,5 +1,6 @@
 //! Where a command runs: settings, state directory, terminal.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,9 @@ use serde::Deserialize;
 
 use super::error::CliError;
 use super::exit::Exit;
+use crate::core::document::scalar::{Duration, Malformed};
+use crate::core::job::JobType;
+use crate::daemon::Timeouts;
 use crate::git::Credentials;
 
 /// Options that every command takes.
@@ -63,6 +67,10 @@ pub(crate) struct Settings {
     pub(crate) ansible_venv: Option<PathBuf>,
     /// How many nodes are worked on at once where the fleet does not say.
     pub(crate) parallel: Option<usize>,
+    /// How long running jobs may take to finish after a SIGTERM.
+    pub(crate) drain_timeout: Option<Duration>,
+    /// How long an attempt at a job may take: `default`, and job types by name.
+    pub(crate) timeouts: BTreeMap<String, Duration>,
 }
 
 /// What every command is handed.
@@ -75,6 +83,8 @@ pub(crate) struct Context {
     /// A Python environment with ansible-core to use in place of Pressluft's own.
     pub(crate) venv: Option<PathBuf>,
     pub(crate) settings: Settings,
+    /// How long jobs may take.
+    pub(crate) timeouts: Timeouts,
     /// Whether standard output is a terminal.
     pub(crate) interactive: bool,
     pub(crate) verbose: bool,
@@ -109,6 +119,7 @@ impl Context {
             venv: from_env("PRESSLUFT_ANSIBLE_VENV").or_else(|| settings.ansible_venv.clone()),
             interactive: std::io::stdout().is_terminal(),
             verbose: args.verbose > 0,
+            timeouts: timeouts(&settings)?,
             settings,
             state_dir,
         })
@@ -180,6 +191,48 @@ pub(crate) fn actor() -> String {
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
         .unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()));
     format!("cli:{user}")
+}
+
+fn timeouts(settings: &Settings) -> Result<Timeouts, CliError> {
+    let mut timeouts = Timeouts::default();
+    for (name, limit) in &settings.timeouts {
+        let limit = positive(&format!("`timeouts.{name}` of `pressluft.toml`"), *limit)?;
+        if name == "default" {
+            timeouts.default = limit;
+            continue;
+        }
+        let job_type: JobType = name.parse().map_err(|_| {
+            let all: Vec<&str> = JobType::ALL.iter().map(|known| known.as_str()).collect();
+            CliError::new(format!(
+                "`timeouts.{name}` of `pressluft.toml` is no job type"
+            ))
+            .exit(Exit::Usage)
+            .hint(format!("write `default` or one of {}", all.join(", ")))
+        })?;
+        timeouts.by_type.insert(job_type, limit);
+    }
+    if let Some(text) = env_text("PRESSLUFT_JOB_TIMEOUT") {
+        let limit: Duration = text.parse().map_err(|error: Malformed| {
+            let usage =
+                CliError::new(format!("`PRESSLUFT_JOB_TIMEOUT`: {error}")).exit(Exit::Usage);
+            match error.hint {
+                Some(hint) => usage.hint(hint),
+                None => usage,
+            }
+        })?;
+        timeouts.default = positive("`PRESSLUFT_JOB_TIMEOUT`", limit)?;
+    }
+    Ok(timeouts)
+}
+
+/// No job could end within no time.
+fn positive(what: &str, limit: Duration) -> Result<std::time::Duration, CliError> {
+    match limit.as_secs() {
+        0 => Err(CliError::new(format!("{what} is no time at all"))
+            .exit(Exit::Usage)
+            .hint("write a span such as `30m`")),
+        seconds => Ok(std::time::Duration::from_secs(seconds)),
+    }
 }
 
 fn default_state_dir() -> Result<PathBuf, CliError> {

@@ -230,6 +230,9 @@ impl From<DaemonError> for CliError {
             error @ DaemonError::SavedPlan { .. } => {
                 Self::new(chain(&error)).hint("make it again with `pressluft plan --out FILE`")
             }
+            error @ DaemonError::Moved(_) => Self::new(chain(&error))
+                .exit(Exit::StalePlan)
+                .hint("plan again and apply the new plan"),
             other => Self::new(chain(&other)),
         }
     }

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::open;
 use super::output::{self, Format, printable};
+use super::{job_actions, open};
 use crate::core::change::Change;
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
@@ -31,6 +31,10 @@ enum Command {
     Show(ShowArgs),
     /// Print what Ansible itself said in the attempts at a job
     Logs(LogsArgs),
+    /// Cancel a job that has not ended, and what waits for it
+    Cancel(job_actions::CancelArgs),
+    /// Try a job again: one that failed or was cancelled, or one that waits for its next attempt
+    Retry(job_actions::RetryArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -88,6 +92,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Command::List(args) => list(args, context),
         Command::Show(args) => show(args, context),
         Command::Logs(args) => logs(args, context),
+        Command::Cancel(args) => job_actions::cancel(args, context),
+        Command::Retry(args) => job_actions::retry(args, context),
     }
 }
 
@@ -164,7 +170,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 }
 
 /// The job with this id, or the only one whose id begins or ends so.
-fn find(store: &Store, text: &str) -> Result<Job, CliError> {
+pub(super) fn find(store: &Store, text: &str) -> Result<Job, CliError> {
     if let Ok(id) = text.parse::<JobId>() {
         return store.job(id)?.ok_or_else(|| unknown(text));
     }

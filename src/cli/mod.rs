@@ -11,9 +11,11 @@ mod db;
 mod describe;
 mod diagnostics_view;
 mod doctor;
+mod execute;
 mod fleet;
 mod get;
 mod init;
+mod job_actions;
 mod jobs;
 mod man;
 mod open;
@@ -21,6 +23,7 @@ mod output;
 mod plan;
 mod plan_view;
 mod progress_view;
+mod reset;
 mod resume;
 mod scaffold;
 mod schema;
@@ -28,6 +31,7 @@ mod secret;
 mod ssh_key;
 mod supervise;
 mod validate;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -66,8 +70,12 @@ enum Command {
     Get(get::Args),
     /// Show one resource: its address, its state, its last job, where it is written
     Describe(describe::Args),
-    /// Look at jobs
+    /// Look at jobs, cancel them, try them again
     Jobs(jobs::Args),
+    /// Run queued jobs until it is told to end
+    Worker(worker::Args),
+    /// Take a failed site or environment back once it is healthy
+    Reset(reset::Args),
     /// Read the audit record and check that nobody changed it
     Audit(audit::Args),
     /// Check, back up and restore the database
@@ -133,6 +141,8 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Get(args) => get::run(args, &context),
         Command::Describe(args) => describe::run(args, &context),
         Command::Jobs(args) => jobs::run(args, &context),
+        Command::Worker(args) => worker::run(args, &context),
+        Command::Reset(args) => reset::run(args, &context),
         Command::Audit(args) => audit::run(args, &context),
         Command::Db(args) => db::run(args, &context),
         Command::Resume(args) => resume::run(args, &context),

@@ -14,7 +14,7 @@ use super::jobs::seconds;
 use super::output::{self, printable};
 use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
-use crate::daemon::{JobEnd, JobLabel, Progress};
+use crate::daemon::{JobEnd, JobLabel, Progress, Wait};
 
 /// Shows events as they come.
 pub(crate) enum ProgressView {
@@ -56,8 +56,12 @@ impl ProgressView {
 
 fn json_of(progress: &Progress) -> Option<Value> {
     Some(match progress {
-        Progress::JobStarted { job, attempt } => json!({
-            "type": "job_started", "job_id": job.id, "resource": job.resource,
+        Progress::JobStarted {
+            job,
+            attempt,
+            elsewhere,
+        } => json!({
+            "type": "job_started", "elsewhere": elsewhere, "job_id": job.id, "resource": job.resource,
             "job_type": job.job_type, "node": job.node, "attempt": attempt,
         }),
         Progress::TaskStarted { .. } => return None,
@@ -76,15 +80,29 @@ fn json_of(progress: &Progress) -> Option<Value> {
             "job_type": job.job_type, "node": job.node, "status": end.status,
             "error_code": end.error_code, "error_message": end.error_message,
             "seconds": Duration::from_millis(end.milliseconds).as_secs_f64(),
+            "waits_until": match end.wait {
+                Some(Wait::Until(at)) => json!(at),
+                Some(Wait::Node) | None => Value::Null,
+            },
+            "waits_for_node": end.wait == Some(Wait::Node),
         }),
+        Progress::NodeAnswers { node } => json!({ "type": "node_answers", "node": node }),
+        Progress::Draining { running } => json!({ "type": "draining", "running": running }),
     })
 }
 
 fn plain_of(progress: &Progress) -> Option<String> {
     match progress {
-        Progress::JobStarted { job, .. } => {
-            Some(format!("{}: started on {}\n", title(job), job.node))
-        }
+        Progress::JobStarted { job, elsewhere, .. } => Some(format!(
+            "{}: started on {}{}\n",
+            title(job),
+            job.node,
+            if *elsewhere {
+                " by another process"
+            } else {
+                ""
+            }
+        )),
         Progress::TaskStarted { .. } => None,
         Progress::Task { job, result } => {
             let status = result.status.as_str();
@@ -98,6 +116,23 @@ fn plain_of(progress: &Progress) -> Option<String> {
             ))
         }
         Progress::JobFinished { job, end } => Some(format!("{}\n", finished(job, end))),
+        Progress::NodeAnswers { .. } | Progress::Draining { .. } => {
+            Some(format!("{}\n", note(progress)))
+        }
+    }
+}
+
+/// What is about no job.
+fn note(progress: &Progress) -> String {
+    match progress {
+        Progress::NodeAnswers { node } => format!("node {} answers again", printable(node)),
+        Progress::Draining { running } => {
+            format!("nothing starts any more; {running} running jobs may finish")
+        }
+        Progress::JobStarted { .. }
+        | Progress::TaskStarted { .. }
+        | Progress::Task { .. }
+        | Progress::JobFinished { .. } => String::new(),
     }
 }
 
@@ -114,7 +149,19 @@ fn finished(job: &JobLabel, end: &JobEnd) -> String {
         }
     };
     let took = seconds(Duration::from_millis(end.milliseconds).as_secs_f64());
-    let mut text = format!("{}: {style}{}{style:#} in {took}", title(job), end.status);
+    let mut text = match end.wait {
+        None => format!("{}: {style}{}{style:#} in {took}", title(job), end.status),
+        Some(Wait::Until(at)) => format!(
+            "{}: {style}waits until {}{style:#} for its next attempt, after {took}",
+            title(job),
+            output::seconds(at)
+        ),
+        Some(Wait::Node) => format!(
+            "{}: {style}waits for {}{style:#}, which does not answer, after {took}",
+            title(job),
+            job.node
+        ),
+    };
     if let Some(code) = end.error_code {
         text.push_str(&format!(", {code} (job {})", job.id));
     }
@@ -161,6 +208,9 @@ fn live(bars: &MultiProgress, running: &mut BTreeMap<JobId, ProgressBar>, progre
             // Above the lines of what still runs; a terminal that is gone takes no line.
             drop(bars.println(finished(job, end)));
         }
+        Progress::NodeAnswers { .. } | Progress::Draining { .. } => {
+            drop(bars.println(note(progress)));
+        }
     }
 }
 
@@ -172,7 +222,7 @@ pub(crate) fn summary(summary: &crate::daemon::Summary, not_run: usize) -> Strin
         summary.succeeded, summary.failed, summary.cancelled
     );
     if summary.open > 0 {
-        text.push_str(&format!(", {} still open", summary.open));
+        text.push_str(&format!(", {} still queued", summary.open));
     }
     if not_run > 0 {
         text.push_str(&format!("; {not_run} blocked"));

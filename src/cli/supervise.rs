@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// Milliseconds between SIGTERM and SIGKILL
     #[arg(long, default_value_t = 20_000)]
     grace_ms: u64,
+    /// Begin only at a byte on standard input
+    #[arg(long)]
+    wait: bool,
     /// Become the command instead of watching over it
     #[arg(long)]
     as_child: bool,
@@ -34,6 +37,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             &args.command,
             args.parent,
             Duration::from_millis(args.grace_ms),
+            args.wait,
         )
     };
     let code = match result {

@@ -20,6 +20,12 @@ words! {
         JobRequeued = "job_requeued",
         JobCancelled = "job_cancelled",
         JobLost = "job_lost",
+        /// Somebody wants a job to stop that runs.
+        JobCancelRequested = "job_cancel_requested",
+        /// A job that waits for its next attempt runs as soon as it can.
+        JobHastened = "job_hastened",
+        NodeUnreachable = "node_unreachable",
+        NodeReachable = "node_reachable",
         StaleWriteRefused = "stale_write_refused",
         StateRecorded = "state_recorded",
         FactsRecorded = "facts_recorded",

@@ -6,7 +6,6 @@
 pub mod aspect;
 pub mod audit;
 pub mod change;
-
 pub mod desired;
 pub mod diagnostic;
 pub mod document;
@@ -18,6 +17,7 @@ pub mod names;
 pub mod outcome;
 pub mod plan;
 pub mod recorded;
+pub mod retry;
 pub mod spec;
 pub mod tree;
 pub mod unified;

@@ -2,33 +2,34 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::Instant;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use super::error::DaemonError;
 use super::payload::{JobPayload, QueuedPayload};
-use super::progress::{JobLabel, Progress};
+use super::progress::{JobLabel, Progress, Wait};
 use super::record;
+use super::stop::{Reason, Reins};
+use super::timeouts::Timeouts;
 use super::variables::Subject;
 use super::worker_id::WorkerId;
-use crate::ansible::{Cancel, Engine, Host, Invocation, Playbook};
+use crate::ansible::{Engine, Host, Invocation, Playbook};
 use crate::clock;
-use crate::core::event::{Event, TaskResult};
+use crate::core::event::{Event, TaskResult, TaskStatus};
 use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobStatus, JobType};
 use crate::core::outcome::{AttemptOutcome, Failure};
 use crate::core::recorded::ResourceStatus;
+use crate::core::retry::{self, Next};
 use crate::core::tree::SecretValues;
 use crate::secrets::{self, Identity, Origin, Redactor};
 use crate::store::{
-    Claim, Finish, HostKeySource, NewTaskEvent, Outcome, Process, Release, ReleaseHealth,
-    StateChange, Store, StoreError,
+    AttemptEnd, Claim, Finish, HostKeySource, NewTaskEvent, Outcome, Process, Release,
+    ReleaseHealth, StateChange, Store, StoreError,
 };
-
-/// How long one job may take.
-pub(super) const JOB_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// What every attempt of this process uses.
 #[expect(missing_debug_implementations, reason = "it holds the identity")]
@@ -38,6 +39,7 @@ pub struct Runner {
     pub database: std::path::PathBuf,
     /// Who asked for the run, for the audit record.
     pub actor: String,
+    pub timeouts: Timeouts,
 }
 
 /// How an attempt ended, as it is recorded.
@@ -45,16 +47,8 @@ pub struct Runner {
 pub(super) struct Attempted {
     pub(super) status: JobStatus,
     pub(super) failure: Option<Failure>,
-}
-
-impl Attempted {
-    /// Whether the environment was changed but does not answer as it should.
-    #[must_use]
-    pub(super) fn is_unhealthy(&self) -> bool {
-        self.failure
-            .as_ref()
-            .is_some_and(|failure| failure.code == ErrorCode::HealthCheckFailed)
-    }
+    /// What the job waits for when it is tried again.
+    pub(super) wait: Option<Wait>,
 }
 
 /// Runs the claimed job and records how it ended.
@@ -67,7 +61,7 @@ pub(super) fn run(
     claim: &Claim,
     label: &JobLabel,
     tell: &mut dyn FnMut(Progress),
-    cancel: &Cancel,
+    reins: &Reins,
 ) -> Result<Attempted, DaemonError> {
     let mut store = Store::open(&runner.database)?;
     let mut work = Work {
@@ -75,32 +69,46 @@ pub(super) fn run(
         claim,
         label,
         tell,
-        cancel,
+        reins,
         store: &mut store,
+        begun: Instant::now(),
+        address: None,
     };
-    let carried_out = work.carry_out().or_else(|error| match error {
-        // Another worker has the job: its record is not ours to write.
-        DaemonError::Store(StoreError::Stale { .. }) => Err(error),
+    let carried_out = match work.carry_out() {
+        Ok(carried_out) => carried_out,
+        Err(DaemonError::Store(error @ StoreError::Stale { .. })) => {
+            return give_back(runner, claim, &mut store, error);
+        }
         // Whatever else goes wrong here is the end of this job and of no other.
-        error => Ok(Err(Failure::new(ErrorCode::InternalError, &chain(&error)))),
-    });
-    let (outcome, changes, failure) = match carried_out? {
+        Err(error) => Err(Failure::new(ErrorCode::InternalError, &chain(&error))),
+    };
+    let address = work.address.take();
+    let now = clock::now();
+    let (outcome, changes, failure) = match carried_out {
         Ok(changes) => (Outcome::Succeeded, changes, None),
-        Err(failure) if cancel.is_cancelled() => {
-            let message = format!("stopped on request: {}", failure.message);
-            (Outcome::Cancelled { message }, Vec::new(), Some(failure))
-        }
         Err(failure) => {
-            let message = format!("{}\nhint: {}", failure.message, failure.hint);
-            (
-                Outcome::Failed {
-                    code: failure.code,
-                    message,
+            let outcome = match reins.reason() {
+                Some(Reason::Cancelled(why)) => Outcome::Cancelled {
+                    message: format!("{why}: {}", failure.message),
                 },
-                Vec::new(),
-                Some(failure),
-            )
+                Some(Reason::Requeued(why)) => Outcome::Retry {
+                    code: ErrorCode::JobInterrupted,
+                    message: format!("{why}: {}", failure.message),
+                    run_after: now,
+                    spend_attempt: false,
+                },
+                // Refused, and given back below, if somebody else has the job by now.
+                Some(Reason::LostLease) | None => {
+                    after_failure(claim, &failure, address, &store, now)?
+                }
+            };
+            (outcome, Vec::new(), Some(failure))
         }
+    };
+    let wait = match &outcome {
+        Outcome::Retry { run_after, .. } => Some(Wait::Until(*run_after)),
+        Outcome::Park { .. } => Some(Wait::Node),
+        Outcome::Succeeded | Outcome::Failed { .. } | Outcome::Cancelled { .. } => None,
     };
     let finish = Finish {
         job: claim.job.id,
@@ -108,8 +116,75 @@ pub(super) fn run(
         outcome,
         changes: &changes,
     };
-    let status = store.finish(&finish, &runner.actor, clock::now())?;
-    Ok(Attempted { status, failure })
+    match store.finish(&finish, &runner.actor, clock::now()) {
+        Ok(status) => Ok(Attempted {
+            status,
+            failure,
+            wait: wait.filter(|_| !status.is_terminal()),
+        }),
+        Err(error @ StoreError::Stale { .. }) => give_back(runner, claim, &mut store, error),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What becomes of the job after this failure.
+fn after_failure(
+    claim: &Claim,
+    failure: &Failure,
+    address: Option<(String, u16)>,
+    store: &Store,
+    now: Timestamp,
+) -> Result<Outcome, DaemonError> {
+    let code = failure.code;
+    let message = format!("{}\nhint: {}", failure.message, failure.hint);
+    let (spent, max) = (claim.job.attempt_count, claim.job.max_attempts);
+    Ok(
+        match (retry::next(code, spent, max, rand::random()), address) {
+            (Next::Retry(wait), _) => Outcome::Retry {
+                code,
+                message,
+                run_after: now.saturating_add(wait).unwrap_or(Timestamp::MAX),
+                spend_attempt: true,
+            },
+            (Next::Park, Some((host, port))) => {
+                let known = store.unreachable_nodes()?.into_iter();
+                let known = known.filter(|node| node.node == claim.job.node_id).last();
+                let (away, attempts) = known.map_or((SignedDuration::ZERO, 1), |node| {
+                    (now.duration_since(node.since), node.attempts + 1)
+                });
+                let wait = retry::probe_wait(away, attempts, rand::random());
+                Outcome::Park {
+                    code,
+                    message,
+                    host,
+                    port,
+                    next_probe_at: now.saturating_add(wait).unwrap_or(Timestamp::MAX),
+                }
+            }
+            (Next::GiveUp | Next::Park, _) => Outcome::Failed { code, message },
+        },
+    )
+}
+
+/// The lease was lost, and what this attempt had started has ended: the job is free for others,
+/// unless one of them has it already.
+fn give_back(
+    runner: &Runner,
+    claim: &Claim,
+    store: &mut Store,
+    stale: StoreError,
+) -> Result<Attempted, DaemonError> {
+    let message = "its worker lost the lease and has stopped it";
+    let (job, actor, now) = (claim.job.id, &runner.actor, clock::now());
+    match store.mark_interrupted(job, claim.token, message, now, actor, now) {
+        Ok(status) => Ok(Attempted {
+            status,
+            failure: Some(Failure::new(ErrorCode::JobInterrupted, message)),
+            wait: (!status.is_terminal()).then_some(Wait::Until(now)),
+        }),
+        Err(StoreError::Stale { .. }) => Err(stale.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 struct Work<'a> {
@@ -117,8 +192,11 @@ struct Work<'a> {
     claim: &'a Claim,
     label: &'a JobLabel,
     tell: &'a mut dyn FnMut(Progress),
-    cancel: &'a Cancel,
+    reins: &'a Reins,
     store: &'a mut Store,
+    begun: Instant,
+    /// Where the node is looked for, once that is known.
+    address: Option<(String, u16)>,
 }
 
 impl Work<'_> {
@@ -133,6 +211,7 @@ impl Work<'_> {
             Ok(host) => host,
             Err(failure) => return Ok(Err(failure)),
         };
+        self.address = Some((host.address.clone(), host.port));
         let secrets = self.secret_values(&payload, named)?;
         let redactor = Redactor::new(texts(&secrets));
         let mut changes = Vec::new();
@@ -172,6 +251,11 @@ impl Work<'_> {
             tree,
             ..self.invocation(host)
         };
+        if self.was_interrupted()?
+            && let Some(failure) = self.observe(&invocation, &redactor)?
+        {
+            return Ok(Err(failure));
+        }
         let mut release = None;
         let outcome = self.play(&invocation, &redactor, &mut |result| {
             let served = result
@@ -362,8 +446,69 @@ impl Work<'_> {
             // What changed is part of the record.
             diff: true,
             verbosity: 0,
-            timeout: JOB_TIMEOUT,
+            timeout: self
+                .runner
+                .timeouts
+                .of(self.claim.job.job_type)
+                .saturating_sub(self.begun.elapsed()),
         }
+    }
+
+    /// Whether the attempt before this one was cut off in the middle.
+    fn was_interrupted(&self) -> Result<bool, DaemonError> {
+        if self.claim.attempt == 1 || self.claim.job.job_type == JobType::HealthCheck {
+            return Ok(false);
+        }
+        let attempts = self.store.attempts(self.claim.job.id)?;
+        let before = attempts.iter().rev().nth(1);
+        Ok(before.is_some_and(|attempt| attempt.outcome == Some(AttemptEnd::Interrupted)))
+    }
+
+    /// Looks in check mode at what an interrupted attempt left, before anything is done, and
+    /// writes that down. A failure when the node cannot be reached.
+    ///
+    /// The playbook runs in any case: it compares for itself, and in check mode it cannot know
+    /// which handlers are still to run.
+    fn observe(
+        &mut self,
+        invocation: &Invocation,
+        redactor: &Redactor,
+    ) -> Result<Option<Failure>, DaemonError> {
+        let check = Invocation {
+            check: true,
+            diff: false,
+            ..invocation.clone()
+        };
+        let mut open = 0_u32;
+        let outcome = self.run_playbook(&check, redactor, &mut |result| {
+            open += u32::from(result.status == TaskStatus::Changed);
+        })?;
+        let (status, message) = match &outcome.failure {
+            None if open == 0 => (TaskStatus::Ok, "nothing is left to do".to_owned()),
+            None => (
+                TaskStatus::Ok,
+                format!("{open} tasks have something left to do"),
+            ),
+            Some(failure) if failure.code == ErrorCode::AnsibleHostUnreachable => {
+                return Ok(outcome.failure);
+            }
+            Some(failure) => (
+                TaskStatus::Ignored,
+                format!("it cannot be told without doing it: {}", failure.message),
+            ),
+        };
+        let event = NewTaskEvent {
+            at: clock::now(),
+            task: "Observe what the interrupted attempt left".to_owned(),
+            status,
+            seconds: Some(outcome.duration.as_secs_f64()),
+            diff: None,
+            message: Some(message),
+        };
+        let (id, token) = (self.claim.job.id, self.claim.token);
+        self.store
+            .append_events(id, token, &[event], clock::now())?;
+        Ok(None)
     }
 
     /// Runs one playbook; its tasks go into the database as they end.
@@ -373,20 +518,52 @@ impl Work<'_> {
         redactor: &Redactor,
         on_result: &mut dyn FnMut(&TaskResult),
     ) -> Result<AttemptOutcome, DaemonError> {
+        let (id, token) = (self.claim.job.id, self.claim.token);
+        self.follow(invocation, redactor, &mut |store, result| {
+            on_result(result);
+            Ok(store.append_events(id, token, &[task_event(result)], clock::now())?)
+        })
+    }
+
+    /// Runs one playbook; its tasks are nobody's business but the caller's.
+    fn run_playbook(
+        &mut self,
+        invocation: &Invocation,
+        redactor: &Redactor,
+        on_result: &mut dyn FnMut(&TaskResult),
+    ) -> Result<AttemptOutcome, DaemonError> {
+        self.follow(invocation, redactor, &mut |_, result| {
+            on_result(result);
+            Ok(())
+        })
+    }
+
+    /// Runs one playbook, whose process is recorded before it begins.
+    fn follow(
+        &mut self,
+        invocation: &Invocation,
+        redactor: &Redactor,
+        on_result: &mut dyn FnMut(&mut Store, &TaskResult) -> Result<(), DaemonError>,
+    ) -> Result<AttemptOutcome, DaemonError> {
         let failure: RefCell<Option<DaemonError>> = RefCell::new(None);
         let (id, token) = (self.claim.job.id, self.claim.token);
         let outcome = {
             let store = RefCell::new(&mut *self.store);
-            let (tell, label, cancel) = (&mut *self.tell, self.label, self.cancel);
+            let (tell, label) = (&mut *self.tell, self.label);
+            let cancel = &self.reins.cancel;
             // Whoever cannot record must not go on changing a node.
             let give_up = |error: DaemonError| {
                 failure.borrow_mut().get_or_insert(error);
                 cancel.cancel();
             };
             let mut on_start = |pid: u32| {
-                let recorded = process_of(pid).and_then(|process| {
-                    let mut store = store.borrow_mut();
-                    Ok(store.set_attempt_process(id, token, &process, clock::now())?)
+                let recorded = process_of(pid).and_then(|process| match process {
+                    Some(process) => {
+                        let mut store = store.borrow_mut();
+                        Ok(store.set_attempt_process(id, token, &process, clock::now())?)
+                    }
+                    // It was killed before it could begin, which its end tells.
+                    None => Ok(()),
                 });
                 if let Err(error) = recorded {
                     give_up(error);
@@ -401,20 +578,17 @@ impl Work<'_> {
                     });
                 }
                 Event::Task(result) => {
-                    on_result(&result);
-                    let events = [task_event(&result)];
                     if failure.borrow().is_none()
-                        && let Err(error) =
-                            store
-                                .borrow_mut()
-                                .append_events(id, token, &events, clock::now())
+                        && let Err(error) = on_result(&mut store.borrow_mut(), &result)
                     {
-                        give_up(error.into());
+                        give_up(error);
                     }
-                    tell(Progress::Task {
-                        job: label.clone(),
-                        result,
-                    });
+                    if !invocation.check {
+                        tell(Progress::Task {
+                            job: label.clone(),
+                            result,
+                        });
+                    }
                 }
                 Event::PlayStart { .. }
                 | Event::Warning { .. }
@@ -478,18 +652,18 @@ fn served(name: String, environment: ResourceId) -> Release {
     }
 }
 
-/// The process with this number as it can be told apart from later ones.
-fn process_of(pid: u32) -> Result<Process, DaemonError> {
+/// The process with this number as it can be told apart from later ones, or none when it has
+/// ended.
+fn process_of(pid: u32) -> Result<Option<Process>, DaemonError> {
     let id = i32::try_from(pid)
         .map_err(std::io::Error::other)
-        .and_then(WorkerId::of)
+        .and_then(WorkerId::find)
         .map_err(DaemonError::Process)?;
-    let pid = id.pid;
-    Ok(Process {
-        pid,
+    Ok(id.map(|id| Process {
+        pid: id.pid,
         start: id.start,
         boot_id: id.boot,
-    })
+    }))
 }
 
 /// The variable `pressluft_secrets`.

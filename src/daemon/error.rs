@@ -2,6 +2,7 @@
 
 use crate::ansible::EngineError;
 use crate::core::id::ResourceId;
+use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
 use crate::git::GitError;
 use crate::secrets::SecretError;
@@ -39,6 +40,10 @@ pub enum DaemonError {
     MissingPart(String),
     #[error("no document describes `{0}`")]
     UnknownResource(ResourceId),
+    #[error("the record of `{0}` moved since the job was planned")]
+    Moved(ResourceId),
+    #[error("job `{0}` is {1}; only one that failed or was cancelled can be repeated")]
+    NotEnded(JobId, JobStatus),
     #[error("the plan cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("the saved plan `{path}` cannot be read: {why}")]

@@ -181,7 +181,13 @@ fn unsettled(
 ) -> Result<BTreeSet<ResourceId>, DaemonError> {
     let mut unsettled: BTreeSet<ResourceId> = heads
         .iter()
-        .filter(|(_, head)| head.status != ResourceStatus::Active)
+        // One that does not answer is as it was left.
+        .filter(|(_, head)| {
+            !matches!(
+                head.status,
+                ResourceStatus::Active | ResourceStatus::Unreachable
+            )
+        })
         .map(|(id, _)| id.clone())
         .collect();
     if let Some(store) = store.filter(|_| !unsettled.is_empty()) {

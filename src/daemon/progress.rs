@@ -1,5 +1,7 @@
 //! What a run tells whoever watches it. Watching is optional; the database has it all.
 
+use jiff::Timestamp;
+
 use crate::core::event::TaskResult;
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobStatus, JobType};
@@ -20,6 +22,8 @@ pub enum Progress {
     JobStarted {
         job: JobLabel,
         attempt: u32,
+        /// Whether another process runs it.
+        elsewhere: bool,
     },
     TaskStarted {
         job: JobLabel,
@@ -33,6 +37,22 @@ pub enum Progress {
         job: JobLabel,
         end: JobEnd,
     },
+    /// A node answers again that jobs waited for.
+    NodeAnswers {
+        node: String,
+    },
+    /// Nothing starts any more; this many jobs may finish.
+    Draining {
+        running: usize,
+    },
+}
+
+/// What a job waits for that is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    Until(Timestamp),
+    /// Its node does not answer.
+    Node,
 }
 
 /// How a job ended, or why its attempt did when it is tried again.
@@ -42,6 +62,7 @@ pub struct JobEnd {
     pub error_code: Option<ErrorCode>,
     pub error_message: Option<String>,
     pub hint: Option<&'static str>,
+    pub wait: Option<Wait>,
     /// Wall time in milliseconds.
     pub milliseconds: u64,
 }

@@ -9,13 +9,13 @@ use super::error::DaemonError;
 use super::payload::{JobPayload, PackedPayload, Parts, QueuedPayload};
 use super::record;
 use crate::core::id::ResourceId;
-use crate::core::job::JobType;
+use crate::core::job::{JobStatus, JobType};
 use crate::core::plan::{Effect, Plan, PlannedJob};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
-use crate::store::{NewJob, NewPlan, Revision, Store, new_job_id, new_plan_id};
-
-/// How often a job is tried by default.
-const MAX_ATTEMPTS: u32 = 3;
+use crate::core::retry::MAX_ATTEMPTS;
+use crate::store::{
+    Enqueued, JobFilter, NewJob, NewPlan, Revision, Store, new_job_id, new_plan_id,
+};
 
 /// A plan with everything that applying it needs, in one value: what `plan --out` writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,10 +47,12 @@ pub struct PlannedRevision {
 /// What queueing did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queued {
-    /// None when the plan has no jobs.
+    /// None when the plan has no jobs, or all of its work was there already.
     pub plan: Option<PlanId>,
-    /// The recorded id of each job of the plan.
-    pub jobs: BTreeMap<String, JobId>,
+    /// How many jobs were queued.
+    pub jobs: usize,
+    /// Jobs that are queued or run already and do the same, with their plans.
+    pub joined: Vec<(JobId, PlanId)>,
     pub superseded: usize,
     /// How many resources were recorded without a job.
     pub recorded: usize,
@@ -97,7 +99,8 @@ impl Prepared {
     }
 }
 
-/// Queues the plan, provided that nothing that it touches has moved since it was made.
+/// Queues the plan, provided that nothing that it touches has moved since it was made. When
+/// equal jobs are there for all of its jobs, those are joined and nothing is queued.
 ///
 /// # Errors
 /// [`crate::store::StoreError::StalePlan`] when something has; then nothing is written.
@@ -128,7 +131,8 @@ pub fn enqueue(
         .collect();
     let mut queued = Queued {
         plan: None,
-        jobs: ids,
+        jobs: 0,
+        joined: Vec::new(),
         superseded: 0,
         recorded: 0,
     };
@@ -147,19 +151,36 @@ pub fn enqueue(
             *generation += u64::from(effects.iter().any(moved));
         }
     }
-    if !jobs.is_empty() {
+    // A plan of the whole fleet without jobs still says that nothing else is wanted.
+    if !jobs.is_empty() || (!plan.partial && has_queued(store)?) {
         let new = NewPlan {
             id: new_plan_id(now),
             revision: prepared.revision.id.clone(),
             digest: prepared.digest()?,
             json: serde_json::to_string(plan)?,
             partial: plan.partial,
+            joins: true,
             expected,
         };
-        queued.superseded = store.enqueue(&new, &jobs, actor, now)?.superseded.len();
-        queued.plan = Some(new.id);
+        match store.enqueue(&new, &jobs, actor, now)? {
+            Enqueued::Queued { superseded } => {
+                queued.superseded = superseded.len();
+                queued.jobs = jobs.len();
+                queued.plan = (!jobs.is_empty()).then_some(new.id);
+            }
+            Enqueued::Joined { jobs } => queued.joined = jobs,
+        }
     }
     Ok(queued)
+}
+
+fn has_queued(store: &Store) -> Result<bool, DaemonError> {
+    let filter = JobFilter {
+        status: Some(JobStatus::Queued),
+        limit: 1,
+        ..JobFilter::default()
+    };
+    Ok(!store.jobs(&filter)?.jobs.is_empty())
 }
 
 fn save_revision(

@@ -1,23 +1,27 @@
-//! After a death: every job that is held by a process which is proven dead goes back into the
-//! queue. Time alone decides only where nobody can look, and only when a job's own is over.
+//! After a death, or a lease that was lost: a job goes back into the queue when what ran it is
+//! proven to be over. Time alone decides only where nobody can look, and only when a job's own
+//! is over.
+//!
+//! A process is recorded before it may begin, so an attempt without one has started nothing.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::attempt::JOB_TIMEOUT;
 use super::error::DaemonError;
+use super::timeouts::Timeouts;
 use super::worker_id::{Life, WorkerId};
+use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
 use crate::store::{HeldJob, Store, StoreError};
 
 /// How long what a dead worker started may take to end: the supervisor's grace, and some more.
 const ENDING: Duration = Duration::from_secs(35);
 
-/// What became of the jobs that were held when this process started.
+/// What became of the jobs that were held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
-    /// Their worker is dead; they are settled.
+    /// What ran them is over; they are settled.
     pub interrupted: Vec<JobId>,
     /// Their worker lives, or cannot be judged from here.
     pub held: Vec<(JobId, String)>,
@@ -25,19 +29,24 @@ pub struct Recovery {
     pub ending: Vec<JobId>,
 }
 
-/// Settles the jobs of dead workers.
+/// Marks the jobs whose lease ended, and settles those that nothing works on any more.
 ///
 /// # Errors
 /// When the database or `/proc` cannot be read.
-pub fn recover(store: &mut Store, actor: &str, now: Timestamp) -> Result<Recovery, DaemonError> {
+pub fn recover(
+    store: &mut Store,
+    actor: &str,
+    timeouts: &Timeouts,
+    now: Timestamp,
+) -> Result<Recovery, DaemonError> {
+    store.expire_leases(actor, now)?;
     let mut recovery = Recovery::default();
     for held in store.held_jobs()? {
-        match state(&held, now)? {
-            State::Dead => {
-                let message = "the process that ran the job ended before the job did";
+        match state(&held, timeouts, now)? {
+            State::Over(message) => {
                 match store.mark_interrupted(held.job.id, held.token, message, now, actor, now) {
                     Ok(_) => recovery.interrupted.push(held.job.id),
-                    // Another process that starts at this moment has settled it already.
+                    // Another process that looks at this moment has settled it already.
                     Err(StoreError::Stale { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -50,41 +59,48 @@ pub fn recover(store: &mut Store, actor: &str, now: Timestamp) -> Result<Recover
 }
 
 /// Whether nothing works on the job any more.
-pub(super) fn is_dead(held: &HeldJob, now: Timestamp) -> Result<bool, DaemonError> {
-    Ok(matches!(state(held, now)?, State::Dead))
+pub(super) fn is_over(
+    held: &HeldJob,
+    timeouts: &Timeouts,
+    now: Timestamp,
+) -> Result<bool, DaemonError> {
+    Ok(matches!(state(held, timeouts, now)?, State::Over(_)))
 }
 
 enum State {
     Held,
     Ending,
-    Dead,
+    /// Nothing works on it any more, and why.
+    Over(&'static str),
 }
 
-fn state(held: &HeldJob, now: Timestamp) -> Result<State, DaemonError> {
+fn state(held: &HeldJob, timeouts: &Timeouts, now: Timestamp) -> Result<State, DaemonError> {
     let Ok(worker) = held.worker.parse::<WorkerId>() else {
         return Ok(State::Held);
     };
-    let since = held.job.locked_at.unwrap_or(held.job.updated_at);
-    let has_passed = |time: Duration| {
-        let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
-        since.saturating_add(time).is_ok_and(|end| now > end)
-    };
-    match worker.life().map_err(DaemonError::Process)? {
-        Life::Alive => return Ok(State::Held),
-        // Nobody can look there, but no worker lets a job run longer than this.
-        Life::Elsewhere if now > held.lease_expires_at && has_passed(JOB_TIMEOUT + ENDING) => {
-            return Ok(State::Dead);
+    let life = worker.life().map_err(DaemonError::Process)?;
+    let unsettled = match life {
+        Life::Alive if held.job.status != JobStatus::Unknown => return Ok(State::Held),
+        Life::Alive => State::Held,
+        Life::Dead => State::Ending,
+        Life::Elsewhere => {
+            let limit = timeouts.of(held.job.job_type) + ENDING;
+            return Ok(
+                if now > held.lease_expires_at && has_passed(held, limit, now) {
+                    State::Over("its time was over, and nobody can look at its worker from here")
+                } else {
+                    State::Held
+                },
+            );
         }
-        Life::Elsewhere => return Ok(State::Held),
-        Life::Dead => {}
-    }
+    };
+    let over = if life == Life::Dead {
+        State::Over("the process that ran the job ended before the job did")
+    } else {
+        State::Over("its worker lost the lease, and what it had started has ended")
+    };
     let Some(process) = &held.process else {
-        // It may have died between starting the process and recording it.
-        return Ok(if has_passed(ENDING) {
-            State::Dead
-        } else {
-            State::Ending
-        });
+        return Ok(over);
     };
     let child = WorkerId {
         machine: worker.machine,
@@ -94,7 +110,14 @@ fn state(held: &HeldJob, now: Timestamp) -> Result<State, DaemonError> {
         start: process.start,
     };
     match child.life().map_err(DaemonError::Process)? {
-        Life::Dead => Ok(State::Dead),
-        Life::Alive | Life::Elsewhere => Ok(State::Ending),
+        Life::Dead => Ok(over),
+        Life::Alive | Life::Elsewhere => Ok(unsettled),
     }
+}
+
+/// Whether this long has passed since the job was claimed.
+fn has_passed(held: &HeldJob, time: Duration, now: Timestamp) -> bool {
+    let since = held.job.locked_at.unwrap_or(held.job.updated_at);
+    let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+    since.saturating_add(time).is_ok_and(|end| now > end)
 }

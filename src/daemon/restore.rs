@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::error::DaemonError;
 use super::recovery;
+use super::timeouts::Timeouts;
 use crate::core::recorded::JobId;
 use crate::store::{Exclusive, Restored};
 
@@ -18,12 +19,13 @@ pub fn restore(
     database: &Path,
     file: &Path,
     actor: &str,
+    timeouts: &Timeouts,
     now: Timestamp,
 ) -> Result<Restored, DaemonError> {
     let exclusive = Exclusive::take(database)?;
     let mut running: Vec<JobId> = Vec::new();
     for held in exclusive.held_jobs()? {
-        if !recovery::is_dead(&held, now)? {
+        if !recovery::is_over(&held, timeouts, now)? {
             running.push(held.job.id);
         }
     }

@@ -1,99 +1,76 @@
-//! The worker: claims jobs of its plans, runs each in a thread of its own, keeps their leases.
+//! The worker: claims jobs, runs each in a thread of its own, keeps their leases, looks after
+//! what others left behind.
 //!
 //! One loop dispatches; the threads send it messages and share nothing with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::attempt::{self, Attempted, Runner};
 use super::error::DaemonError;
-use super::progress::{JobEnd, JobLabel, Progress};
+use super::probe;
+use super::progress::{JobEnd, JobLabel, Progress, Wait};
+use super::recovery::recover;
+use super::stop::{Reason, Reins, Stop, Urgency};
+use super::summary::{Ends, Summary};
 use super::worker_id::WorkerId;
-use crate::ansible::Cancel;
 use crate::clock;
-use crate::core::job::{JobStatus, JobType};
+use crate::core::job::{ErrorCode, JobStatus};
+use crate::core::outcome;
 use crate::core::recorded::{JobId, PlanId};
-use crate::store::{Claim, JobFilter, Scope, Store, StoreError};
+use crate::core::retry;
+use crate::store::{
+    Claim, Job, JobFilter, OpenJobs, Scope, StepKind, Store, StoreError, UnreachableNode,
+};
 
 /// How often the lease of a running job is renewed.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How often the queue is looked at while nothing else happens: another process may have
-/// finished what a job waits for.
-const POLL: Duration = Duration::from_millis(500);
+/// How often it is asked whether anything was written, which costs nearly nothing.
+const TICK: Duration = Duration::from_millis(250);
+/// How often the queue is looked at although nothing was written: moments come by themselves.
+const LOOK: Duration = Duration::from_secs(2);
+/// How many nodes are probed at once.
+const PROBES: usize = 16;
+/// No probe is planned further ahead than this; a clock that was set back may say so.
+const FARTHEST_PROBE: SignedDuration = SignedDuration::from_secs(600);
+/// How long a run waits by default for the next attempt at a job when nothing else is left.
+const RETRY_PATIENCE: Duration = Duration::from_secs(120);
 
-/// Asks a worker to stop, from a signal handler or another thread.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicU8>);
-
-impl Stop {
-    /// Starts nothing new, and stops what runs.
-    pub fn stop(&self) {
-        self.0.store(1, Ordering::SeqCst);
-    }
-
-    /// Whether stopping was asked for.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
-    }
+/// Which jobs a worker runs and waits for.
+#[derive(Clone, Debug)]
+pub enum Jobs {
+    /// Everything, for ever.
+    All,
+    /// Those of some plans, until none is left that could run.
+    Plans(Plans),
 }
 
-/// How many jobs of the plan ended how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    pub succeeded: u64,
-    pub failed: u64,
-    pub cancelled: u64,
-    /// Neither ended nor running here: another worker has them, or they wait.
-    pub open: u64,
-    /// Whether all that failed here were health checks of what was applied.
-    pub only_unhealthy: bool,
-    pub interrupted: bool,
-}
-
-impl Summary {
-    fn count(&mut self, status: JobStatus) {
-        match status {
-            JobStatus::Succeeded => self.succeeded += 1,
-            JobStatus::Failed => self.failed += 1,
-            JobStatus::Cancelled => self.cancelled += 1,
-            JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => self.open += 1,
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.succeeded += other.succeeded;
-        self.failed += other.failed;
-        self.cancelled += other.cancelled;
-        self.open += other.open;
-    }
-}
-
-enum Message {
-    Progress(Progress),
-    Done(JobId, Result<Attempted, DaemonError>),
-}
-
-struct Running {
-    label: JobLabel,
-    plan: PlanId,
-    token: u64,
-    cancel: Cancel,
-    since: Instant,
-}
-
-/// What a worker runs.
+/// The plans of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Plans {
     /// The plan that was just queued.
     pub own: Option<PlanId>,
+    /// Jobs of other plans that do what was to be queued, with their plans.
+    pub joined: Vec<(JobId, PlanId)>,
     /// Plans whose own worker is gone: what they left queued runs, too.
     pub adopted: Vec<PlanId>,
+}
+
+/// How much at once, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub parallel: usize,
+    /// How long to wait, when nothing else is left to do, for a next attempt or for a node that
+    /// does not answer. None: two minutes for an attempt, and not at all for a node.
+    pub wait: Option<Duration>,
+    /// How long running jobs may take to finish once nothing starts any more.
+    pub drain: Duration,
 }
 
 /// The plans with jobs in the queue that no living worker works on.
@@ -122,164 +99,491 @@ pub fn left_behind(store: &Store) -> Result<Vec<PlanId>, DaemonError> {
     }
 }
 
-/// Runs the jobs of `plans` until none is left that could run, at most `parallel` at once.
+/// Runs `jobs` until it is asked to stop or, for plans, until none is left that could run.
+///
+/// While `may_claim` says no, another process runs the jobs, and this one waits and tells.
 ///
 /// # Errors
-/// When the database fails; what runs then is stopped first.
+/// When the database fails; what runs then is stopped first, and goes back into the queue.
 pub fn run(
     runner: &Arc<Runner>,
     store: &mut Store,
-    plans: &Plans,
-    parallel: usize,
+    jobs: &Jobs,
+    limits: &Limits,
+    may_claim: &dyn Fn() -> bool,
     stop: &Stop,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Summary, DaemonError> {
-    let all: Vec<PlanId> = plans.own.iter().chain(&plans.adopted).copied().collect();
-    let worker = WorkerId::this().map_err(DaemonError::Process)?.to_string();
-    let (sender, receiver) = mpsc::channel::<Message>();
-    let mut running: BTreeMap<JobId, Running> = BTreeMap::new();
-    let (mut unhealthy, mut failed) = (0_u64, 0_u64);
-    let mut adopted = Summary::default();
-    let mut beat = Instant::now();
-    let mut failure: Option<DaemonError> = None;
-    loop {
-        let stopping = stop.is_stopped() || failure.is_some();
-        while !stopping && running.len() < parallel.max(1) {
-            match store.claim(&worker, Scope::Plans(&all), clock::now()) {
-                Ok(Some(claim)) => {
-                    let job = spawn(runner, claim, &sender, watch)?;
-                    running.insert(job.label.id, job);
+    let (sender, messages) = mpsc::channel();
+    let plans = match jobs {
+        Jobs::All => Vec::new(),
+        Jobs::Plans(plans) => {
+            let joined = plans.joined.iter().map(|(_, plan)| plan);
+            let all = plans.own.iter().chain(joined).chain(&plans.adopted);
+            all.copied().collect::<BTreeSet<_>>().into_iter().collect()
+        }
+    };
+    let seq = store.last_step()?;
+    let mut dispatcher = Dispatcher {
+        worker: WorkerId::this().map_err(DaemonError::Process)?.to_string(),
+        runner,
+        store,
+        jobs,
+        plans,
+        limits,
+        may_claim,
+        stop,
+        watch,
+        sender,
+        running: BTreeMap::new(),
+        elsewhere: BTreeSet::new(),
+        ended_here: BTreeSet::new(),
+        ends: Ends::default(),
+        probing: BTreeSet::new(),
+        has_probed: false,
+        seq,
+        version: 0,
+        is_claiming: false,
+        looked: None,
+        beat: Instant::now(),
+        idle: None,
+        drain: None,
+        failure: None,
+    };
+    for held in dispatcher.store.held_jobs()? {
+        dispatcher.began_elsewhere(held.job.id)?;
+    }
+    dispatcher.run(&messages)?;
+    let interrupted = stop.urgency() > Urgency::None;
+    Ok(dispatcher
+        .ends
+        .summary(jobs, dispatcher.store, interrupted)?)
+}
+
+enum Message {
+    Progress(Progress),
+    Done(JobId, Result<Attempted, DaemonError>),
+    Probed(UnreachableNode, bool),
+}
+
+struct Running {
+    label: JobLabel,
+    token: u64,
+    reins: Reins,
+    since: Instant,
+}
+
+struct Dispatcher<'a> {
+    worker: String,
+    runner: &'a Arc<Runner>,
+    store: &'a mut Store,
+    jobs: &'a Jobs,
+    plans: Vec<PlanId>,
+    limits: &'a Limits,
+    may_claim: &'a dyn Fn() -> bool,
+    stop: &'a Stop,
+    watch: &'a mut dyn FnMut(Progress),
+    sender: Sender<Message>,
+    running: BTreeMap<JobId, Running>,
+    /// Jobs that others run and this run waits for.
+    elsewhere: BTreeSet<JobId>,
+    ended_here: BTreeSet<JobId>,
+    ends: Ends,
+    probing: BTreeSet<String>,
+    /// Whether all nodes that do not answer were asked once, whenever they are due.
+    has_probed: bool,
+    /// The last step of the record that was looked at.
+    seq: u64,
+    version: i64,
+    is_claiming: bool,
+    looked: Option<Instant>,
+    beat: Instant,
+    /// Since when nothing is left to do but to wait.
+    idle: Option<Instant>,
+    /// When draining is over.
+    drain: Option<Instant>,
+    failure: Option<DaemonError>,
+}
+
+impl Dispatcher<'_> {
+    fn run(&mut self, messages: &Receiver<Message>) -> Result<(), DaemonError> {
+        loop {
+            let stopping = self.obey();
+            match self.turn(stopping) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => self.fail(error),
+            }
+            match messages.recv_timeout(TICK) {
+                Ok(message) => {
+                    if let Err(error) = self.take(message) {
+                        self.fail(error);
+                    }
                 }
-                Ok(None) => break,
-                Err(error) => {
-                    failure = Some(error.into());
-                    break;
+                Err(RecvTimeoutError::Timeout) => {}
+                // Never happens while this holds a sender.
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// What runs is stopped, and the first error is the one that counts.
+    fn fail(&mut self, error: DaemonError) {
+        if self.failure.is_none() {
+            tracing::error!(%error, "stopping");
+            self.failure = Some(error);
+        }
+    }
+
+    /// Does what was asked for; whether nothing may start any more.
+    fn obey(&mut self) -> bool {
+        let reason = match self.stop.urgency() {
+            Urgency::None => None,
+            Urgency::Drain => {
+                let running = self.running.len();
+                let end = *self.drain.get_or_insert_with(|| {
+                    (self.watch)(Progress::Draining { running });
+                    Instant::now() + self.limits.drain
+                });
+                let why = "its worker was to end and the job took longer than it may then";
+                (Instant::now() >= end).then(|| Reason::Requeued(why.to_owned()))
+            }
+            Urgency::Requeue => Some(Reason::Requeued("its worker was stopped".to_owned())),
+            Urgency::Cancel => Some(Reason::Cancelled("stopped on request".to_owned())),
+        };
+        let broken = self
+            .failure
+            .is_some()
+            .then(|| Reason::Requeued("its worker could not go on".to_owned()));
+        if let Some(reason) = reason.or(broken) {
+            for job in self.running.values() {
+                job.reins.stop(reason.clone());
+            }
+        }
+        self.failure.is_some() || self.stop.urgency() > Urgency::None
+    }
+
+    /// One turn of the loop; whether it was the last.
+    fn turn(&mut self, stopping: bool) -> Result<bool, DaemonError> {
+        if self.beat.elapsed() >= HEARTBEAT && self.failure.is_none() {
+            self.beat = Instant::now();
+            self.keep_leases()?;
+        }
+        let version = self.store.version()?;
+        let is_due = self.looked.is_none_or(|at| at.elapsed() >= LOOK);
+        let is_new = std::mem::replace(&mut self.version, version) != version;
+        if self.failure.is_none() && (is_due || is_new) {
+            self.look(is_due)?;
+        }
+        if stopping {
+            return Ok(self.running.is_empty());
+        }
+        if is_due || is_new {
+            return self.is_done();
+        }
+        Ok(false)
+    }
+
+    /// Looks at everything that others may have changed.
+    fn look(&mut self, is_due: bool) -> Result<(), DaemonError> {
+        if is_due {
+            self.looked = Some(Instant::now());
+            self.is_claiming = (self.may_claim)();
+            let (actor, timeouts) = (&self.runner.actor, &self.runner.timeouts);
+            recover(self.store, actor, timeouts, clock::now())?;
+        }
+        for (id, why) in self.store.cancel_requests(&self.worker)? {
+            if let Some(job) = self.running.get(&id) {
+                job.reins.stop(Reason::Cancelled(why));
+            }
+        }
+        if self.is_claiming {
+            self.probe()?;
+        }
+        self.follow_others()?;
+        self.claim()
+    }
+
+    fn claim(&mut self) -> Result<(), DaemonError> {
+        let may = self.is_claiming && self.stop.urgency() == Urgency::None;
+        while may && self.failure.is_none() && self.running.len() < self.limits.parallel.max(1) {
+            let scope = match self.jobs {
+                Jobs::All => Scope::All,
+                Jobs::Plans(_) => Scope::Plans(&self.plans),
+            };
+            let Some(claim) = self.store.claim(&self.worker, scope, clock::now())? else {
+                break;
+            };
+            self.idle = None;
+            self.spawn(claim)?;
+        }
+        Ok(())
+    }
+
+    fn spawn(&mut self, claim: Claim) -> Result<(), DaemonError> {
+        let label = label(&claim.job);
+        (self.watch)(Progress::JobStarted {
+            job: label.clone(),
+            attempt: claim.attempt,
+            elsewhere: false,
+        });
+        let id = claim.job.id;
+        let reins = Reins::default();
+        self.ended_here.remove(&id);
+        self.running.insert(
+            id,
+            Running {
+                label: label.clone(),
+                token: claim.token,
+                reins: reins.clone(),
+                since: Instant::now(),
+            },
+        );
+        let (runner, sender) = (Arc::clone(self.runner), self.sender.clone());
+        let started = thread::Builder::new()
+            .name(format!("job {}", label.resource))
+            .spawn(move || {
+                // The dispatcher outlives its threads; a message that nobody reads is of no use.
+                let mut tell = |progress| drop(sender.send(Message::Progress(progress)));
+                let run =
+                    AssertUnwindSafe(|| attempt::run(&runner, &claim, &label, &mut tell, &reins));
+                // Without its last message the dispatcher would wait for this thread for ever.
+                let result = catch_unwind(run).unwrap_or(Err(DaemonError::Panicked));
+                drop(sender.send(Message::Done(id, result)));
+            });
+        if let Err(error) = started {
+            self.running.remove(&id);
+            return Err(DaemonError::Thread(error));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: Message) -> Result<(), DaemonError> {
+        match message {
+            Message::Progress(progress) => (self.watch)(progress),
+            Message::Done(id, result) => {
+                let Some(job) = self.running.remove(&id) else {
+                    return Ok(());
+                };
+                // What it kept busy is free now.
+                self.looked = None;
+                self.ended_here.insert(id);
+                match result {
+                    Ok(attempted) => {
+                        let code = attempted.failure.as_ref().map(|failure| failure.code);
+                        self.ends
+                            .note(id, job.label.job_type, attempted.status, code);
+                        (self.watch)(finished(job, attempted));
+                    }
+                    // Somebody else has the job by now; the others are still ours.
+                    Err(DaemonError::Store(error @ StoreError::Stale { .. })) => {
+                        tracing::warn!(job = %id, %error, "the job was taken over");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Message::Probed(node, answers) => {
+                self.probing.remove(&node.node);
+                let now = clock::now();
+                if answers {
+                    self.looked = None;
+                    if self.store.node_answers(&node.node, &self.worker, now)? {
+                        (self.watch)(Progress::NodeAnswers { node: node.node });
+                    }
+                } else {
+                    let away = now.duration_since(node.since);
+                    let wait = retry::probe_wait(away, node.attempts, rand::random());
+                    let next = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+                    self.store.probe_failed(&node.node, next)?;
                 }
             }
         }
-        if stopping {
-            running.values().for_each(|job| job.cancel.cancel());
+        Ok(())
+    }
+
+    fn keep_leases(&mut self) -> Result<(), DaemonError> {
+        for (id, job) in &self.running {
+            match self.store.heartbeat(*id, job.token, clock::now()) {
+                Ok(_) => {}
+                // Someone else may have the job by now: what runs here must not go on.
+                Err(StoreError::Stale { .. }) => job.reins.stop(Reason::LostLease),
+                Err(error) => return Err(error.into()),
+            }
         }
-        if running.is_empty() && (stopping || !waits(store, &all)?) {
-            break;
+        Ok(())
+    }
+
+    /// Asks nodes that do not answer whether they do now, each in a thread of its own.
+    fn probe(&mut self) -> Result<(), DaemonError> {
+        let now = clock::now();
+        for node in self.store.unreachable_nodes()? {
+            let ahead = node.next_probe_at.duration_since(now);
+            let is_due = !ahead.is_positive() || ahead > FARTHEST_PROBE || !self.has_probed;
+            if node.answers || !is_due || self.probing.contains(&node.node) {
+                continue;
+            }
+            if self.probing.len() >= PROBES {
+                // The others have their turn when these have had theirs.
+                return Ok(());
+            }
+            self.probing.insert(node.node.clone());
+            let sender = self.sender.clone();
+            thread::Builder::new()
+                .name(format!("probe {}", node.node))
+                .spawn(move || {
+                    let answers = probe::answers(&node.host, node.port);
+                    // Nobody reads it when the run is over.
+                    drop(sender.send(Message::Probed(node, answers)));
+                })
+                .map_err(DaemonError::Thread)?;
         }
-        match receiver.recv_timeout(POLL) {
-            Ok(Message::Progress(progress)) => watch(progress),
-            Ok(Message::Done(id, result)) => {
-                if let Some(job) = running.remove(&id) {
-                    match result {
-                        Ok(attempted) => {
-                            if Some(job.plan) != plans.own {
-                                adopted.count(attempted.status);
-                            }
-                            failed += u64::from(attempted.status == JobStatus::Failed);
-                            unhealthy += u64::from(
-                                attempted.is_unhealthy()
-                                    && job.label.job_type == JobType::HealthCheck,
-                            );
-                            watch(finished(job, attempted));
-                        }
-                        // Somebody else has the job by now; the others are still ours.
-                        Err(DaemonError::Store(error @ StoreError::Stale { .. })) => {
-                            tracing::warn!(job = %id, %error, "the job was taken over");
-                        }
-                        Err(error) => failure = failure.or(Some(error)),
+        self.has_probed = true;
+        Ok(())
+    }
+
+    /// Tells what others do with the jobs that this run waits for.
+    fn follow_others(&mut self) -> Result<(), DaemonError> {
+        const PAGE: u32 = 500;
+        if matches!(self.jobs, Jobs::All) {
+            return Ok(());
+        }
+        loop {
+            let steps = self.store.steps_after(self.seq, PAGE)?;
+            for step in &steps {
+                self.seq = step.seq;
+                if self.running.contains_key(&step.job) {
+                    continue;
+                }
+                let is_ours = step.actor == self.worker || self.ended_here.contains(&step.job);
+                match step.kind {
+                    StepKind::Started if step.actor == self.worker => {}
+                    StepKind::Started => self.began_elsewhere(step.job)?,
+                    StepKind::Requeued | StepKind::Ended => {
+                        self.ended_elsewhere(step.job, is_ours)?;
                     }
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            // Never happens while this function holds a sender.
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        if beat.elapsed() >= HEARTBEAT {
-            beat = Instant::now();
-            for (id, job) in &running {
-                match store.heartbeat(*id, job.token, clock::now()) {
-                    Ok(_) => {}
-                    // Someone else has the job by now: what runs here must not go on.
-                    Err(StoreError::Stale { .. }) => job.cancel.cancel(),
-                    Err(error) => failure = failure.or(Some(error.into())),
-                }
+            if steps.len() < PAGE as usize {
+                return Ok(());
             }
         }
     }
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    let mut summary = Summary {
-        only_unhealthy: unhealthy > 0 && unhealthy == failed,
-        interrupted: stop.is_stopped(),
-        ..Summary::default()
-    };
-    summary.add(adopted);
-    if let Some(plan) = plans.own {
-        for (status, count) in store.job_counts(plan)? {
-            match status {
-                JobStatus::Succeeded => summary.succeeded += count,
-                JobStatus::Failed => summary.failed += count,
-                JobStatus::Cancelled => summary.cancelled += count,
-                JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => {
-                    summary.open += count;
-                }
-            }
-        }
-    }
-    Ok(summary)
-}
 
-/// Whether a job of these plans may still come up.
-fn waits(store: &Store, plans: &[PlanId]) -> Result<bool, StoreError> {
-    for plan in plans {
-        if store
-            .job_counts(*plan)?
-            .iter()
-            .any(|(status, _)| !status.is_terminal())
+    /// The job, if this run waits for it.
+    fn awaited(&self, id: JobId) -> Result<Option<Job>, DaemonError> {
+        let Some(job) = self.store.job(id)? else {
+            return Ok(None);
+        };
+        let is_awaited = match self.jobs {
+            Jobs::All => false,
+            Jobs::Plans(plans) => {
+                Some(job.plan_id) == plans.own || plans.joined.iter().any(|(own, _)| *own == id)
+            }
+        };
+        Ok(is_awaited.then_some(job))
+    }
+
+    fn began_elsewhere(&mut self, id: JobId) -> Result<(), DaemonError> {
+        if let Some(job) = self.awaited(id)?
+            && self.elsewhere.insert(id)
         {
+            self.ended_here.remove(&id);
+            (self.watch)(Progress::JobStarted {
+                job: label(&job),
+                attempt: job.attempt_count,
+                elsewhere: true,
+            });
+        }
+        Ok(())
+    }
+
+    fn ended_elsewhere(&mut self, id: JobId, is_ours: bool) -> Result<(), DaemonError> {
+        let Some(job) = self.awaited(id)? else {
+            return Ok(());
+        };
+        // What never ran is told only when it is news and no consequence of other news.
+        let is_news = matches!(
+            job.error_code,
+            Some(ErrorCode::Superseded | ErrorCode::CancelledByUser | ErrorCode::PlanStale)
+        );
+        let is_over = !matches!(job.status, JobStatus::Running | JobStatus::Unknown);
+        let was_running = is_over && self.elsewhere.remove(&id);
+        if was_running || (!is_ours && is_news && job.status == JobStatus::Cancelled) {
+            self.ends.note(id, job.job_type, job.status, job.error_code);
+            let end = self.end_of(&job)?;
+            let job = label(&job);
+            (self.watch)(Progress::JobFinished { job, end });
+        }
+        Ok(())
+    }
+
+    fn end_of(&self, job: &Job) -> Result<JobEnd, DaemonError> {
+        let is_away = || -> Result<bool, StoreError> {
+            let nodes = self.store.unreachable_nodes()?;
+            Ok(nodes
+                .iter()
+                .any(|node| node.node == job.node_id && !node.answers))
+        };
+        let wait = match job.status {
+            JobStatus::Queued if is_away()? => Some(Wait::Node),
+            JobStatus::Queued => Some(Wait::Until(job.run_after)),
+            JobStatus::Running
+            | JobStatus::Unknown
+            | JobStatus::Succeeded
+            | JobStatus::Failed
+            | JobStatus::Cancelled => None,
+        };
+        let took = match (job.started_at, job.finished_at) {
+            (Some(from), Some(to)) => to.duration_since(from).as_millis(),
+            _ => 0,
+        };
+        Ok(JobEnd {
+            status: job.status,
+            error_code: job.error_code,
+            error_message: job.error_message.clone(),
+            hint: job.error_code.map(outcome::hint),
+            wait,
+            milliseconds: u64::try_from(took).unwrap_or(0),
+        })
+    }
+
+    /// Whether nothing is left that could run before this run loses its patience.
+    fn is_done(&mut self) -> Result<bool, DaemonError> {
+        if matches!(self.jobs, Jobs::All) || !self.running.is_empty() {
+            return Ok(false);
+        }
+        let now = clock::now();
+        let mut open = OpenJobs::default();
+        for plan in &self.plans {
+            open = open.and(self.store.open_jobs(*plan, now)?);
+        }
+        if open.count() == 0 {
             return Ok(true);
         }
+        if open.held + open.due > 0 || !self.probing.is_empty() {
+            self.idle = None;
+            return Ok(false);
+        }
+        let idle = self.idle.get_or_insert_with(Instant::now).elapsed();
+        let left = |patience: Duration| patience.saturating_sub(idle);
+        let retry = left(self.limits.wait.unwrap_or(RETRY_PATIENCE));
+        let comes = open.next.is_some_and(|next| {
+            let in_time = SignedDuration::try_from(retry).unwrap_or(SignedDuration::MAX);
+            next.duration_since(now) <= in_time
+        });
+        let node = left(self.limits.wait.unwrap_or(Duration::ZERO));
+        Ok(!(comes || (open.parked > 0 && !node.is_zero())))
     }
-    Ok(false)
 }
 
-fn spawn(
-    runner: &Arc<Runner>,
-    claim: Claim,
-    sender: &mpsc::Sender<Message>,
-    watch: &mut dyn FnMut(Progress),
-) -> Result<Running, DaemonError> {
-    let job = &claim.job;
-    let label = JobLabel {
+fn label(job: &Job) -> JobLabel {
+    JobLabel {
         id: job.id,
         job_type: job.job_type,
         resource: job.resource.clone(),
         node: job.node_id.clone(),
-    };
-    watch(Progress::JobStarted {
-        job: label.clone(),
-        attempt: claim.attempt,
-    });
-    let running = Running {
-        label: label.clone(),
-        plan: job.plan_id,
-        token: claim.token,
-        cancel: Cancel::default(),
-        since: Instant::now(),
-    };
-    let (runner, sender, cancel) = (Arc::clone(runner), sender.clone(), running.cancel.clone());
-    thread::Builder::new()
-        .name(format!("job {}", label.resource))
-        .spawn(move || {
-            let id = claim.job.id;
-            // The dispatcher outlives its threads; a message that nobody reads is of no use.
-            let mut tell = |progress| drop(sender.send(Message::Progress(progress)));
-            let run =
-                AssertUnwindSafe(|| attempt::run(&runner, &claim, &label, &mut tell, &cancel));
-            // Without its last message the dispatcher would wait for this thread for ever.
-            let result = catch_unwind(run).unwrap_or(Err(DaemonError::Panicked));
-            drop(sender.send(Message::Done(id, result)));
-        })
-        .map_err(DaemonError::Thread)?;
-    Ok(running)
+    }
 }
 
 fn finished(job: Running, attempted: Attempted) -> Progress {
@@ -291,6 +595,7 @@ fn finished(job: Running, attempted: Attempted) -> Progress {
             error_code: failure.as_ref().map(|failure| failure.code),
             error_message: failure.as_ref().map(|failure| failure.message.clone()),
             hint: failure.as_ref().map(|failure| failure.hint),
+            wait: attempted.wait,
             milliseconds: u64::try_from(job.since.elapsed().as_millis()).unwrap_or(u64::MAX),
         },
     }

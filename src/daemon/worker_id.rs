@@ -41,14 +41,24 @@ impl WorkerId {
     /// # Errors
     /// When it is not there, or `/proc` cannot be read.
     pub fn of(pid: i32) -> io::Result<Self> {
-        Ok(Self {
+        Self::find(pid)?.ok_or_else(|| io::Error::other(format!("process {pid} is gone")))
+    }
+
+    /// The same, or none when it is not there.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn find(pid: i32) -> io::Result<Option<Self>> {
+        let Some(start) = start_of(pid)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
             machine: machine()?,
             boot: boot()?,
             namespace: namespace()?,
             pid,
-            start: start_of(pid)?
-                .ok_or_else(|| io::Error::other(format!("process {pid} is gone")))?,
-        })
+            start,
+        }))
     }
 
     /// Whether the process lives.

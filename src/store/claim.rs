@@ -148,10 +148,13 @@ fn next_node(connection: &Connection, plan: Option<&str>, after: &str) -> Result
         .optional()?)
 }
 
+/// Whether a job works on the node, or nobody can because it does not answer.
 fn is_busy(connection: &Connection, node: &str) -> Result<bool> {
     Ok(connection
         .prepare_cached(
-            "SELECT 1 FROM jobs WHERE node_id = ?1 AND status IN ('running', 'unknown')",
+            "SELECT 1 FROM jobs WHERE node_id = ?1 AND status IN ('running', 'unknown')
+             UNION ALL
+             SELECT 1 FROM unreachable_nodes WHERE node = ?1 AND answers = 0",
         )?
         .exists([node])?)
 }
@@ -270,7 +273,7 @@ fn take(tx: &Connection, id: JobId, worker: &str, now: Timestamp) -> Result<Opti
 }
 
 /// Whether the record of the job's resource was changed by anything but its own plan since.
-fn is_stale(tx: &Connection, job: &Job) -> Result<bool> {
+pub(super) fn is_stale(tx: &Connection, job: &Job) -> Result<bool> {
     let (base, plan) = tx
         .prepare_cached("SELECT base_generation, plan_id FROM jobs WHERE id = ?1")?
         .query_and_then([job.id.to_string()], |row| {

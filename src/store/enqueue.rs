@@ -8,10 +8,13 @@ use serde_json::json;
 
 use super::Store;
 use super::audit::{NewEntry, append};
+use super::claim::is_stale;
 use super::convert::{get, parsed, signed};
 use super::error::{Result, StoreError};
 use super::finish::{Ending, cancel_dependents, end_queued};
+use super::job::require;
 use super::resource::{check_generations, generation};
+use super::unreachable::wake;
 use crate::core::audit::AuditAction;
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobType};
@@ -29,6 +32,8 @@ pub struct NewPlan {
     pub json: String,
     /// Whether it covers only a part of the fleet (`--target`, `--exclude`).
     pub partial: bool,
+    /// Whether nothing is queued when equal work is queued or runs for each of its jobs.
+    pub joins: bool,
     /// The recorded generation of every resource that the plan touches; 0: not recorded.
     pub expected: Vec<(ResourceId, u64)>,
 }
@@ -58,16 +63,22 @@ pub struct NewJob {
 
 /// What queueing a plan did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Enqueued {
-    /// Queued jobs of older plans that this plan made pointless.
-    pub superseded: Vec<JobId>,
+pub enum Enqueued {
+    Queued {
+        /// Queued jobs of older plans that this plan made pointless.
+        superseded: Vec<JobId>,
+    },
+    /// Nothing: all of its work is there already. The jobs that do it, in the order of the plan's.
+    Joined { jobs: Vec<(JobId, PlanId)> },
 }
 
 impl Store {
     /// Queues `jobs` of `plan` in their order, in one transaction.
     ///
     /// Jobs of other plans that are still queued for the same resources are cancelled, and so
-    /// is what depends on them.
+    /// is what depends on them. A plan of the whole fleet also cancels what would change other
+    /// resources: they are as they should be, or their change is not wanted any more. Nodes that
+    /// did not answer are tried again.
     ///
     /// # Errors
     /// [`StoreError::StalePlan`] with the resources whose generation is not the expected one,
@@ -83,9 +94,20 @@ impl Store {
         self.write(|tx| {
             check_generations(tx, &plan.expected)?;
             reach("enqueue: begun");
+            for node in jobs.iter().map(|job| &job.node).collect::<BTreeSet<_>>() {
+                wake(tx, node, actor, now)?;
+            }
+            if plan.joins
+                && let Some(jobs) = equal_work(tx, jobs, now)?
+            {
+                return Ok(Enqueued::Joined { jobs });
+            }
             insert_plan(tx, plan, actor, now)?;
             reach("enqueue: plan inserted");
-            let superseded = supersede(tx, plan, jobs, actor, now)?;
+            let mut superseded = supersede(tx, plan, jobs, actor, now)?;
+            if !plan.partial {
+                superseded.extend(supersede_rest(tx, plan, actor, now)?);
+            }
             reach("enqueue: superseded");
             let detail = json!({
                 "plan": plan.id, "revision": plan.revision, "digest": plan.digest,
@@ -106,7 +128,7 @@ impl Store {
             reach("enqueue: audited");
             insert_jobs(tx, plan, jobs, now)?;
             reach("enqueue: jobs inserted");
-            Ok(Enqueued { superseded })
+            Ok(Enqueued::Queued { superseded })
         })
     }
 }
@@ -205,6 +227,102 @@ fn supersede(
     Ok(superseded)
 }
 
+/// Cancels what is queued by other plans and would change something. A job that waits for one
+/// that runs is left alone: what that one does is not known yet.
+fn supersede_rest(
+    tx: &Connection,
+    plan: &NewPlan,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Vec<JobId>> {
+    let mut superseded = Vec::new();
+    loop {
+        let found = tx
+            .prepare_cached(
+                "SELECT id, job_type, resource FROM jobs INDEXED BY jobs_ready
+                 WHERE status = 'queued' AND blocked_by = 0
+                   AND (SELECT changes <> '[]' FROM job_payloads WHERE job = jobs.id)
+                 ORDER BY node_id, sequence LIMIT 1",
+            )?
+            .query_and_then([], |row| {
+                let what: (String, String) = (get(row, "job_type")?, get(row, "resource")?);
+                Ok::<_, StoreError>((parsed::<JobId>(row, "id")?, what))
+            })?
+            .next()
+            .transpose()?;
+        let Some((job, (job_type, resource))) = found else {
+            return Ok(superseded);
+        };
+        let message = format!("plan `{}` leaves `{resource}` as it is", plan.id);
+        let ending = Ending {
+            code: ErrorCode::Superseded,
+            message,
+            actor,
+            now,
+        };
+        end_queued(tx, job, &ending)?;
+        reach("supersede: pointless job ended");
+        superseded.push(job);
+        let cause = format!("job `{job}` (`{job_type}` of `{resource}`) was superseded");
+        superseded.extend(cancel_dependents(tx, job, &cause, actor, now)?);
+        reach("supersede: dependents of a pointless job ended");
+    }
+}
+
+/// For each of `jobs` one that does the same and will not be refused, or none when there is not
+/// one for each. One that waits for its next attempt is none: whoever plans anew does not want
+/// to wait.
+fn equal_work(
+    tx: &Connection,
+    jobs: &[NewJob],
+    now: Timestamp,
+) -> Result<Option<Vec<(JobId, PlanId)>>> {
+    let mut found = Vec::new();
+    for job in jobs {
+        let candidates: Vec<JobId> = tx
+            .prepare_cached(
+                "SELECT id FROM jobs INDEXED BY jobs_open_work
+                 WHERE work = ?1 AND status IN ('queued', 'running', 'unknown')
+                   AND (status <> 'queued' OR run_after <= ?2)
+                 ORDER BY sequence",
+            )?
+            .query_and_then(params![work(job), now.as_microsecond()], |row| {
+                parsed(row, "id")
+            })?
+            .collect::<Result<_>>()?;
+        let mut equal = None;
+        for id in candidates {
+            let candidate = require(tx, id)?;
+            let is_new = !found.iter().any(|(known, _)| *known == id);
+            if is_new && !is_stale(tx, &candidate)? {
+                equal = Some((id, candidate.plan_id));
+                break;
+            }
+        }
+        match equal {
+            Some(equal) => found.push(equal),
+            None => return Ok(None),
+        }
+    }
+    Ok((!found.is_empty()).then_some(found))
+}
+
+/// A digest of what the job does, so that equal work is found by an index.
+fn work(job: &NewJob) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for text in [
+        job.job_type.as_str(),
+        &job.resource.to_string(),
+        &job.node,
+        &job.changes,
+        &job.payload,
+    ] {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
 fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[NewJob], now: Timestamp) -> Result<()> {
     let first = next(tx, "job_sequence", jobs.len())?;
     let expected: HashMap<&ResourceId, u64> = plan
@@ -230,9 +348,9 @@ fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[NewJob], now: Timestamp)
             "INSERT INTO jobs (id, sequence, plan_id, job_type, status, resource, node_id,
                  site_id, environment_id, blocked_by, max_attempts, run_after,
                  base_generation, status_on_start, status_on_failure, revision, reason,
-                 created_at, updated_at)
+                 created_at, updated_at, work)
              VALUES (?1, ?2, ?3, ?4, 'queued', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-                 ?16, ?17, ?17)",
+                 ?16, ?17, ?17, ?18)",
         )?
         .execute(params![
             id,
@@ -252,6 +370,7 @@ fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[NewJob], now: Timestamp)
             plan.revision,
             job.reason,
             now.as_microsecond(),
+            work(job),
         ])?;
         reach("enqueue: job row inserted");
         tx.prepare_cached("INSERT INTO job_payloads (job, changes, payload) VALUES (?1, ?2, ?3)")?

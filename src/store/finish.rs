@@ -10,6 +10,7 @@ use super::convert::{parsed, parsed_option};
 use super::error::{Result, StoreError};
 use super::job::{AttemptEnd, Job, require};
 use super::resource::{Author, StateChange, apply, set_status, summary};
+use super::unreachable::{forget, park, wake};
 use crate::core::audit::AuditAction;
 use crate::core::job::{ErrorCode, JobEvent, JobStatus, next_status};
 use crate::core::outcome::{LONGEST_MESSAGE, tail};
@@ -32,6 +33,15 @@ pub enum Outcome {
         message: String,
         run_after: Timestamp,
         spend_attempt: bool,
+    },
+    /// The node could not be reached: the job is queued, has spent no attempt, and waits until
+    /// the node answers there.
+    Park {
+        code: ErrorCode,
+        message: String,
+        host: String,
+        port: u16,
+        next_probe_at: Timestamp,
     },
     Cancelled {
         message: String,
@@ -83,7 +93,22 @@ impl Store {
             reach("finish: state applied");
             audit_end(tx, &job, &finish.outcome, finish.changes, actor, now)?;
             reach("finish: audited");
-            follow_up(tx, &job, status, actor, now)?;
+            match &finish.outcome {
+                Outcome::Park {
+                    host,
+                    port,
+                    next_probe_at,
+                    ..
+                } => {
+                    let address = (host.as_str(), *port);
+                    park(tx, &job, address, *next_probe_at, actor, now)?;
+                }
+                Outcome::Succeeded
+                | Outcome::Failed { .. }
+                | Outcome::Retry { .. }
+                | Outcome::Cancelled { .. } => forget(tx, &job.node_id)?,
+            }
+            let status = follow_up(tx, &job, status, actor, now)?;
             reach("finish: followed up");
             Ok(status)
         })
@@ -129,6 +154,75 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Asks whoever runs the job to stop it. When its worker is gone by then, the job is
+    /// cancelled in the place of its next attempt.
+    ///
+    /// # Errors
+    /// [`StoreError::IllegalMove`] when it does not run, [`StoreError::NotFound`].
+    pub fn request_cancel(
+        &mut self,
+        id: JobId,
+        message: &str,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(|tx| {
+            let job = require(tx, id)?;
+            match job.status {
+                JobStatus::Running | JobStatus::Unknown => {}
+                from @ (JobStatus::Queued
+                | JobStatus::Succeeded
+                | JobStatus::Failed
+                | JobStatus::Cancelled) => {
+                    let event = JobEvent::Cancel;
+                    return Err(crate::core::job::IllegalMove { from, event }.into());
+                }
+            }
+            tx.prepare_cached(
+                "UPDATE jobs SET cancel_requested = ?2, updated_at = ?3 WHERE id = ?1",
+            )?
+            .execute(params![id.to_string(), message, now.as_microsecond()])?;
+            reach("cancel request: noted");
+            let entry = NewEntry {
+                actor,
+                action: AuditAction::JobCancelRequested,
+                resource: Some(&job.resource),
+                job: Some(id),
+                detail: json!({ "message": message }),
+            };
+            append(tx, now, &entry)
+        })
+    }
+
+    /// Lets a queued job run as soon as its lane is free: it does not wait for the moment of its
+    /// next attempt, nor for its node to answer.
+    ///
+    /// # Errors
+    /// [`StoreError::IllegalMove`] when it is not queued, [`StoreError::NotFound`].
+    pub fn hasten(&mut self, id: JobId, actor: &str, now: Timestamp) -> Result<()> {
+        self.write(|tx| {
+            let job = require(tx, id)?;
+            if job.status != JobStatus::Queued {
+                let (from, event) = (job.status, JobEvent::Claim);
+                return Err(crate::core::job::IllegalMove { from, event }.into());
+            }
+            tx.prepare_cached("UPDATE jobs SET run_after = ?2, updated_at = ?2 WHERE id = ?1")?
+                .execute(params![id.to_string(), now.as_microsecond()])?;
+            reach("hasten: moved");
+            wake(tx, &job.node_id, actor, now)?;
+            let entry = NewEntry {
+                actor,
+                action: AuditAction::JobHastened,
+                resource: Some(&job.resource),
+                job: Some(id),
+                detail: json!({}),
+            };
+            append(tx, now, &entry)
+        })
+    }
+}
+
 /// Ends the open attempt and moves the job; `interrupted` replaces the attempt's outcome.
 pub(super) fn settle(
     tx: &Connection,
@@ -143,7 +237,7 @@ pub(super) fn settle(
         Outcome::Failed { code, message } => {
             (JobEvent::Fail, AttemptEnd::Failed, Some((*code, message)))
         }
-        Outcome::Retry { code, message, .. } => {
+        Outcome::Retry { code, message, .. } | Outcome::Park { code, message, .. } => {
             (JobEvent::Retry, AttemptEnd::Retried, Some((*code, message)))
         }
         Outcome::Cancelled { message } => {
@@ -189,6 +283,7 @@ pub(super) fn settle(
             spend_attempt,
             ..
         } => (run_after.as_microsecond(), i64::from(!spend_attempt)),
+        Outcome::Park { .. } => (job.run_after.as_microsecond(), 1),
         Outcome::Succeeded | Outcome::Failed { .. } | Outcome::Cancelled { .. } => {
             (job.run_after.as_microsecond(), 0)
         }
@@ -247,7 +342,9 @@ pub(super) fn audit_end(
     let (action, code) = match outcome {
         Outcome::Succeeded => (AuditAction::JobSucceeded, None),
         Outcome::Failed { code, .. } => (AuditAction::JobFailed, Some(*code)),
-        Outcome::Retry { code, .. } => (AuditAction::JobRequeued, Some(*code)),
+        Outcome::Retry { code, .. } | Outcome::Park { code, .. } => {
+            (AuditAction::JobRequeued, Some(*code))
+        }
         Outcome::Cancelled { .. } => (AuditAction::JobCancelled, Some(ErrorCode::CancelledByUser)),
     };
     // The message of a failure stays in the job: it quotes what a node printed.
@@ -268,14 +365,15 @@ pub(super) fn audit_end(
     )
 }
 
-/// What the end of a job means for the jobs that wait for it.
+/// What the end of an attempt means for the jobs that wait for it, and for the job itself when
+/// somebody had asked for its end. The job's status after that.
 pub(super) fn follow_up(
     tx: &Connection,
     job: &Job,
     status: JobStatus,
     actor: &str,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<JobStatus> {
     match status {
         JobStatus::Succeeded => {
             tx.prepare_cached(
@@ -290,9 +388,31 @@ pub(super) fn follow_up(
             cancel_dependents(tx, job.id, &cause, actor, now)?;
             reach("follow-up: dependents ended");
         }
-        JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => {}
+        JobStatus::Queued => {
+            if let Some(message) = cancel_requested(tx, job.id)? {
+                let code = ErrorCode::CancelledByUser;
+                let ending = Ending {
+                    code,
+                    message,
+                    actor,
+                    now,
+                };
+                end_queued(tx, job.id, &ending)?;
+                reach("follow-up: cancelled as asked");
+                fail_resource(tx, job, now)?;
+                return follow_up(tx, job, JobStatus::Cancelled, actor, now);
+            }
+        }
+        JobStatus::Running | JobStatus::Unknown => {}
     }
-    Ok(())
+    Ok(status)
+}
+
+/// Why the job is to stop, when somebody asked for that while it ran.
+fn cancel_requested(tx: &Connection, id: JobId) -> Result<Option<String>> {
+    Ok(tx
+        .prepare_cached("SELECT cancel_requested FROM jobs WHERE id = ?1")?
+        .query_row([id.to_string()], |row| row.get(0))?)
 }
 
 fn ended(status: JobStatus) -> &'static str {

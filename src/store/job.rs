@@ -12,7 +12,7 @@ use super::convert::{get, moment, moment_option, parsed, parsed_option, signed, 
 use super::error::{Result, StoreError};
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobStatus, JobType, UnknownWord, words};
-use crate::core::recorded::{JobId, PlanId};
+use crate::core::recorded::{JobId, PlanId, ResourceStatus};
 
 words! {
     /// How an attempt ended.
@@ -57,6 +57,17 @@ pub struct Job {
     /// The place in the order of all jobs ever; the cursor of lists.
     #[serde(skip)]
     pub sequence: u64,
+}
+
+/// What a job carries out, as it was queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobContent {
+    /// A JSON array.
+    pub changes: String,
+    /// A JSON object.
+    pub payload: String,
+    pub status_on_start: Option<ResourceStatus>,
+    pub status_on_failure: Option<ResourceStatus>,
 }
 
 /// One attempt at a job.
@@ -174,6 +185,49 @@ impl Store {
             .query_row([id.to_string()], |row| row.get(0))
             .optional()?
             .ok_or_else(|| not_found(id))
+    }
+
+    /// What a job was queued with: its changes, its payload, and the status of its resource
+    /// while it runs and after it failed.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] without such a job.
+    pub fn job_content(&self, id: JobId) -> Result<JobContent> {
+        self.connection
+            .prepare_cached(
+                "SELECT changes, payload, status_on_start, status_on_failure FROM jobs
+                 JOIN job_payloads ON job_payloads.job = jobs.id WHERE jobs.id = ?1",
+            )?
+            .query_and_then([id.to_string()], |row| {
+                Ok(JobContent {
+                    changes: get(row, "changes")?,
+                    payload: get(row, "payload")?,
+                    status_on_start: parsed_option(row, "status_on_start")?,
+                    status_on_failure: parsed_option(row, "status_on_failure")?,
+                })
+            })?
+            .next()
+            .unwrap_or_else(|| Err(not_found(id)))
+    }
+
+    /// Whether something else was recorded of the job's resource since it was planned.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] without such a job.
+    pub fn job_is_stale(&self, id: JobId) -> Result<bool> {
+        super::claim::is_stale(&self.connection, &require(&self.connection, id)?)
+    }
+
+    /// The jobs that wait or waited for `id`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn job_dependents(&self, id: JobId) -> Result<Vec<JobId>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT job FROM job_dependencies WHERE depends_on = ?1 ORDER BY job",
+        )?;
+        let rows = statement.query_and_then([id.to_string()], |row| parsed(row, "job"))?;
+        rows.collect()
     }
 
     /// The jobs that `id` waits for or waited for.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Store;
 use super::audit::{NewEntry, append};
-use super::convert::{parsed, signed};
+use super::convert::{get, parsed, signed};
 use super::error::{Result, StoreError};
 use super::job::find;
 use super::recover::Process;
@@ -57,6 +57,23 @@ impl Store {
             reach("heartbeat: extended");
             Ok(until)
         })
+    }
+
+    /// The jobs that `worker` runs and that somebody wants to stop, each with the reason.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn cancel_requests(&self, worker: &str) -> Result<Vec<(JobId, String)>> {
+        self.connection
+            .prepare_cached(
+                "SELECT id, cancel_requested FROM jobs INDEXED BY jobs_leases
+                 WHERE status IN ('running', 'unknown') AND status = 'running'
+                   AND cancel_requested IS NOT NULL AND locked_by = ?1",
+            )?
+            .query_and_then([worker], |row| {
+                Ok((parsed(row, "id")?, get(row, "cancel_requested")?))
+            })?
+            .collect()
     }
 
     /// Marks the running jobs whose lease ended before `now` as `unknown`; which ones.

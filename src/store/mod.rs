@@ -30,6 +30,8 @@ mod resource;
 mod restore;
 mod revision;
 mod secret;
+mod unreachable;
+mod wait;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -48,7 +50,7 @@ pub use event::{NewTaskEvent, TaskEvent};
 pub use fact::{HostKey, HostKeySource};
 pub use finish::{Finish, Outcome};
 pub use invariant::Violation;
-pub use job::{Attempt, AttemptEnd, Job, JobFilter, JobPage};
+pub use job::{Attempt, AttemptEnd, Job, JobContent, JobFilter, JobPage};
 pub use lease::LEASE;
 pub use open::SCHEMA;
 pub use pause::Pause;
@@ -57,6 +59,8 @@ pub use resource::{NewRecord, StateChange};
 pub use restore::{Exclusive, Restored};
 pub use revision::Revision;
 pub use secret::{GeneratedSecret, StoredSecret};
+pub use unreachable::UnreachableNode;
+pub use wait::{OpenJobs, Step, StepKind};
 
 use crate::core::recorded::{JobId, PlanId};
 use crate::crash_point::reach;

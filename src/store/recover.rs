@@ -97,7 +97,7 @@ impl Store {
             reach("interrupt: settled");
             audit_end(tx, &job, &outcome, &[], actor, now)?;
             reach("interrupt: audited");
-            follow_up(tx, &job, status, actor, now)?;
+            let status = follow_up(tx, &job, status, actor, now)?;
             reach("interrupt: followed up");
             Ok(status)
         })

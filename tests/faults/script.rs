@@ -29,6 +29,9 @@ pub(crate) enum End {
     Succeed,
     Fail,
     Retry,
+    /// Without spending an attempt.
+    Later,
+    /// Its node cannot be reached.
     Park,
     Cancel,
 }
@@ -49,6 +52,9 @@ pub(crate) enum Step {
         places: Vec<usize>,
         chained: bool,
         attempts: u32,
+        /// Whether it is a plan of the whole fleet, and whether equal work is enough.
+        whole: bool,
+        joins: bool,
     },
     Claim,
     Process(usize),
@@ -60,6 +66,10 @@ pub(crate) enum Step {
     Expire,
     Interrupt(usize),
     Cancel(usize),
+    RequestCancel(usize),
+    Hasten(usize),
+    Answers(usize),
+    Silent(usize),
 }
 
 /// Two sites on two nodes; the staging environment of the first is on the other node.
@@ -188,6 +198,8 @@ impl Script {
                 places,
                 chained,
                 attempts,
+                whole,
+                joins,
             } => {
                 let jobs = self.jobs(places, *chained, *attempts, index, now);
                 let plan = NewPlan {
@@ -195,7 +207,8 @@ impl Script {
                     revision: REVISION.to_owned(),
                     digest: format!("digest {index}"),
                     json: "{}".to_owned(),
-                    partial: false,
+                    partial: !whole,
+                    joins: *joins,
                     expected: vec![],
                 };
                 store.enqueue(&plan, &jobs, "ops", now).map(drop)
@@ -254,6 +267,27 @@ impl Script {
                         .map(drop),
                 }
             }
+            Step::RequestCancel(n) => match held(store, *n)? {
+                Some((job, _)) => store.request_cancel(job, "no", "ops", now),
+                None => Ok(()),
+            },
+            Step::Hasten(n) => {
+                let filter = JobFilter {
+                    status: Some(JobStatus::Queued),
+                    limit: 100,
+                    ..JobFilter::default()
+                };
+                let queued = store.jobs(&filter)?.jobs;
+                match queued.len() {
+                    0 => Ok(()),
+                    length => store.hasten(queued[n % length].id, "ops", now),
+                }
+            }
+            Step::Answers(n) => {
+                let node = PLACES[n % PLACES.len()].1;
+                store.node_answers(node, "worker", now).map(drop)
+            }
+            Step::Silent(n) => store.probe_failed(PLACES[n % PLACES.len()].1, now),
         }
     }
 
@@ -279,7 +313,17 @@ impl Script {
                 (Outcome::Succeeded, changes)
             }
             End::Fail => (Outcome::Failed { code, message }, vec![]),
-            End::Retry | End::Park => {
+            End::Park => {
+                let outcome = Outcome::Park {
+                    code,
+                    message,
+                    host: "192.0.2.1".to_owned(),
+                    port: 22,
+                    next_probe_at: now + SignedDuration::from_secs(2),
+                };
+                (outcome, vec![])
+            }
+            End::Retry | End::Later => {
                 let outcome = Outcome::Retry {
                     code,
                     message,
@@ -320,7 +364,7 @@ impl Script {
                 status_on_start: Some(ResourceStatus::Deploying),
                 status_on_failure: Some(ResourceStatus::Failed),
                 reason: "it is new".to_owned(),
-                changes: "[]".to_owned(),
+                changes: r#"["something"]"#.to_owned(),
                 payload: "{}".to_owned(),
                 depends_on: jobs
                     .last()
@@ -400,6 +444,22 @@ fn fixed() -> Vec<Step> {
         places: places.to_vec(),
         chained,
         attempts: 2,
+        whole: false,
+        joins: false,
+    };
+    let whole = |places: &[usize]| Step::Enqueue {
+        places: places.to_vec(),
+        chained: false,
+        attempts: 2,
+        whole: true,
+        joins: false,
+    };
+    let joining = |places: &[usize]| Step::Enqueue {
+        places: places.to_vec(),
+        chained: false,
+        attempts: 2,
+        whole: false,
+        joins: true,
     };
     vec![
         Step::Open,
@@ -429,7 +489,7 @@ fn fixed() -> Vec<Step> {
         Step::Process(1),
         Step::Events(1, 2),
         Step::Finish(0, End::Retry),
-        Step::Finish(0, End::Park),
+        Step::Finish(0, End::Later),
         Step::Claim,
         Step::Claim,
         Step::Expire,
@@ -453,6 +513,31 @@ fn fixed() -> Vec<Step> {
         enqueue(&[4, 5], false),
         Step::Claim,
         Step::Interrupt(0),
+        // A node goes away and comes back, and once more; then a job gets through.
+        whole(&[0, 4]),
+        joining(&[4, 0]),
+        Step::Claim,
+        Step::Claim,
+        Step::Finish(0, End::Park),
+        Step::Silent(0),
+        Step::Silent(4),
+        Step::Answers(0),
+        Step::Answers(4),
+        Step::Claim,
+        Step::Finish(0, End::Park),
+        Step::Hasten(0),
+        Step::Hasten(1),
+        Step::Claim,
+        Step::Claim,
+        joining(&[4]),
+        Step::RequestCancel(0),
+        Step::Finish(0, End::Retry),
+        Step::RequestCancel(0),
+        Step::Interrupt(0),
+        // Not wanted any more, with what waits for it.
+        enqueue(&[0, 1, 2], true),
+        enqueue(&[4], false),
+        whole(&[5]),
         // What is left has a job that runs, and others that wait for it.
         enqueue(&[0, 1, 2], true),
         Step::Claim,
@@ -461,7 +546,7 @@ fn fixed() -> Vec<Step> {
 
 fn any(random: &mut Random) -> Step {
     let which = random.index(8);
-    match random.below(20) {
+    match random.below(22) {
         0..=3 => {
             let first = random.index(PLACES.len());
             let count = 1 + random.index(4);
@@ -469,6 +554,8 @@ fn any(random: &mut Random) -> Step {
                 places: (first..first + count).map(|n| n % PLACES.len()).collect(),
                 chained: random.one_in(2),
                 attempts: 1 + u32::from(random.one_in(2)),
+                whole: random.one_in(4),
+                joins: random.one_in(2),
             }
         }
         4..=8 => Step::Claim,
@@ -477,12 +564,18 @@ fn any(random: &mut Random) -> Step {
         11 => Step::Heartbeat(which),
         12..=14 => Step::Finish(which, End::Succeed),
         15 => {
-            let ends = [End::Fail, End::Retry, End::Park, End::Cancel];
-            Step::Finish(which, ends[random.index(4)])
+            let ends = [End::Fail, End::Retry, End::Later, End::Park, End::Cancel];
+            Step::Finish(which, ends[random.index(5)])
         }
         16 => Step::Cancel(which),
         17 => Step::Interrupt(which),
         18 => Step::Expire,
+        19 => Step::Answers(which),
+        20 => match random.below(3) {
+            0 => Step::RequestCancel(which),
+            1 => Step::Hasten(which),
+            _ => Step::Silent(which),
+        },
         _ => match random.below(4) {
             0 => Step::Record(random.index(PLACES.len())),
             1 => Step::StaleFinish(which),

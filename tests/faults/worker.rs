@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use pressluft::core::event::TaskStatus;
 use pressluft::core::job::{ErrorCode, JobStatus};
 use pressluft::core::recorded::{ResourceStatus, Source};
-use pressluft::daemon::{self, DaemonError, WorkerId};
+use pressluft::daemon::{self, Timeouts, WorkerId};
 use pressluft::store::{
     Claim, Finish, JobFilter, NewRecord, NewTaskEvent, Outcome, Process, Scope, StateChange, Store,
     StoreError,
@@ -110,48 +110,11 @@ impl Worker {
         self.clock.now()
     }
 
-    /// As the daemon does: what dead workers held is settled. And what a living one holds that
+    /// As the daemon does: what dead workers held is settled, and what a living one holds that
     /// missed its heartbeats, when what it started has ended.
     fn settle(&mut self) -> Result<()> {
         let now = self.now();
-        match daemon::recover(&mut self.store, &self.id, now) {
-            Ok(_) => {}
-            // Another worker was faster, which is no reason to end.
-            Err(DaemonError::Store(StoreError::Stale { token, .. })) => {
-                acknowledge(&self.directory.join("races"), &token.to_string())?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-        self.store.expire_leases(&self.id, now)?;
-        for held in self.store.held_jobs()? {
-            if held.job.status != JobStatus::Unknown {
-                continue;
-            }
-            let (Some(process), Ok(worker)) = (&held.process, held.worker.parse::<WorkerId>())
-            else {
-                continue;
-            };
-            let child = WorkerId {
-                boot: process.boot_id.clone(),
-                pid: process.pid,
-                start: process.start,
-                ..worker
-            };
-            if child.life()? == daemon::Life::Dead {
-                let message = "its lease ended, and so did its process";
-                match self.store.mark_interrupted(
-                    held.job.id,
-                    held.token,
-                    message,
-                    now,
-                    &self.id,
-                    now,
-                ) {
-                    Ok(_) | Err(StoreError::Stale { .. }) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
+        daemon::recover(&mut self.store, &self.id, &Timeouts::default(), now)?;
         Ok(())
     }
 
@@ -194,10 +157,11 @@ impl Worker {
     fn carry_out(&mut self, claim: &Claim) -> Result<(), Failed> {
         let (id, token) = (claim.job.id, claim.token);
         let mut child = self.spawn(claim).map_err(other)?;
-        // A child that has ended already needs no proof of its death.
-        if let Ok(known) = i32::try_from(child.0.id())
+        // A child that was killed before it could begin needs no proof of its death.
+        if let Some(known) = i32::try_from(child.0.id())
             .map_err(io::Error::other)
-            .and_then(WorkerId::of)
+            .and_then(WorkerId::find)
+            .map_err(other)?
         {
             let process = Process {
                 pid: known.pid,
@@ -207,6 +171,7 @@ impl Worker {
             let now = self.now();
             self.store.set_attempt_process(id, token, &process, now)?;
         }
+        child.go();
         let mut beat = self.clock.now();
         let code = loop {
             if let Some(status) = child.0.try_wait().map_err(other)? {
@@ -308,7 +273,7 @@ impl Worker {
         command
             .arg0("pressluft")
             .args(["supervise", "--parent", &std::process::id().to_string()])
-            .args(["--grace-ms", &grace, "--"])
+            .args(["--grace-ms", &grace, "--wait", "--"])
             .arg(&this)
             .args(["body", "--token", &claim.token.to_string(), "--directory"])
             .arg(&self.directory)
@@ -328,6 +293,15 @@ impl Worker {
             .process_group(0)
             .spawn()
             .map(Stopped)
+    }
+}
+
+impl Stopped {
+    /// Lets the job begin, unless its supervisor has ended already.
+    fn go(&mut self) {
+        if let Some(input) = &mut self.0.stdin {
+            drop(input.write_all(b"\n"));
+        }
     }
 }
 

@@ -130,7 +130,8 @@ impl World {
             revision: REVISION.to_owned(),
             digest: "digest".to_owned(),
             json: "{}".to_owned(),
-            partial: false,
+            partial: true,
+            joins: false,
             expected: vec![],
         };
         self.store.enqueue(&plan, &jobs, "ops", now)?;
@@ -403,11 +404,6 @@ impl World {
             }
         }
         Ok(found)
-    }
-
-    /// How often two workers wanted to settle the same job at once.
-    pub(crate) fn races(&self) -> Result<usize> {
-        Ok(lines(&self.directory.join("races"))?.len())
     }
 
     /// Holds one job, as a worker that is `worker` would.

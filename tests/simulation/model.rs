@@ -1,7 +1,7 @@
 //! The queue as a person would explain it, in memory and without SQL: what every call of the
 //! store has to answer, and what every job has to be afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pressluft::core::job::JobStatus;
 use pressluft::core::recorded::ResourceStatus;
@@ -32,6 +32,10 @@ pub(crate) enum Step {
         jobs: usize,
         chained: bool,
         attempts: u32,
+        /// Whether it is a plan of the whole fleet.
+        whole: bool,
+        /// Whether equal work that is there already is enough.
+        joins: bool,
     },
     Claim(usize),
     Heartbeat(usize),
@@ -45,6 +49,14 @@ pub(crate) enum Step {
     /// Settles the claim as that of a dead process.
     Interrupt(usize),
     Cancel(usize),
+    /// Asks whoever runs the job to stop it.
+    RequestCancel(usize),
+    /// A queued job is to run now.
+    Hasten(usize),
+    /// The node of a place answers, as this worker sees.
+    Answers(usize, usize),
+    /// It does not.
+    Silent(usize, usize),
     /// Somebody records another spec by hand.
     Record(usize, u32),
     Wait(i64),
@@ -61,6 +73,8 @@ pub(crate) enum How {
     Retry {
         spends: bool,
     },
+    /// The node cannot be reached.
+    Park,
     Cancel,
 }
 
@@ -73,6 +87,8 @@ pub(crate) enum Answer {
     Status(JobStatus),
     /// Jobs by their index, in ascending order.
     Jobs(Vec<usize>),
+    /// The jobs that do already what was to be queued, one for each.
+    Joined(Vec<usize>),
     Stale,
     Illegal,
 }
@@ -89,6 +105,7 @@ pub(crate) struct ModelJob {
     /// Of the claim that holds it, with the end of its lease.
     pub(crate) held: Option<(u64, i64)>,
     pub(crate) attempts: Vec<Option<AttemptEnd>>,
+    cancel_requested: bool,
     base: u64,
 }
 
@@ -114,6 +131,8 @@ pub(crate) struct Model {
     pub(crate) resources: Vec<ModelResource>,
     pub(crate) claims: Vec<ModelClaim>,
     pub(crate) plans: usize,
+    /// Nodes that no job has reached since one could not, and whether they have answered since.
+    pub(crate) away: BTreeMap<&'static str, bool>,
     /// Seconds since the start; in all, and what each worker's clock is off.
     now: i64,
     offsets: [i64; WORKERS],
@@ -133,6 +152,7 @@ impl ReferenceStateMachine for Model {
             resources: vec![ModelResource::default(); PLACES.len()],
             claims: vec![],
             plans: 0,
+            away: BTreeMap::new(),
             now: 0,
             offsets: [0; WORKERS],
             last: Default::default(),
@@ -150,6 +170,7 @@ impl ReferenceStateMachine for Model {
             5 => (0_u32..4).prop_map(How::Succeed),
             1 => Just(How::Fail),
             2 => any::<bool>().prop_map(|spends| How::Retry { spends }),
+            2 => Just(How::Park),
             1 => Just(How::Cancel),
         ];
         let offset = prop_oneof![
@@ -160,9 +181,13 @@ impl ReferenceStateMachine for Model {
             Just(-86_400)
         ];
         prop_oneof![
-            4 => (0..PLACES.len(), 1_usize..5, any::<bool>(), 1_u32..4).prop_map(
-                |(first, jobs, chained, attempts)| Step::Enqueue { first, jobs, chained, attempts }
-            ),
+            4 => (
+                (0..PLACES.len(), 1_usize..5, any::<bool>(), 1_u32..4),
+                (any::<bool>(), any::<bool>()),
+            )
+                .prop_map(|((first, jobs, chained, attempts), (whole, joins))| {
+                    Step::Enqueue { first, jobs, chained, attempts, whole, joins }
+                }),
             10 => worker.clone().prop_map(Step::Claim),
             2 => claim.clone().prop_map(Step::Heartbeat),
             1 => claim.clone().prop_map(Step::Events),
@@ -172,6 +197,12 @@ impl ReferenceStateMachine for Model {
             2 => worker.clone().prop_map(Step::Expire),
             2 => claim.prop_map(Step::Interrupt),
             1 => (0_usize..30).prop_map(Step::Cancel),
+            2 => (0_usize..30).prop_map(Step::RequestCancel),
+            1 => (0_usize..30).prop_map(Step::Hasten),
+            2 => (worker.clone(), 0..PLACES.len())
+                .prop_map(|(worker, place)| Step::Answers(worker, place)),
+            1 => (worker.clone(), 0..PLACES.len())
+                .prop_map(|(worker, place)| Step::Silent(worker, place)),
             1 => (0..PLACES.len(), 0_u32..4).prop_map(|(place, spec)| Step::Record(place, spec)),
             3 => (1_i64..90).prop_map(Step::Wait),
             1 => (worker, offset).prop_map(|(worker, offset)| Step::SetClock(worker, offset)),
@@ -191,6 +222,11 @@ impl Model {
         self.now + self.offsets[worker]
     }
 
+    /// What the true clock says.
+    pub(crate) fn now(&self) -> i64 {
+        self.now
+    }
+
     /// The claim that is meant by a number, counted from the newest.
     pub(crate) fn claim(&self, number: usize) -> Option<ModelClaim> {
         let length = self.claims.len();
@@ -204,7 +240,12 @@ impl Model {
                 jobs,
                 chained,
                 attempts,
-            } => self.enqueue(*first, *jobs, *chained, *attempts),
+                whole,
+                joins,
+            } => {
+                let places: Vec<usize> = (*first..first + jobs).map(|n| n % PLACES.len()).collect();
+                self.enqueue(&places, *chained, *attempts, *whole, *joins)
+            }
             Step::Claim(worker) => self.take(*worker),
             Step::Heartbeat(number) => match self.running(*number) {
                 Some((claim, Ok(()))) => {
@@ -247,6 +288,37 @@ impl Model {
                 cancelled.sort_unstable();
                 Answer::Jobs(cancelled)
             }
+            Step::RequestCancel(number) => {
+                if self.jobs.is_empty() {
+                    return Answer::Nothing;
+                }
+                let length = self.jobs.len();
+                let job = &mut self.jobs[number % length];
+                if !matches!(job.status, JobStatus::Running | JobStatus::Unknown) {
+                    return Answer::Illegal;
+                }
+                job.cancel_requested = true;
+                Answer::Nothing
+            }
+            Step::Hasten(number) => {
+                if self.jobs.is_empty() {
+                    return Answer::Nothing;
+                }
+                let (now, length) = (self.now, self.jobs.len());
+                let job = &mut self.jobs[number % length];
+                if job.status != JobStatus::Queued {
+                    return Answer::Illegal;
+                }
+                job.run_after = now;
+                let node = PLACES[job.place].1;
+                self.wake(node);
+                Answer::Nothing
+            }
+            Step::Answers(_, place) => {
+                self.wake(PLACES[*place].1);
+                Answer::Nothing
+            }
+            Step::Silent(..) => Answer::Nothing,
             Step::Record(place, spec) => {
                 self.record(*place, *spec, None);
                 Answer::Nothing
@@ -271,12 +343,31 @@ impl Model {
         Some((claim, if holds { Ok(()) } else { Err(Answer::Stale) }))
     }
 
-    fn enqueue(&mut self, first: usize, count: usize, chained: bool, attempts: u32) -> Answer {
-        let places: Vec<usize> = (first..first + count).map(|n| n % PLACES.len()).collect();
+    fn enqueue(
+        &mut self,
+        places: &[usize],
+        chained: bool,
+        attempts: u32,
+        whole: bool,
+        joins: bool,
+    ) -> Answer {
+        for place in places {
+            self.wake(PLACES[*place].1);
+        }
+        if joins && let Some(jobs) = self.equal_work(places) {
+            return Answer::Joined(jobs);
+        }
         let mut superseded = Vec::new();
         for job in 0..self.jobs.len() {
             let is_queued = self.jobs[job].status == JobStatus::Queued;
             if is_queued && places.contains(&self.jobs[job].place) {
+                self.jobs[job].status = JobStatus::Cancelled;
+                superseded.push(job);
+                superseded.extend(self.cancel_dependents(job));
+            }
+        }
+        for job in 0..self.jobs.len() {
+            if whole && self.jobs[job].status == JobStatus::Queued && self.waits_for_none(job) {
                 self.jobs[job].status = JobStatus::Cancelled;
                 superseded.push(job);
                 superseded.extend(self.cancel_dependents(job));
@@ -294,12 +385,59 @@ impl Model {
                 run_after: self.now,
                 held: None,
                 attempts: vec![],
+                cancel_requested: false,
                 base: self.resources[*place].generation,
             });
         }
         self.plans += 1;
         superseded.sort_unstable();
         Answer::Jobs(superseded)
+    }
+
+    /// For each place another job that works there or is about to, and will not be refused.
+    fn equal_work(&self, places: &[usize]) -> Option<Vec<usize>> {
+        let mut found = Vec::new();
+        for place in places {
+            let job = (0..self.jobs.len()).find(|n| {
+                let job = &self.jobs[*n];
+                let is_there = job.held.is_some()
+                    || (job.status == JobStatus::Queued && job.run_after <= self.now);
+                is_there && job.place == *place && !self.is_stale(*n) && !found.contains(n)
+            })?;
+            found.push(job);
+        }
+        Some(found)
+    }
+
+    fn is_stale(&self, job: usize) -> bool {
+        let job = &self.jobs[job];
+        let resource = &self.resources[job.place];
+        resource.generation != job.base && resource.recorded_by != Some(job.plan)
+    }
+
+    fn waits_for_none(&self, job: usize) -> bool {
+        self.jobs[job]
+            .depends_on
+            .iter()
+            .all(|other| self.jobs[*other].status == JobStatus::Succeeded)
+    }
+
+    /// The jobs of a node may run, if they wait for it to answer.
+    fn wake(&mut self, node: &'static str) {
+        if self.away.get(node) == Some(&false) {
+            self.away.insert(node, true);
+            self.move_node(node, ResourceStatus::Unreachable, ResourceStatus::Active);
+        }
+    }
+
+    /// What is recorded of the node, if it has the first of these statuses.
+    fn move_node(&mut self, node: &str, from: ResourceStatus, to: ResourceStatus) {
+        for (place, (name, _)) in PLACES.iter().enumerate() {
+            let resource = &mut self.resources[place];
+            if *name == format!("node/{node}") && resource.status == Some(from) {
+                resource.status = Some(to);
+            }
+        }
     }
 
     /// Cancels all that waits for the job, directly or not.
@@ -322,10 +460,7 @@ impl Model {
         let now = self.clock(worker);
         while let Some(job) = self.next_job(worker, now) {
             let place = self.jobs[job].place;
-            let resource = &self.resources[place];
-            let moved = resource.generation != self.jobs[job].base
-                && resource.recorded_by != Some(self.jobs[job].plan);
-            if moved {
+            if self.is_stale(job) {
                 self.jobs[job].status = JobStatus::Cancelled;
                 self.cancel_dependents(job);
                 continue;
@@ -351,18 +486,17 @@ impl Model {
         let (after, before): (Vec<&str>, Vec<&str>) =
             nodes.into_iter().partition(|node| *node > last);
         after.into_iter().chain(before).find_map(|node| {
-            if self.is_busy(|job| PLACES[job.place].1 == node) {
+            let is_away = self.away.get(node) == Some(&false);
+            if is_away || self.is_busy(|job| PLACES[job.place].1 == node) {
                 return None;
             }
-            self.jobs.iter().position(|job| {
+            (0..self.jobs.len()).find(|n| {
+                let (n, job) = (*n, &self.jobs[*n]);
                 let site = site(job.place);
                 job.status == JobStatus::Queued
                     && PLACES[job.place].1 == node
                     && job.run_after <= now
-                    && job
-                        .depends_on
-                        .iter()
-                        .all(|other| self.jobs[*other].status == JobStatus::Succeeded)
+                    && self.waits_for_none(n)
                     && !(site.is_some() && self.is_busy(|other| self::site(other.place) == site))
             })
         })
@@ -378,19 +512,28 @@ impl Model {
         let (status, end) = match how {
             How::Succeed(_) => (JobStatus::Succeeded, AttemptEnd::Succeeded),
             How::Fail => (JobStatus::Failed, AttemptEnd::Failed),
-            How::Retry { .. } => (JobStatus::Queued, AttemptEnd::Retried),
+            How::Retry { .. } | How::Park => (JobStatus::Queued, AttemptEnd::Retried),
             How::Cancel => (JobStatus::Cancelled, AttemptEnd::Cancelled),
         };
         if let How::Retry { spends } = how {
             job.run_after = now + 5;
             job.attempt_count -= u32::from(!spends);
         }
-        self.end(claim.job, status, end);
+        let node = PLACES[job.place].1;
+        if matches!(how, How::Park) {
+            job.attempt_count -= 1;
+        }
         if let How::Succeed(spec) = how {
             let (place, plan) = (self.jobs[claim.job].place, self.jobs[claim.job].plan);
             self.record(place, spec, Some(plan));
         }
-        Answer::Status(status)
+        if matches!(how, How::Park) {
+            self.away.insert(node, false);
+            self.move_node(node, ResourceStatus::Active, ResourceStatus::Unreachable);
+        } else if self.away.get(node) == Some(&true) {
+            self.away.remove(node);
+        }
+        Answer::Status(self.end(claim.job, status, end))
     }
 
     fn expire(&mut self, worker: usize) -> Answer {
@@ -418,13 +561,16 @@ impl Model {
         } else {
             JobStatus::Failed
         };
-        self.end(claim.job, status, AttemptEnd::Interrupted);
-        Answer::Status(status)
+        Answer::Status(self.end(claim.job, status, AttemptEnd::Interrupted))
     }
 
-    /// The end of the open attempt, and what follows from it.
-    fn end(&mut self, job: usize, status: JobStatus, end: AttemptEnd) {
+    /// The end of the open attempt, and what follows from it; the job's status after that.
+    fn end(&mut self, job: usize, status: JobStatus, end: AttemptEnd) -> JobStatus {
         let ended = &mut self.jobs[job];
+        let status = match status {
+            JobStatus::Queued if ended.cancel_requested => JobStatus::Cancelled,
+            status => status,
+        };
         ended.status = status;
         ended.held = None;
         *ended.attempts.last_mut().expect("an attempt") = Some(end);
@@ -433,6 +579,7 @@ impl Model {
             self.set_status(place, ResourceStatus::Failed);
             self.cancel_dependents(job);
         }
+        status
     }
 
     /// The status of a resource that is recorded.

@@ -9,8 +9,8 @@ use pressluft::core::job::{ErrorCode, JobStatus, JobType};
 use pressluft::core::recorded::{JobId, PlanId, ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::store::{
-    Finish, JobFilter, NewJob, NewPlan, NewRecord, NewTaskEvent, Outcome, Revision, Scope,
-    StateChange, Store, StoreError,
+    Enqueued, Finish, JobFilter, NewJob, NewPlan, NewRecord, NewTaskEvent, Outcome, Revision,
+    Scope, StateChange, Store, StoreError,
 };
 use proptest_state_machine::StateMachineTest;
 
@@ -78,7 +78,28 @@ impl Real {
     /// unless it makes them.
     fn step(&mut self, model: &Model, step: &Step) -> Result<Answer, StoreError> {
         match step {
-            Step::Enqueue { jobs, .. } => self.enqueue(model, *jobs),
+            Step::Enqueue {
+                first,
+                jobs,
+                chained,
+                attempts,
+                whole,
+                joins,
+            } => {
+                let wanted = match &model.answer {
+                    // The model has queued nothing.
+                    Answer::Joined(_) => (0..*jobs)
+                        .map(|n| {
+                            let before = (*chained && n > 0).then(|| model.jobs.len() + n - 1);
+                            let place = (first + n) % PLACES.len();
+                            let number = model.jobs.len() + n;
+                            new_job(number, place, *attempts, model.now(), before.as_slice())
+                        })
+                        .collect(),
+                    _ => self.queued(model, *jobs),
+                };
+                self.enqueue(model, &wanted, *whole, *joins)
+            }
             Step::Claim(worker) => {
                 let now = at(model.clock(*worker));
                 let name = format!("worker-{worker}");
@@ -150,6 +171,32 @@ impl Real {
                 let cancelled = self.workers[0].cancel_queued(id, "no", "ops", at(0))?;
                 Ok(Answer::Jobs(numbers(model, &cancelled)))
             }
+            Step::RequestCancel(number) => {
+                if model.jobs.is_empty() {
+                    return Ok(Answer::Nothing);
+                }
+                let id = job_id(number % model.jobs.len());
+                self.workers[0].request_cancel(id, "no", "ops", at(0))?;
+                Ok(Answer::Nothing)
+            }
+            Step::Hasten(number) => {
+                if model.jobs.is_empty() {
+                    return Ok(Answer::Nothing);
+                }
+                let id = job_id(number % model.jobs.len());
+                self.workers[0].hasten(id, "ops", at(model.now()))?;
+                Ok(Answer::Nothing)
+            }
+            Step::Answers(worker, place) => {
+                let now = at(model.clock(*worker));
+                self.workers[*worker].node_answers(PLACES[*place].1, "worker", now)?;
+                Ok(Answer::Nothing)
+            }
+            Step::Silent(worker, place) => {
+                let now = at(model.clock(*worker));
+                self.workers[*worker].probe_failed(PLACES[*place].1, now)?;
+                Ok(Answer::Nothing)
+            }
             Step::Record(place, spec) => {
                 let changes = [record(*place, *spec)];
                 self.workers[0].set_recorded(&changes, &[], "by hand", "ops", at(0))?;
@@ -159,37 +206,43 @@ impl Real {
         }
     }
 
-    /// Queues what the model queued last.
-    fn enqueue(&mut self, model: &Model, count: usize) -> Result<Answer, StoreError> {
+    /// What the model queued last.
+    fn queued(&self, model: &Model, count: usize) -> Vec<NewJob> {
         let first = model.jobs.len() - count;
-        let jobs: Vec<NewJob> = model.jobs[first..]
-            .iter()
-            .zip(first..)
-            .map(|(job, n)| NewJob {
-                id: job_id(n),
-                job_type: JobType::EnvConfigure,
-                resource: id(PLACES[job.place].0),
-                node: PLACES[job.place].1.to_owned(),
-                max_attempts: job.max_attempts,
-                run_after: at(job.run_after),
-                status_on_start: Some(ResourceStatus::Deploying),
-                status_on_failure: Some(ResourceStatus::Failed),
-                reason: "a test".to_owned(),
-                changes: "[]".to_owned(),
-                payload: "{}".to_owned(),
-                depends_on: job.depends_on.iter().map(|n| job_id(*n)).collect(),
+        (first..model.jobs.len())
+            .map(|n| {
+                let job = &model.jobs[n];
+                let (attempts, after) = (job.max_attempts, job.run_after);
+                new_job(n, job.place, attempts, after, &job.depends_on)
             })
-            .collect();
+            .collect()
+    }
+
+    fn enqueue(
+        &mut self,
+        model: &Model,
+        jobs: &[NewJob],
+        whole: bool,
+        joins: bool,
+    ) -> Result<Answer, StoreError> {
         let plan = NewPlan {
             id: PlanId::new(at(0), bytes(model.plans, 1)),
             revision: REVISION.to_owned(),
             digest: "digest".to_owned(),
             json: "{}".to_owned(),
-            partial: false,
+            partial: !whole,
+            joins,
             expected: vec![],
         };
-        let enqueued = self.workers[0].enqueue(&plan, &jobs, "ops", at(0))?;
-        Ok(Answer::Jobs(numbers(model, &enqueued.superseded)))
+        let now = at(model.now());
+        Ok(match self.workers[0].enqueue(&plan, jobs, "ops", now)? {
+            Enqueued::Queued { superseded } => Answer::Jobs(numbers(model, &superseded)),
+            Enqueued::Joined { jobs } => Answer::Joined(
+                jobs.iter()
+                    .filter_map(|(id, _)| (0..model.jobs.len()).find(|n| job_id(*n) == *id))
+                    .collect(),
+            ),
+        })
     }
 
     fn finish(&mut self, model: &Model, number: usize, how: How) -> Result<Answer, StoreError> {
@@ -210,6 +263,13 @@ impl Real {
                 message,
                 run_after: at(seconds + 5),
                 spend_attempt: spends,
+            },
+            How::Park => Outcome::Park {
+                code,
+                message,
+                host: "192.0.2.1".to_owned(),
+                port: 22,
+                next_probe_at: at(seconds + 2),
             },
             How::Cancel => Outcome::Cancelled { message },
         };
@@ -262,6 +322,18 @@ impl Real {
             })
             .collect();
         assert_eq!(held, wanted, "held jobs");
+        let away: BTreeMap<String, bool> = store
+            .unreachable_nodes()
+            .expect("read")
+            .into_iter()
+            .map(|node| (node.node, node.answers))
+            .collect();
+        let wanted: BTreeMap<String, bool> = model
+            .away
+            .iter()
+            .map(|(node, answers)| ((*node).to_owned(), *answers))
+            .collect();
+        assert_eq!(away, wanted, "nodes that were not reached");
         let heads: BTreeMap<ResourceId, (u64, ResourceStatus)> = store
             .recorded_heads()
             .expect("read")
@@ -311,6 +383,24 @@ fn bytes(n: usize, kind: u8) -> [u8; 10] {
 /// The id of the job with this number.
 fn job_id(n: usize) -> JobId {
     JobId::new(at(0), bytes(n, 2))
+}
+
+/// The job with this number, as it is queued.
+fn new_job(n: usize, place: usize, attempts: u32, run_after: i64, depends_on: &[usize]) -> NewJob {
+    NewJob {
+        id: job_id(n),
+        job_type: JobType::EnvConfigure,
+        resource: id(PLACES[place].0),
+        node: PLACES[place].1.to_owned(),
+        max_attempts: attempts,
+        run_after: at(run_after),
+        status_on_start: Some(ResourceStatus::Deploying),
+        status_on_failure: Some(ResourceStatus::Failed),
+        reason: "a test".to_owned(),
+        changes: r#"["something"]"#.to_owned(),
+        payload: "{}".to_owned(),
+        depends_on: depends_on.iter().map(|n| job_id(*n)).collect(),
+    }
 }
 
 fn numbers(model: &Model, jobs: &[JobId]) -> Vec<usize> {

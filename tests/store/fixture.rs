@@ -66,7 +66,8 @@ pub(crate) fn plan(expected: &[(ResourceId, u64)]) -> NewPlan {
         revision: REVISION.to_owned(),
         digest: "digest".to_owned(),
         json: "{}".to_owned(),
-        partial: false,
+        partial: true,
+        joins: false,
         expected: expected.to_vec(),
     }
 }

@@ -3,7 +3,7 @@
 use pressluft::core::event::TaskStatus;
 use pressluft::core::job::{ErrorCode, JobStatus, JobType};
 use pressluft::core::recorded::ResourceStatus;
-use pressluft::store::{Finish, JobFilter, NewTaskEvent, Outcome, Scope, StoreError};
+use pressluft::store::{Enqueued, Finish, JobFilter, NewTaskEvent, Outcome, Scope, StoreError};
 
 use crate::fixture::{Fixture, at, id, job, plan, record, succeed};
 
@@ -233,7 +233,8 @@ fn a_newer_plan_supersedes_what_is_queued_for_its_resources() {
         .store
         .enqueue(&plan(&[]), &[newer], "ops", at(1))
         .expect("enqueued");
-    assert_eq!(enqueued.superseded, [node.id, site.id]);
+    let superseded = vec![node.id, site.id];
+    assert_eq!(enqueued, Enqueued::Queued { superseded });
     let read = |id| fixture.store.job(id).expect("read").expect("is there");
     assert_eq!(read(node.id).error_code, Some(ErrorCode::Superseded));
     assert_eq!(read(site.id).error_code, Some(ErrorCode::DependencyFailed));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use pressluft::core::job::{JobStatus, JobType};
 use pressluft::core::recorded::JobId;
-use pressluft::daemon::{self, DaemonError, WorkerId};
+use pressluft::daemon::{self, DaemonError, Timeouts, WorkerId};
 use pressluft::store::{AuditFilter, Scope, Store, StoreError};
 
 use crate::fixture::{Fixture, at, job};
@@ -69,7 +69,8 @@ fn a_restored_database_is_paused_and_everything_in_it_is_settled() {
     let world = World::new(&dead());
     let (running, queued, token) = (world.running, world.queued, world.token);
     let (path, backup, _directory) = world.close();
-    let restored = daemon::restore(&path, &backup, "ops", later()).expect("restored");
+    let restored =
+        daemon::restore(&path, &backup, "ops", &Timeouts::default(), later()).expect("restored");
     assert_eq!(restored.interrupted, [running]);
     assert_eq!(restored.queued, 2);
     assert!(restored.token > token + 1_000_000_000_000);
@@ -132,7 +133,8 @@ fn the_replaced_database_is_kept_whole_and_can_be_restored_itself() {
         .and_then(|()| store.audit_head())
         .expect("written");
     drop(store);
-    let first = daemon::restore(&path, &backup, "ops", later()).expect("restored");
+    let first =
+        daemon::restore(&path, &backup, "ops", &Timeouts::default(), later()).expect("restored");
     let kept = first.kept.expect("there was one");
     assert!(
         kept.to_string_lossy()
@@ -146,11 +148,12 @@ fn the_replaced_database_is_kept_whole_and_can_be_restored_itself() {
 
     // The same backup again, in the same second: neither names nor tokens collide.
     let now = later() + jiff::SignedDuration::from_millis(3);
-    let second = daemon::restore(&path, &backup, "ops", now).expect("restored");
+    let second =
+        daemon::restore(&path, &backup, "ops", &Timeouts::default(), now).expect("restored");
     assert!(second.token > first.token);
     assert_ne!(second.kept.as_ref(), Some(&kept));
     // Back to where it was: the tokens still only grow.
-    let third = daemon::restore(&path, &kept, "ops", now).expect("restored");
+    let third = daemon::restore(&path, &kept, "ops", &Timeouts::default(), now).expect("restored");
     assert_eq!(third.backup, lost);
     assert!(third.token > second.token);
     let store = Store::open(&path).expect("opened");
@@ -163,7 +166,8 @@ fn a_restore_needs_the_database_for_itself() {
     let (path, backup) = (world.path(), world.backup.clone());
     let head = world.fixture.store.audit_head().expect("read");
     // An idle worker, or a command that waits for an answer, has it open.
-    let refused = daemon::restore(&path, &backup, "ops", later()).expect_err("in use");
+    let refused =
+        daemon::restore(&path, &backup, "ops", &Timeouts::default(), later()).expect_err("in use");
     let this = std::process::id().to_string();
     assert!(refused.to_string().contains(&this), "{refused}");
     assert_eq!(world.fixture.store.audit_head().expect("read"), head);
@@ -182,7 +186,8 @@ fn a_job_that_may_still_be_at_work_keeps_a_restore_away() {
         let running = world.running;
         let (path, backup, _directory) = world.close();
         let before = std::fs::read(&path).expect("read");
-        let refused = daemon::restore(&path, &backup, "ops", at(30)).expect_err("running");
+        let refused = daemon::restore(&path, &backup, "ops", &Timeouts::default(), at(30))
+            .expect_err("running");
         assert!(
             matches!(refused, DaemonError::StillRunning { job, count: 1 } if job == running),
             "{refused}"
@@ -199,7 +204,8 @@ fn what_is_no_sound_backup_is_refused_and_changes_nothing() {
     let bad = directory.path().join("bad.db");
     let refuse = |what: &str| -> StoreError {
         let before = std::fs::read(&path).expect("read");
-        let error = daemon::restore(&path, &bad, "ops", later()).expect_err(what);
+        let error =
+            daemon::restore(&path, &bad, "ops", &Timeouts::default(), later()).expect_err(what);
         assert_eq!(std::fs::read(&path).expect("read"), before, "{what}");
         let left = std::fs::read_dir(directory.path())
             .expect("listed")
@@ -255,7 +261,8 @@ fn what_is_no_sound_backup_is_refused_and_changes_nothing() {
     ));
     std::fs::remove_file(&bad).expect("removed");
     std::fs::hard_link(&path, &bad).expect("linked");
-    let own = daemon::restore(&path, &bad, "ops", later()).expect_err("itself");
+    let own =
+        daemon::restore(&path, &bad, "ops", &Timeouts::default(), later()).expect_err("itself");
     assert!(
         matches!(own, DaemonError::Store(StoreError::OwnFile(_))),
         "{own}"
@@ -268,7 +275,8 @@ fn a_database_that_is_gone_or_destroyed_is_replaced() {
     let (path, backup, directory) = world.close();
     std::fs::write(&path, vec![0x5a; 40_000]).expect("destroyed");
     std::fs::write(directory.path().join("state.db-wal"), "what was a log").expect("written");
-    let restored = daemon::restore(&path, &backup, "ops", later()).expect("restored");
+    let restored =
+        daemon::restore(&path, &backup, "ops", &Timeouts::default(), later()).expect("restored");
     let kept = restored.kept.expect("kept");
     assert_eq!(std::fs::read(&kept).expect("read"), vec![0x5a; 40_000]);
     let mut log = kept.into_os_string();
@@ -280,7 +288,8 @@ fn a_database_that_is_gone_or_destroyed_is_replaced() {
     drop(store);
 
     let elsewhere = directory.path().join("new.db");
-    let restored = daemon::restore(&elsewhere, &backup, "ops", later()).expect("restored");
+    let restored = daemon::restore(&elsewhere, &backup, "ops", &Timeouts::default(), later())
+        .expect("restored");
     assert_eq!(restored.kept, None);
     let store = Store::open(&elsewhere).expect("opened");
     assert_eq!(store.check().expect("checked").problems, []);

@@ -25,7 +25,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     context.ensure_state_dir()?;
     let database = &context.db_path;
-    let restored = daemon::restore(database, &args.file, &actor(), clock::now())?;
+    let timeouts = &context.timeouts;
+    let restored = daemon::restore(database, &args.file, &actor(), timeouts, clock::now())?;
     output::show(args.output, &restored, |restored| {
         text(args, context, restored)
     })?;

@@ -76,6 +76,8 @@ CREATE TABLE jobs (
     max_attempts INTEGER NOT NULL CHECK (max_attempts > 0),
     run_after INTEGER NOT NULL,
     base_generation INTEGER NOT NULL,  -- of the resource when it was planned; 0: not recorded
+    work BLOB NOT NULL CHECK (length(work) = 32),  -- a digest of what it does, for equal jobs
+    cancel_requested TEXT,             -- why a job that runs is to stop
     status_on_start TEXT,
     status_on_failure TEXT,
     locked_at INTEGER,
@@ -103,9 +105,23 @@ CREATE UNIQUE INDEX jobs_token ON jobs (token) WHERE token IS NOT NULL;
 CREATE INDEX jobs_ready ON jobs (node_id, sequence, run_after, site_id)
     WHERE status = 'queued' AND blocked_by = 0;
 CREATE INDEX jobs_queued_resource ON jobs (resource) WHERE status = 'queued';
+CREATE INDEX jobs_open_work ON jobs (work, sequence)
+    WHERE status IN ('queued', 'running', 'unknown');
 CREATE INDEX jobs_leases ON jobs (lease_expires_at) WHERE status IN ('running', 'unknown');
 CREATE INDEX jobs_by_plan ON jobs (plan_id, sequence);
 CREATE INDEX jobs_by_resource ON jobs (resource, sequence);
+
+-- Nodes that could not be reached. Their jobs wait until one answers a probe; the row goes when
+-- a job has got through to the node.
+CREATE TABLE unreachable_nodes (
+    node TEXT PRIMARY KEY,
+    host TEXT NOT NULL,
+    port INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    attempts INTEGER NOT NULL CHECK (attempts > 0),  -- jobs in a row that did not get through
+    answers INTEGER NOT NULL CHECK (answers IN (0, 1)),  -- to a probe, since the last of them
+    next_probe_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Apart from `jobs`, so that lists and claims read small rows.
 CREATE TABLE job_payloads (

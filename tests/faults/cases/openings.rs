@@ -43,7 +43,6 @@ pub(crate) fn new_database(context: &Context) -> Result<Report> {
 /// On one whose jobs are all held by workers that died.
 pub(crate) fn after_a_death(context: &Context) -> Result<Report> {
     let mut report = Report::default();
-    let mut races = 0;
     for turn in 0..context.dosed(2, 100) {
         let directory = context.place(format!("dead-{turn}"))?;
         let settings = Settings {
@@ -61,8 +60,6 @@ pub(crate) fn after_a_death(context: &Context) -> Result<Report> {
             world.start(context, &["--drain".to_owned()])?;
         }
         report.run(world.drain(context)?);
-        races += world.races()?;
     }
-    report.note(format!("{races} settled by two at once"));
     Ok(report)
 }

@@ -1,0 +1,88 @@
+//! `pressluft reset`
+
+use super::context::{Context, actor};
+use super::error::CliError;
+use super::execute::{self, LimitArgs};
+use super::exit::Exit;
+use super::progress_view::ProgressView;
+use super::{open, output};
+use crate::clock;
+use crate::core::id::ResourceId;
+use crate::core::recorded::ResourceStatus;
+use crate::daemon::{self, Jobs, Urgency};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A site or an environment that is recorded as failed, such as env/acme/production
+    id: ResourceId,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let id = &args.id;
+    if matches!(id, ResourceId::Fleet | ResourceId::Node(_)) {
+        return Err(CliError::new(format!(
+            "`{id}` has no health check that could speak for it"
+        ))
+        .exit(Exit::Usage)
+        .hint("`pressluft apply --rerun ID` makes a node what it should be"));
+    }
+    let mut store = open::for_writing(context)?;
+    execute::recover(&mut store, context, false)?;
+    let Some(recorded) = store.recorded(id)? else {
+        return Err(CliError::new(format!("`{id}` is not recorded"))
+            .hint("`pressluft get` lists what is; `pressluft apply` makes what is planned"));
+    };
+    if recorded.status != ResourceStatus::Failed {
+        output::note(&format!(
+            "`{id}` is {}: there is nothing to reset",
+            recorded.status
+        ))?;
+        return Ok(Exit::Done);
+    }
+    let Some(environment) = daemon::checked_environment(&store, id)? else {
+        return Err(CliError::new(format!(
+            "`{id}` has no recorded production environment that could be checked"
+        ))
+        .hint("apply again: that makes what is missing"));
+    };
+    let runner = execute::runner(context, &store)?;
+    let actor = actor();
+    let reason = format!("`{id}` is to be reset");
+    let plans = daemon::check(&mut store, &environment, &reason, &actor, clock::now())?;
+    let stop = execute::stop_on_signals([Urgency::Cancel, Urgency::Cancel])?;
+    let mut view = ProgressView::new(false, context.interactive);
+    let mut watch = |progress| {
+        if let Err(error) = view.show(&progress) {
+            tracing::debug!(error = %error.message, "nobody reads what is told");
+        }
+    };
+    let own = plans.own;
+    let summary = daemon::run(
+        &runner,
+        &mut store,
+        &Jobs::Plans(plans),
+        &args.limits.limits(context, None),
+        &execute::may_claim(context),
+        &stop,
+        &mut watch,
+    )?;
+    if summary.succeeded == 0 {
+        if let Some(plan) = own {
+            execute::cancel_plan(&mut store, plan, "the reset was given up")?;
+        }
+        if summary.interrupted {
+            return Ok(Exit::Interrupted);
+        }
+        return Err(CliError::new(format!(
+            "`{id}` stays failed: `{environment}` is not healthy"
+        ))
+        .exit(Exit::Unhealthy)
+        .hint("`pressluft jobs list` has the check; mend what it found, or apply again"));
+    }
+    let reason = format!("reset after a health check of `{environment}`");
+    daemon::reset(&mut store, id, &reason, &actor, clock::now())?;
+    output::print(&format!("`{id}` is active again\n"))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,110 @@
+//! What follows a failed attempt. Randomness enters as a value, a number from 0 to 1.
+
+use jiff::SignedDuration;
+
+use super::job::ErrorCode;
+use super::outcome::is_retryable;
+
+/// How often a job is tried where nothing else is asked for.
+pub const MAX_ATTEMPTS: u32 = 3;
+
+/// How long a job waits after its first, its second and every later attempt that failed.
+const WAITS: [SignedDuration; 3] = [
+    SignedDuration::from_secs(60),
+    SignedDuration::from_secs(5 * 60),
+    SignedDuration::from_secs(15 * 60),
+];
+
+/// How much longer a wait may become by chance: jobs that failed together are not tried again
+/// together.
+const JITTER: f64 = 0.2;
+
+/// The shortest and the longest time between two looks at a node that does not answer.
+const PROBES: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_secs(2), SignedDuration::from_secs(300));
+
+/// What becomes of a job after an attempt that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It has failed.
+    GiveUp,
+    /// It is tried again after this long.
+    Retry(SignedDuration),
+    /// Its node does not answer. It waits for the node and has spent no attempt.
+    Park,
+}
+
+/// What follows an attempt that failed with `code`; `spent` counts it, from 1.
+#[must_use]
+pub fn next(code: ErrorCode, spent: u32, max_attempts: u32, random: f64) -> Next {
+    if code == ErrorCode::AnsibleHostUnreachable {
+        return Next::Park;
+    }
+    if !is_retryable(code) || spent >= max_attempts {
+        return Next::GiveUp;
+    }
+    let index = usize::try_from(spent.saturating_sub(1)).unwrap_or(usize::MAX);
+    let wait = WAITS[index.min(WAITS.len() - 1)];
+    Next::Retry(stretched(wait, random))
+}
+
+/// How long to wait before the next look at a node that has not answered for `away`, and that
+/// `attempts` jobs in a row could not reach although it had answered a look.
+///
+/// A sixtieth of the time that it is away: who is back after three minutes is seen within
+/// three seconds, who is away for days is asked twelve times an hour.
+#[must_use]
+pub fn probe_wait(away: SignedDuration, attempts: u32, random: f64) -> SignedDuration {
+    let (shortest, longest) = PROBES;
+    let doubled = shortest * 2_i32.saturating_pow(attempts.clamp(1, 10) - 1);
+    stretched((away / 60).max(doubled).clamp(shortest, longest), random)
+}
+
+fn stretched(wait: SignedDuration, random: f64) -> SignedDuration {
+    let seconds = wait.as_secs_f64() * (1.0 + JITTER * random.clamp(0.0, 1.0));
+    SignedDuration::try_from_secs_f64(seconds).unwrap_or(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(next: Next) -> i64 {
+        match next {
+            Next::Retry(wait) => wait.as_secs(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn waits_grow_and_attempts_end() {
+        let next = |spent, max, random| next(ErrorCode::AnsibleHostFailed, spent, max, random);
+        assert_eq!(seconds(next(1, 3, 0.0)), 60);
+        assert_eq!(seconds(next(2, 3, 0.0)), 300);
+        assert_eq!(next(3, 3, 0.0), Next::GiveUp);
+        assert_eq!(seconds(next(3, 9, 0.0)), 900);
+        assert_eq!(seconds(next(8, 9, 0.0)), 900);
+        assert_eq!(seconds(next(1, 3, 1.0)), 72);
+    }
+
+    #[test]
+    fn what_nobody_mends_by_waiting_is_not_tried_again() {
+        assert_eq!(next(ErrorCode::SshAuthFailed, 1, 3, 0.5), Next::GiveUp);
+        assert_eq!(
+            next(ErrorCode::AnsibleHostUnreachable, 9, 3, 0.5),
+            Next::Park
+        );
+    }
+
+    #[test]
+    fn a_node_is_looked_at_often_at_first_and_never_forgotten() {
+        let wait = |away, attempts| probe_wait(SignedDuration::from_secs(away), attempts, 0.0);
+        assert_eq!(wait(0, 1).as_secs(), 2);
+        assert_eq!(wait(180, 1).as_secs(), 3);
+        assert_eq!(wait(3600, 1).as_secs(), 60);
+        assert_eq!(wait(1_000_000, 1).as_secs(), 300);
+        // It answers, and yet no job gets through.
+        assert_eq!(wait(0, 4).as_secs(), 16);
+        assert_eq!(wait(0, u32::MAX).as_secs(), 300);
+    }
+}

@@ -1,0 +1,101 @@
+//! Running the work of an ended job once more.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::error::DaemonError;
+use crate::core::job::{ErrorCode, JobStatus};
+use crate::core::recorded::JobId;
+use crate::core::retry::MAX_ATTEMPTS;
+use crate::store::{Enqueued, Job, NewJob, NewPlan, Store, new_job_id, new_plan_id};
+
+/// Queues the work of `job`, which has failed or was cancelled, as a new job, and so for all
+/// that was cancelled only because it waited for it. The new jobs, in the order of the old ones.
+///
+/// # Errors
+/// [`DaemonError::Moved`] when something else was recorded since of what they change;
+/// [`DaemonError::NotEnded`] when the job did not fail.
+pub fn repeat(
+    store: &mut Store,
+    job: &Job,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Vec<JobId>, DaemonError> {
+    if !matches!(job.status, JobStatus::Failed | JobStatus::Cancelled) {
+        return Err(DaemonError::NotEnded(job.id, job.status));
+    }
+    let old = with_dependents(store, job)?;
+    let ids: BTreeMap<JobId, JobId> = old.iter().map(|old| (old.id, new_job_id(now))).collect();
+    let mut jobs = Vec::new();
+    for old in &old {
+        if store.job_is_stale(old.id)? {
+            return Err(DaemonError::Moved(old.resource.clone()));
+        }
+        let content = store.job_content(old.id)?;
+        jobs.push(NewJob {
+            id: ids[&old.id],
+            job_type: old.job_type,
+            resource: old.resource.clone(),
+            node: old.node_id.clone(),
+            max_attempts: MAX_ATTEMPTS,
+            run_after: now,
+            status_on_start: content.status_on_start,
+            status_on_failure: content.status_on_failure,
+            reason: old.reason.clone(),
+            changes: content.changes,
+            payload: content.payload,
+            depends_on: store
+                .job_dependencies(old.id)?
+                .iter()
+                .filter_map(|need| ids.get(need).copied())
+                .collect(),
+        });
+    }
+    let plan = NewPlan {
+        id: new_plan_id(now),
+        revision: job.revision.clone(),
+        digest: blake3::hash(format!("again: {}", job.id).as_bytes())
+            .to_hex()
+            .to_string(),
+        json: json!({ "again": job.id }).to_string(),
+        partial: true,
+        joins: true,
+        expected: Vec::new(),
+    };
+    Ok(match store.enqueue(&plan, &jobs, actor, now)? {
+        Enqueued::Queued { .. } => jobs.iter().map(|job| job.id).collect(),
+        Enqueued::Joined { jobs } => jobs.into_iter().map(|(id, _)| id).collect(),
+    })
+}
+
+/// The job and all that waited for it and nothing else that is still missing, in their order.
+fn with_dependents(store: &Store, job: &Job) -> Result<Vec<Job>, DaemonError> {
+    let mut found: BTreeMap<JobId, Job> = BTreeMap::from([(job.id, job.clone())]);
+    let mut next = vec![job.id];
+    while let Some(id) = next.pop() {
+        for dependent in store.job_dependents(id)? {
+            let Some(waiting) = store.job(dependent)? else {
+                continue;
+            };
+            let only_waited = waiting.status == JobStatus::Cancelled
+                && waiting.error_code == Some(ErrorCode::DependencyFailed);
+            let mut is_ready = only_waited && !found.contains_key(&dependent);
+            for need in store.job_dependencies(dependent)? {
+                let has_succeeded = store
+                    .job(need)?
+                    .is_some_and(|job| job.status == JobStatus::Succeeded);
+                is_ready &= has_succeeded || found.contains_key(&need);
+            }
+            if is_ready {
+                found.insert(dependent, waiting);
+                // Once more from all, for one that needed several of them.
+                next = found.keys().copied().collect();
+            }
+        }
+    }
+    let mut jobs: Vec<Job> = found.into_values().collect();
+    jobs.sort_by_key(|job| job.sequence);
+    Ok(jobs)
+}
