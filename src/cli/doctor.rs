@@ -4,7 +4,7 @@ use crate::ansible::Settings;
 use crate::ansible::doctor::{self, Check};
 use crate::ansible::venv::Venv;
 use crate::secrets::{Identity, SecretError};
-use crate::store::{Store, StoreError};
+use crate::store::{BALLAST, Ballast, Store, StoreError};
 
 use super::context::Context;
 use super::error::{CliError, chain};
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         }
     }
     let mut checks = doctor::checks(&settings);
-    checks.extend([database(context), identity(context)]);
+    checks.extend([database(context), reserve(context), identity(context)]);
     output::show(args.output, &checks, |checks| table(checks))?;
     let all_passed = checks.iter().all(|check| check.ok);
     Ok(if all_passed { Exit::Done } else { Exit::Error })
@@ -74,6 +74,34 @@ fn database(context: &Context) -> Check {
             let mend = format!("check `{path}` and its owner, or restore it from a backup");
             Check::failed(NAME, chain(&error), needed, mend)
         }
+    }
+}
+
+/// The room that is held back so that what runs can record its end on a full disk.
+fn reserve(context: &Context) -> Check {
+    const NAME: &str = "room held back";
+    let mebibytes = BALLAST >> 20;
+    let needed = format!("{mebibytes} MiB, and as much again to hold them back");
+    let ballast = Ballast::of(&context.db_path);
+    let path = ballast.path().display();
+    if ballast.is_whole() {
+        return Check::passed(NAME, format!("{mebibytes} MiB in {path}"), needed);
+    }
+    match ballast.room() {
+        Ok(room) if room >= 2 * BALLAST => {
+            Check::passed(NAME, "none now; the next job makes it", needed)
+        }
+        Ok(room) => Check::failed(
+            NAME,
+            format!("none, and {} MiB free", room >> 20),
+            needed,
+            format!("make room on the file system of {path}: no job starts without"),
+        ),
+        // Before the first run, which the check of the state directory is about.
+        Err(_) if !context.state_dir.exists() => {
+            Check::passed(NAME, "none yet; the first job makes it", needed)
+        }
+        Err(error) => Check::failed(NAME, error.to_string(), needed, "check the file system"),
     }
 }
 

@@ -43,6 +43,12 @@ impl ProgressView {
 
     /// Shows one event.
     pub(crate) fn show(&mut self, progress: &Progress) -> Result<(), CliError> {
+        if matches!(
+            (&self, progress),
+            (Self::Json | Self::Plain, Progress::Disk { .. })
+        ) {
+            output::note(&note(progress))?;
+        }
         match self {
             Self::Json => json_of(progress).map_or(Ok(()), |line| output::json_line(&line)),
             Self::Plain => plain_of(progress).map_or(Ok(()), |line| output::print(&line)),
@@ -88,6 +94,9 @@ fn json_of(progress: &Progress) -> Option<Value> {
         }),
         Progress::NodeAnswers { node } => json!({ "type": "node_answers", "node": node }),
         Progress::Draining { running } => json!({ "type": "draining", "running": running }),
+        Progress::Disk { database, trouble } => json!({
+            "type": "disk", "ok": trouble.is_none(), "database": database, "message": trouble,
+        }),
     })
 }
 
@@ -119,6 +128,8 @@ fn plain_of(progress: &Progress) -> Option<String> {
         Progress::NodeAnswers { .. } | Progress::Draining { .. } => {
             Some(format!("{}\n", note(progress)))
         }
+        // On standard error, see `show`.
+        Progress::Disk { .. } => None,
     }
 }
 
@@ -128,6 +139,16 @@ fn note(progress: &Progress) -> String {
         Progress::NodeAnswers { node } => format!("node {} answers again", printable(node)),
         Progress::Draining { running } => {
             format!("nothing starts any more; {running} running jobs may finish")
+        }
+        Progress::Disk { database, trouble } => {
+            let database = database.display();
+            match trouble {
+                Some(trouble) => format!(
+                    "{trouble}\nno new job starts, and what runs goes on; make room or mend the \
+                     disk of `{database}`, and it goes on by itself"
+                ),
+                None => format!("the disk of `{database}` is good again, and jobs start"),
+            }
         }
         Progress::JobStarted { .. }
         | Progress::TaskStarted { .. }
@@ -208,7 +229,7 @@ fn live(bars: &MultiProgress, running: &mut BTreeMap<JobId, ProgressBar>, progre
             // Above the lines of what still runs; a terminal that is gone takes no line.
             drop(bars.println(finished(job, end)));
         }
-        Progress::NodeAnswers { .. } | Progress::Draining { .. } => {
+        Progress::NodeAnswers { .. } | Progress::Draining { .. } | Progress::Disk { .. } => {
             drop(bars.println(note(progress)));
         }
     }

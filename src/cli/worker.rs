@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         role::Taken::By(holder) => return Err(taken(context, holder.as_ref())),
     };
     let mut store = open::for_writing(context)?;
+    store.require_not_paused()?;
     let stop = execute::stop_on_signals([Urgency::Drain, Urgency::Requeue])?;
     let runner = execute::runner(context, &store)?;
     if args.json {

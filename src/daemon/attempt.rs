@@ -7,6 +7,7 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
+use super::disk;
 use super::error::DaemonError;
 use super::payload::{JobPayload, QueuedPayload};
 use super::progress::{JobLabel, Progress, Wait};
@@ -77,13 +78,17 @@ pub(super) fn run(
         begun: Instant::now(),
         address: None,
     };
+    let mut in_the_way = false;
     let carried_out = match work.carry_out() {
         Ok(carried_out) => carried_out,
         Err(DaemonError::Store(error @ StoreError::Stale { .. })) => {
             return give_back(runner, claim, &mut store, error);
         }
         // Whatever else goes wrong here is the end of this job and of no other.
-        Err(error) => Err(Failure::new(ErrorCode::InternalError, &chain(&error))),
+        Err(error) => {
+            in_the_way = disk::is_in_the_way(&error);
+            Err(Failure::new(ErrorCode::InternalError, &chain(&error)))
+        }
     };
     let address = work.address.take();
     let now = clock::now();
@@ -102,7 +107,10 @@ pub(super) fn run(
                 },
                 // Refused, and given back below, if somebody else has the job by now.
                 Some(Reason::LostLease) | None => {
-                    after_failure(claim, &failure, address, &store, now)?
+                    match disk::excuse(&store, &failure, in_the_way) {
+                        Some(outcome) => outcome,
+                        None => after_failure(claim, &failure, address, &store, now)?,
+                    }
                 }
             };
             (outcome, Vec::new(), Some(failure))
@@ -119,7 +127,7 @@ pub(super) fn run(
         outcome,
         changes: &changes,
     };
-    let ended = store.finish(&finish, &runner.actor, clock::now());
+    let ended = disk::record_end(&mut store, &finish, &runner.actor);
     tracing::debug!(job = %claim.job.id, "recorded");
     match ended {
         Ok(status) => Ok(Attempted {
@@ -621,7 +629,12 @@ impl Work<'_> {
                     if failure.borrow().is_none()
                         && let Err(error) = on_result(&mut store.borrow_mut(), &result)
                     {
-                        give_up(error);
+                        if disk::is_in_the_way(&error) {
+                            // The job needs no record of its tasks to end well.
+                            tracing::warn!(job = %id, %error, "a task cannot be recorded");
+                        } else {
+                            give_up(error);
+                        }
                     }
                     if !invocation.check {
                         tell(Progress::Task {
@@ -675,7 +688,7 @@ fn texts(secrets: &SecretValues) -> impl Iterator<Item = &str> {
 }
 
 /// An error with its causes, each after a colon.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

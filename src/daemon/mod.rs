@@ -2,6 +2,7 @@
 //! belong to the caller.
 
 mod attempt;
+mod disk;
 mod error;
 mod files;
 mod payload;

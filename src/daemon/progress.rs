@@ -1,5 +1,7 @@
 //! What a run tells whoever watches it. Watching is optional; the database has it all.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
 use crate::core::event::TaskResult;
@@ -36,6 +38,11 @@ pub enum Progress {
     JobFinished {
         job: JobLabel,
         end: JobEnd,
+    },
+    /// The disk of the database keeps jobs from starting, and why; or it does no more.
+    Disk {
+        database: PathBuf,
+        trouble: Option<String>,
     },
     /// A node answers again that jobs waited for.
     NodeAnswers {

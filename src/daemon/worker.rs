@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::{self, Attempted, Runner};
+use super::disk::Disk;
 use super::error::DaemonError;
 use super::probe;
 use super::progress::{JobEnd, JobLabel, Progress, Wait};
@@ -124,6 +125,7 @@ pub fn run(
         }
     };
     let seq = store.last_step()?;
+    let disk = Disk::new(store);
     let mut dispatcher = Dispatcher {
         worker: WorkerId::this().map_err(DaemonError::Process)?.to_string(),
         runner,
@@ -148,6 +150,7 @@ pub fn run(
         beat: Instant::now(),
         idle: None,
         drain: None,
+        disk,
         failure: None,
     };
     for held in dispatcher.store.held_jobs()? {
@@ -202,6 +205,7 @@ struct Dispatcher<'a> {
     idle: Option<Instant>,
     /// When draining is over.
     drain: Option<Instant>,
+    disk: Disk,
     failure: Option<DaemonError>,
 }
 
@@ -228,8 +232,11 @@ impl Dispatcher<'_> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// What runs is stopped, and the first error is the one that counts.
+    /// What runs is stopped, and the first error is the one that counts. The disk may pass.
     fn fail(&mut self, error: DaemonError) {
+        let Some(error) = self.disk.meet(error, self.watch) else {
+            return;
+        };
         if self.failure.is_none() {
             tracing::error!(%error, "stopping");
             self.failure = Some(error);
@@ -275,6 +282,10 @@ impl Dispatcher<'_> {
 
     /// One turn of the loop; whether it was the last.
     fn turn(&mut self, stopping: bool) -> Result<bool, DaemonError> {
+        self.disk.look(self.store, self.watch);
+        if self.running.is_empty() {
+            self.disk.lose_patience()?;
+        }
         if self.beat.elapsed() >= HEARTBEAT && self.failure.is_none() {
             self.beat = Instant::now();
             self.keep_leases()?;
@@ -318,6 +329,9 @@ impl Dispatcher<'_> {
     fn claim(&mut self) -> Result<(), DaemonError> {
         let may = self.is_claiming && self.stop.urgency() == Urgency::None;
         while may && self.failure.is_none() && self.running.len() < self.limits.parallel.max(1) {
+            if !self.disk.lets_start(self.watch) {
+                break;
+            }
             let scope = match self.jobs {
                 Jobs::All => Scope::All,
                 Jobs::Plans(_) => Scope::Plans(&self.plans),

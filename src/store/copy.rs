@@ -66,7 +66,7 @@ pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
     sync(directory)
 }
 
-fn busy() -> StoreError {
+pub(super) fn busy() -> StoreError {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
     StoreError::Busy(rusqlite::Error::SqliteFailure(code, None))
 }

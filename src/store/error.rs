@@ -38,7 +38,8 @@ pub enum StoreError {
     #[error("`{path}` is there already", path = .0.display())]
     Exists(PathBuf),
     #[error(
-        "there is no room for the reserve `{path}`, without which nothing new starts",
+        "the disk is full or read-only: the reserve `{path}` cannot be held back, and nothing \
+         new starts without it",
         path = .path.display()
     )]
     NoReserve {
@@ -136,7 +137,9 @@ impl StoreError {
                 "look at the kernel's log (`dmesg`) and at the disk, then run `pressluft db check` \
                  before anything else",
             ),
-            Self::Write { .. } => Some("check the path, its owner and the room that is left"),
+            Self::Write { .. } => {
+                Some("check owner, mode and mount of its directory, and the room that is left")
+            }
             Self::Exists(_) => Some("choose another name, or replace it with `--force`"),
             Self::OwnFile(_) => Some("name another file"),
             Self::BadBackup { .. } => {
@@ -187,6 +190,12 @@ fn processes(numbers: &[i32]) -> String {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
+        // The index of the write-ahead log could not grow.
+        if let rusqlite::Error::SqliteFailure(code, _) = &error
+            && code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+        {
+            return Self::Full(Trouble::new(error));
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(Trouble::new(error)),
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {

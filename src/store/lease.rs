@@ -109,14 +109,31 @@ impl Store {
         })
     }
 
-    /// Runs `work` if the job is running and held with `token`, else audits the refusal.
+    /// Runs `work` if the job is running and held with `token`, else audits the refusal. On a
+    /// full disk it takes the room that was held back for this.
     pub(super) fn fenced<T>(
         &mut self,
         job: JobId,
         token: u64,
         what: &str,
         now: Timestamp,
-        work: impl FnOnce(&Connection) -> Result<T>,
+        mut work: impl FnMut(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        match self.fenced_once(job, token, what, now, &mut work) {
+            Err(StoreError::Full(_)) if self.ballast().release() => {
+                self.fenced_once(job, token, what, now, &mut work)
+            }
+            other => other,
+        }
+    }
+
+    fn fenced_once<T>(
+        &mut self,
+        job: JobId,
+        token: u64,
+        what: &str,
+        now: Timestamp,
+        work: &mut impl FnMut(&Connection) -> Result<T>,
     ) -> Result<T> {
         let done = self.write(|tx| {
             if is_held(tx, job, token)? {

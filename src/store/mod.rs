@@ -8,6 +8,7 @@
 mod artifact;
 mod audit;
 mod backup;
+mod ballast;
 mod check;
 mod claim;
 mod convert;
@@ -30,6 +31,7 @@ mod resource;
 mod restore;
 mod revision;
 mod secret;
+mod trust;
 mod unreachable;
 mod wait;
 
@@ -42,6 +44,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub use artifact::{Domain, Release, ReleaseHealth, TlsStatus};
 pub use audit::{AuditEntry, AuditFilter, Verification};
 pub use backup::BackedUp;
+pub use ballast::{BALLAST, Ballast};
 pub use check::{Checkup, Part, Problem};
 pub use claim::{Claim, Scope};
 pub use enqueue::{Enqueued, NewJob, NewPlan};
@@ -73,6 +76,8 @@ pub struct Store {
     last_node: String,
     /// The number of the last audit entry that this handle wrote to the head file.
     noted: u64,
+    /// Whether a write failed in a way that leaves open what the disk has of it.
+    distrusted: bool,
     /// Says that this process has the database open, as long as it has.
     _presence: Option<File>,
 }
@@ -92,6 +97,7 @@ impl Store {
             path: path.to_owned(),
             last_node: String::new(),
             noted: 0,
+            distrusted: false,
             _presence: presence,
         }
     }
@@ -104,8 +110,14 @@ impl Store {
 
     /// Runs `work` in one writing transaction and commits it, or undoes it when `work` fails.
     fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let path = self.path.clone();
-        self.transact(work).map_err(|error| error.located(&path))
+        if self.distrusted {
+            self.regain_trust()?;
+        }
+        let result = self
+            .transact(work)
+            .map_err(|error| error.located(&self.path));
+        self.distrusted = matches!(result, Err(StoreError::Io(_)));
+        result
     }
 
     fn transact<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {

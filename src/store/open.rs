@@ -49,12 +49,7 @@ impl Store {
 
     /// The same for one that knows already that nobody replaces the file meanwhile.
     pub(super) fn open_present(path: &Path, presence: Option<File>) -> Result<Self> {
-        let mut connection = connect(path, Access::Write)?;
-        check_owner(&connection, path)?;
-        reach("open: connected");
-        use_write_ahead_log(&connection)?;
-        reach("open: write-ahead log");
-        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        let mut connection = connect_to_write(path)?;
         migrate(&mut connection)?;
         reach("open: migrated");
         Ok(Self::new(connection, path, presence))
@@ -105,7 +100,8 @@ fn make_file(path: &Path) -> io::Result<()> {
         .open(path)
     {
         Ok(_file) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // It is there. Whether it can be written is found where it is used.
+        Err(_) if path.exists() => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -116,7 +112,7 @@ pub(super) enum Access {
     /// Makes the file where it is missing.
     Write,
     Read,
-    /// For a file system that nobody can write to: there is no log, and none can be made.
+    /// For a disk that nobody can write to: there is no log, and none can be made.
     ReadImmutable,
 }
 
@@ -148,19 +144,31 @@ pub(super) fn connect(path: &Path, access: Access) -> Result<Connection> {
     Ok(connection)
 }
 
+/// A connection for writing to a database that is ours.
+pub(super) fn connect_to_write(path: &Path) -> Result<Connection> {
+    let connection = connect(path, Access::Write)?;
+    check_owner(&connection, path)?;
+    reach("open: connected");
+    use_write_ahead_log(&connection)?;
+    reach("open: write-ahead log");
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    Ok(connection)
+}
+
 /// A connection for reading to a database that is ours.
 pub(super) fn connect_to_read(path: &Path) -> Result<Connection> {
-    let connection = connect(path, Access::Read)?;
-    match check_owner(&connection, path) {
-        Ok(()) => Ok(connection),
-        // A log would have to be made beside it, which a read-only file system refuses. Where
-        // there is none, nobody else has the database open.
-        Err(StoreError::ReadOnly(_)) if !has_log(path) => {
-            let connection = connect(path, Access::ReadImmutable)?;
-            check_owner(&connection, path)?;
-            Ok(connection)
+    let checked = |access| {
+        let connection = connect(path, access)?;
+        check_owner(&connection, path)?;
+        Ok(connection)
+    };
+    match checked(Access::Read) {
+        // An index of the log would have to be made, which a read-only or full disk refuses.
+        // Where there is no log, nobody writes, and nobody who needs an index can begin to.
+        Err(StoreError::ReadOnly(_) | StoreError::Full(_)) if !has_log(path) => {
+            checked(Access::ReadImmutable)
         }
-        Err(error) => Err(error),
+        other => other,
     }
 }
 

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// [`StoreError::InUse`] while a restore has the database for itself.
 pub(super) fn shared(database: &Path) -> Result<File> {
     let path = path_of(database);
-    let file = make(&path).map_err(|source| StoreError::Create { path, source })?;
+    let file = make(&path).map_err(|source| StoreError::Write { path, source })?;
     wait(database, file, File::try_lock_shared, PATIENCE)
 }
 
@@ -41,7 +41,7 @@ pub(super) fn shared_if_there(database: &Path) -> Result<Option<File>> {
 /// [`StoreError::InUse`] with the processes that have the database open.
 pub(super) fn exclusive(database: &Path, patience: Duration) -> Result<File> {
     let path = path_of(database);
-    let file = make(&path).map_err(|source| StoreError::Create { path, source })?;
+    let file = make(&path).map_err(|source| StoreError::Write { path, source })?;
     wait(database, file, File::try_lock, patience)
 }
 
@@ -81,7 +81,7 @@ fn wait(
                 });
             }
             Err(TryLockError::Error(source)) => {
-                return Err(StoreError::Create {
+                return Err(StoreError::Write {
                     path: path_of(database),
                     source,
                 });

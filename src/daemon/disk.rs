@@ -1,0 +1,180 @@
+//! A disk that is full, read-only or failing: nothing new starts, what runs goes on and records
+//! its end in the room that was held back, and it goes on when the disk is good again.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::attempt::chain;
+use super::error::DaemonError;
+use super::progress::Progress;
+use crate::clock;
+use crate::core::job::{ErrorCode, JobStatus};
+use crate::core::outcome::Failure;
+use crate::store::{Ballast, Finish, Outcome, Store, StoreError};
+
+/// How long a worker without work waits for the disk, and an attempt to record its end.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the disk is looked at meanwhile.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Less than this is no room: a control plane's own small files do not fit.
+const NO_ROOM: u64 = 256 * 1024;
+
+/// What a worker knows about the disk of its database.
+#[derive(Debug)]
+pub(super) struct Disk {
+    ballast: Ballast,
+    database: PathBuf,
+    closed: Option<Closed>,
+    has_given_up: bool,
+}
+
+/// Why nothing starts.
+#[derive(Debug)]
+struct Closed {
+    error: StoreError,
+    since: Instant,
+    looked: Instant,
+}
+
+impl Disk {
+    /// What a worker on this database begins with.
+    pub(super) fn new(store: &Store) -> Self {
+        Self {
+            ballast: store.ballast(),
+            database: store.path().to_owned(),
+            closed: None,
+            has_given_up: false,
+        }
+    }
+
+    /// Takes an error of the disk, after which nothing starts, and gives every other one back.
+    pub(super) fn meet(
+        &mut self,
+        error: DaemonError,
+        watch: &mut dyn FnMut(Progress),
+    ) -> Option<DaemonError> {
+        match error {
+            DaemonError::Store(error) if error.is_of_disk() && !self.has_given_up => {
+                self.close(error, watch);
+                None
+            }
+            other => Some(other),
+        }
+    }
+
+    /// Looks whether a disk that was in the way is good again: the room can be held back, and
+    /// the database was opened anew and checked.
+    pub(super) fn look(&mut self, store: &mut Store, watch: &mut dyn FnMut(Progress)) {
+        let Some(closed) = &mut self.closed else {
+            return;
+        };
+        if closed.looked.elapsed() < PAUSE {
+            return;
+        }
+        closed.looked = Instant::now();
+        if self.hold_room().and_then(|()| store.regain_trust()).is_ok() {
+            self.closed = None;
+            watch(Progress::Disk {
+                database: self.database.clone(),
+                trouble: None,
+            });
+        }
+    }
+
+    /// Whether a job may start: the disk works, and the room for its end is held back.
+    pub(super) fn lets_start(&mut self, watch: &mut dyn FnMut(Progress)) -> bool {
+        if self.closed.is_none()
+            && let Err(error) = self.hold_room()
+        {
+            self.close(error, watch);
+        }
+        self.closed.is_none()
+    }
+
+    /// Ends the waiting of a worker that has nothing else to do.
+    ///
+    /// # Errors
+    /// What the disk did, when it has done so for too long.
+    pub(super) fn lose_patience(&mut self) -> Result<(), DaemonError> {
+        let is_over = |closed: &mut Closed| closed.since.elapsed() >= PATIENCE;
+        match self.closed.take_if(is_over) {
+            None => Ok(()),
+            Some(closed) => {
+                self.has_given_up = true;
+                Err(closed.error.into())
+            }
+        }
+    }
+
+    fn close(&mut self, error: StoreError, watch: &mut dyn FnMut(Progress)) {
+        if self.closed.is_some() {
+            return;
+        }
+        watch(Progress::Disk {
+            database: self.database.clone(),
+            trouble: Some(chain(&error)),
+        });
+        let now = Instant::now();
+        self.closed = Some(Closed {
+            error,
+            since: now,
+            looked: now,
+        });
+    }
+
+    fn hold_room(&self) -> Result<(), StoreError> {
+        self.ballast.make().map_err(|source| StoreError::NoReserve {
+            path: self.ballast.path().to_owned(),
+            source,
+        })
+    }
+}
+
+/// Records the end of an attempt, with patience for the disk.
+pub(super) fn record_end(
+    store: &mut Store,
+    finish: &Finish<'_>,
+    actor: &str,
+) -> Result<JobStatus, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match store.finish(finish, actor, clock::now()) {
+            Err(error) if error.is_of_disk() && begun.elapsed() < PATIENCE => {
+                tracing::warn!(job = %finish.job, %error, "the end of the job cannot be recorded yet");
+                thread::sleep(PAUSE);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Whether the disk of the database made this error.
+pub(super) fn is_in_the_way(error: &DaemonError) -> bool {
+    matches!(error, DaemonError::Store(error) if error.is_of_disk())
+}
+
+/// What becomes of a job that the disk of the control plane has stopped: it was not the job's
+/// fault, so it is tried again. None when it was something else.
+pub(super) fn excuse(store: &Store, failure: &Failure, in_the_way: bool) -> Option<Outcome> {
+    // Ansible, and what prepares it, write files there, too.
+    let is_local = matches!(
+        failure.code,
+        ErrorCode::InternalError
+            | ErrorCode::AnsibleUnexpectedError
+            | ErrorCode::AnsibleUnknownExit
+            | ErrorCode::AnsiblePlayError
+            | ErrorCode::SshAuthFailed
+    );
+    let ballast = store.ballast();
+    let is_full = || !ballast.is_whole() && ballast.room().is_ok_and(|room| room < NO_ROOM);
+    (in_the_way || (is_local && is_full())).then(|| Outcome::Retry {
+        code: ErrorCode::JobInterrupted,
+        message: format!(
+            "the disk of the control plane was in the way: {}",
+            failure.message
+        ),
+        run_after: clock::now(),
+        spend_attempt: false,
+    })
+}
