@@ -22,9 +22,10 @@ FLEET = {**os.environ, "FLEET_NAME": os.environ.get("BENCH_FLEET", "bench")}
 class Host:
     """One host or more with one site each, and the directory of the control plane that made them."""
 
-    def __init__(self, work, count=1):
+    def __init__(self, work, count=1, environments=("production",)):
         self.work = work
         self.count = count
+        self.environments = environments
         self.fleet("up", str(count))
         self.addresses = [self.fleet("ip", str(number)) for number in self.numbers]
         made = subprocess.run([ROOT / "tests/hosts/wordpress-source"], check=True, capture_output=True, text=True)
@@ -39,7 +40,8 @@ class Host:
                 f"kind: Node\nname: web-{number}\nhost: {address}\n"
                 f"---\nkind: Site\nname: {self.site(number)}\ntitle: Acme\nnode: web-{number}\n"
                 "admin: {user: owner, email: owner@acme.example}\n"
-                f"---\nkind: Environment\nsite: {self.site(number)}\nname: production\ntype: production\n")
+                + "".join(f"---\nkind: Environment\nsite: {self.site(number)}\nname: {name}\ntype: {name}\n"
+                          + ("" if name == "production" else "from: production\n") for name in environments))
         key = self.pressluft("ssh-key").strip()
         for number in self.numbers:
             self.shell(f"echo '{key}' >>/root/.ssh/authorized_keys", number)
@@ -114,7 +116,8 @@ class Host:
 
     def rerun(self, job_type, *words):
         """Runs the jobs of all environments again. Seconds, how many of `job_type` ran, and what was logged."""
-        choice = [word for number in self.numbers for word in ("--rerun", f"env/{self.site(number)}/production")]
+        choice = [word for number in self.numbers for name in self.environments
+                  for word in ("--rerun", f"env/{self.site(number)}/{name}")]
         begin = time.monotonic()
         done = self.run_pressluft(*words, "apply", "--auto-approve", "--json", "--parallel", str(self.count), *choice)
         seconds = time.monotonic() - begin

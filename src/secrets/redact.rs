@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use data_encoding::{BASE64, BASE64URL, HEXLOWER};
 
 /// What stands in the place of a secret.
@@ -46,6 +46,9 @@ impl Redactor {
         let longest = spellings.iter().map(String::len).max().unwrap_or(0);
         let search = (!spellings.is_empty()).then(|| {
             AhoCorasick::builder()
+                // One is made for each job, and searching is rare: the faster automaton would
+                // take milliseconds and megabytes to build.
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
                 .match_kind(MatchKind::LeftmostLongest)
                 .build(&spellings)
         });
