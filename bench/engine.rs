@@ -16,7 +16,7 @@ use pressluft::core::document::fleet::AnsibleEngine;
 use support::{Bench, Node, node, settings, venv};
 
 #[path = "../tests/ansible_run/support.rs"]
-#[expect(dead_code, unused_macros, reason = "tests need more of it")]
+#[expect(dead_code, reason = "tests need more of it")]
 mod support;
 
 const ROUNDS: usize = 9;

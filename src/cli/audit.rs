@@ -87,7 +87,8 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
             spare: &[],
             below: &["detail", "actor"],
         };
-        layout.table(context.width(), entries.iter().map(row).collect())
+        let rows: Vec<_> = entries.iter().map(row).collect();
+        layout.table(context.width(), &rows)
     })?;
     Ok(Exit::Done)
 }

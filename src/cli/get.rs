@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     };
     let values: Vec<Value> = resources.iter().map(element).collect();
     output::show(args.output, &values, |_| {
-        let rows = resources
+        let rows: Vec<_> = resources
             .iter()
             .map(|resource| {
                 let text = |path: &str| resource.spec.str(path).unwrap_or("").to_owned();
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             Kind::Sites => ["id", "status", "node", "title", "revision"],
             Kind::Envs => ["id", "status", "node", "type", "revision"],
         };
-        output::table(context.width(), &heading, rows)
+        output::table(context.width(), &heading, &rows)
     })?;
     Ok(Exit::Done)
 }

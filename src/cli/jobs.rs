@@ -116,7 +116,7 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
     };
     output::show(args.output, &page.jobs, |jobs| {
         let narrow = context.width() < WIDE;
-        let rows = jobs.iter().map(|job| row(job, narrow)).collect();
+        let rows: Vec<_> = jobs.iter().map(|job| row(job, narrow)).collect();
         let layout = Layout {
             heading: &[
                 "id", "job type", "resource", "node", "status", "started", "took", "error",
@@ -124,7 +124,7 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
             spare: &["node"],
             below: &["error"],
         };
-        layout.table(context.width(), rows)
+        layout.table(context.width(), &rows)
     })?;
     if let (Format::Table, Some(cursor)) = (args.output, page.cursor) {
         output::note(&format!("more with --cursor {cursor}"))?;

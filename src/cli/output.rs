@@ -67,7 +67,7 @@ pub(crate) fn show<T: Serialize>(
 }
 
 /// A plain table with a heading, fit for `width` columns.
-pub(crate) fn table(width: usize, heading: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(crate) fn table(width: usize, heading: &[&str], rows: &[Vec<String>]) -> String {
     let layout = Layout {
         heading,
         spare: &[],
@@ -95,7 +95,7 @@ const INDENT: &str = "    ";
 impl Layout<'_> {
     /// The table for `width` columns; text in it holds no control characters, whatever a node
     /// said. Only the widest column is ever wrapped: half an id is of no use to anybody.
-    pub(crate) fn table(self, width: usize, rows: Vec<Vec<String>>) -> String {
+    pub(crate) fn table(self, width: usize, rows: &[Vec<String>]) -> String {
         let rows: Vec<Vec<String>> = rows
             .iter()
             .map(|row| row.iter().map(|cell| one_line(cell)).collect())
@@ -267,7 +267,7 @@ mod tests {
             ]),
             row(["9d76a5ce", "env/日本/staging", "web-2", ""]),
         ];
-        anstream::adapter::strip_str(&layout.table(width, rows)).to_string()
+        anstream::adapter::strip_str(&layout.table(width, &rows)).to_string()
     }
 
     #[test]

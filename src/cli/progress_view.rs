@@ -85,6 +85,7 @@ fn json_of(progress: &Progress) -> Option<Value> {
             "type": "job_finished", "job_id": job.id, "resource": job.resource,
             "job_type": job.job_type, "node": job.node, "status": end.status,
             "error_code": end.error_code, "error_message": end.error_message,
+            "hint": end.hint,
             "seconds": Duration::from_millis(end.milliseconds).as_secs_f64(),
             "waits_until": match end.wait {
                 Some(Wait::Until(at)) => json!(at),

@@ -235,7 +235,7 @@ fn list(context: &Context, args: &ListArgs) -> Result<Exit, CliError> {
         output::table(
             context.width(),
             &["name", "source", "updated"],
-            rows.collect(),
+            &rows.collect::<Vec<_>>(),
         )
     })?;
     Ok(Exit::Done)

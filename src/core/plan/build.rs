@@ -213,23 +213,23 @@ impl Work<'_> {
             }
         }
         for (job_type, fields) in later {
-            self.not_supported(id, job_type, fields);
+            self.not_supported(id, job_type, &fields);
         }
         for (what, fields) in missing {
-            self.missing(id, what, fields);
+            self.missing(id, what, &fields);
         }
         let patch = SpecPatch::between(&Spec::default(), &wanted.spec, carries);
         self.effect(id, wanted, patch, carries)
     }
 
-    fn not_supported(&mut self, id: &ResourceId, job_type: JobType, fields: BTreeSet<String>) {
+    fn not_supported(&mut self, id: &ResourceId, job_type: JobType, fields: &BTreeSet<String>) {
         let verb = if fields.len() == 1 { "needs" } else { "need" };
         let fields = in_backticks(fields);
         let message = format!("{fields} {verb} `{job_type}`, which this version cannot run");
         self.block(id, "not-supported", message);
     }
 
-    fn missing(&mut self, id: &ResourceId, what: &str, fields: BTreeSet<String>) {
+    fn missing(&mut self, id: &ResourceId, what: &str, fields: &BTreeSet<String>) {
         let fields = in_backticks(fields);
         self.block(
             id,
@@ -275,7 +275,7 @@ impl Work<'_> {
                 }
                 Aspect::Missing(what) => {
                     let paths = delta.changes.into_iter().map(|change| change.path);
-                    self.missing(id, what, paths.collect());
+                    self.missing(id, what, &paths.collect());
                 }
                 Aspect::Job(job_type) if !job_type.is_available() => {
                     let paths = delta
@@ -283,7 +283,7 @@ impl Work<'_> {
                         .into_iter()
                         .map(|change| change.path)
                         .collect();
-                    self.not_supported(id, job_type, paths);
+                    self.not_supported(id, job_type, &paths);
                 }
                 Aspect::Job(job_type) => self.update(id, job_type, wanted, delta),
             }
@@ -580,7 +580,7 @@ fn asks_for_work(kind: ResourceKind, job_type: JobType, spec: &Spec) -> bool {
     }
 }
 
-fn in_backticks(fields: BTreeSet<String>) -> String {
+fn in_backticks(fields: &BTreeSet<String>) -> String {
     let fields: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
     fields.join(", ")
 }
