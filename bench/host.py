@@ -3,9 +3,11 @@
 The classic role is run as people tune it by hand: pipelining and a connection that stays. It needs root, the release
 binary and target/ansible-venv (tests/ansible/venv test).
 """
+import datetime
 import json
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
@@ -15,6 +17,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TURNS = 5
+LINE = re.compile(r"^(\S+Z) DEBUG \S+: (claimed|handing over|the play has begun|the play has ended|recorded)(?: job=(\S+))?", re.M)
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 PRESSLUFT = os.environ.get("BENCH_PRESSLUFT", str(ROOT / "target/release/pressluft"))
 FLEET = {**os.environ, "FLEET_NAME": os.environ.get("BENCH_FLEET", "bench")}
 
@@ -104,56 +108,59 @@ class Host:
             sys.exit(done.stdout + done.stderr)
         return seconds, done.stdout.count("changed=0") == self.count
 
-    def run_ours(self, resource, job_type):
-        """Seconds, and whether nothing was changed."""
-        out = self.pressluft("apply", "--auto-approve", "--json", "--rerun", resource)
-        lines = [json.loads(line) for line in out.splitlines()]
-        job = next(line for line in lines if line["type"] == "job_finished" and line["job_type"] == job_type)
-        if job["status"] != "succeeded":
-            sys.exit(job["error_message"])
-        tasks = [line for line in lines if line["type"] == "task" and line["job_id"] == job["job_id"]]
-        return job["seconds"], not any(task["status"] == "changed" for task in tasks)
+    def run_ours(self, resources, job_type):
+        """Seconds of each job in turn, and whether nothing was changed."""
+        choice = [word for resource in resources for word in ("--rerun", resource)]
+        lines = [json.loads(line) for line in self.pressluft("apply", "--auto-approve", "--json", *choice).splitlines()]
+        jobs = [line for line in lines if line["type"] == "job_finished" and line["job_type"] == job_type]
+        assert len(jobs) == len(resources) and all(job["status"] == "succeeded" for job in jobs), jobs
+        ids = [job["job_id"] for job in jobs]
+        changed = [line for line in lines if line["type"] == "task" and line["job_id"] in ids and line["status"] == "changed"]
+        return [job["seconds"] for job in jobs], not changed
 
-    def rerun(self, job_type, *words):
-        """Runs the jobs of all environments again. Seconds, how many of `job_type` ran, and what was logged."""
+    def rerun(self, job_type):
+        """Runs the jobs of all environments again. The ids of those of `job_type`, and what was logged."""
         choice = [word for number in self.numbers for name in self.environments
                   for word in ("--rerun", f"env/{self.site(number)}/{name}")]
-        begin = time.monotonic()
-        done = self.run_pressluft(*words, "apply", "--auto-approve", "--json", "--parallel", str(self.count), *choice)
-        seconds = time.monotonic() - begin
+        done = self.run_pressluft("-vv", "apply", "--auto-approve", "--json", "--parallel", str(self.count), *choice)
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         jobs = [line for line in lines if line["type"] == "job_finished" and line["job_type"] == job_type]
         assert all(job["status"] == "succeeded" for job in jobs), jobs
         assert not any(line["type"] == "task" and line["status"] == "changed" for line in lines), "it changed something"
-        return seconds, len(jobs), done.stderr
+        moments = [(datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp(), what, job)
+                   for stamp, what, job in LINE.findall(COLOUR.sub("", done.stderr))]
+        return [job["job_id"] for job in jobs], moments
 
     def close(self):
         subprocess.run([ROOT / "tests/hosts/fleet", "down"], env=FLEET, check=False, capture_output=True)
 
 
-def compare(resource, job_type, target, classic):
+def compare(resources, job_type, target, classic, environments=("production",)):
     """Measures in turns, prints the ratio of the medians and returns the exit code.
 
-    `classic` makes the playbook's directory for a `Host`.
+    `classic` makes the playbook's directory for a `Host`. Of several resources the last one counts: the first job of a
+    process also loads Ansible and connects.
     """
     work = pathlib.Path(tempfile.mkdtemp())
     host = None
     try:
-        host = Host(work)
+        host = Host(work, environments=environments)
         place = classic(host)
         # What a first run has to set up is no part of a no-op.
-        host.run_classic(place), host.run_ours(resource, job_type)
-        ours, theirs = [], []
+        host.run_classic(place), host.run_ours(resources, job_type)
+        first, ours, theirs = [], [], []
         for _ in range(TURNS):
-            for name, seconds, (took, same) in (
-                ("the classic role", theirs, host.run_classic(place)),
-                (job_type, ours, host.run_ours(resource, job_type)),
-            ):
-                assert same, f"{name} changed something"
-                seconds.append(took)
+            took, same = host.run_classic(place)
+            assert same, "the classic role changed something"
+            theirs.append(took)
+            took, same = host.run_ours(resources, job_type)
+            assert same, f"{job_type} changed something"
+            first.append(took[0])
+            ours.append(took[-1])
         a, b = statistics.median(ours), statistics.median(theirs)
         word = "PASS" if a / b <= target else "MISS"
-        print(f"no-op {job_type:<20} {a:6.2f} s  of {b:6.2f} s  ratio {a / b:.2f}  target {target}  {word}")
+        cold = f"  (first of a process {statistics.median(first):.2f} s)" if len(resources) > 1 else ""
+        print(f"no-op {job_type:<20} {a:6.2f} s  of {b:6.2f} s  ratio {a / b:.3f}  target {target}  {word}{cold}")
         return 0 if word == "PASS" else 1
     finally:
         if host:

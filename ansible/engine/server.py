@@ -12,7 +12,6 @@ Pressluft closes its input or dies; the kernel tells the play when the guard die
 This process ends with Pressluft's thread that started it, and jobs do not need it any more once they are forked.
 """
 
-import atexit
 import contextlib
 import ctypes
 import gc
@@ -212,9 +211,7 @@ def place(targets, *kept):
 
 
 def _above(fd, room):
-    held = []
     while fd < room:
-        held.append(fd)
         fd = os.dup(fd)
     return fd
 
