@@ -51,15 +51,24 @@ pub(crate) fn children(run: &str) -> Result<Vec<Child>> {
 }
 
 /// Processes of jobs whose attempt is not open: alive before and after the database was asked.
+///
+/// The supervisor of an attempt that has no recorded process waits for a go-ahead that never
+/// comes, and is about to see that. It has begun nothing, and whatever else had begun is found.
 pub(crate) fn without_lease(database: &Path, run: &str) -> Result<Vec<String>> {
     let before = children(run)?;
     if before.is_empty() {
         return Ok(Vec::new());
     }
-    let held = held_tokens(database)?;
+    let held = tokens(
+        database,
+        "SELECT attempts.token FROM attempts JOIN jobs ON jobs.id = attempts.job
+         WHERE attempts.outcome IS NULL AND jobs.status IN ('running', 'unknown')",
+    )?;
+    let unrecorded = tokens(database, "SELECT token FROM attempts WHERE pid IS NULL")?;
     Ok(before
         .into_iter()
         .filter(|child| !held.contains(&child.token))
+        .filter(|child| !(unrecorded.contains(&child.token) && is_supervisor(child.pid)))
         .filter(|child| start_of_living(child.pid) == Some(child.start))
         .map(|child| {
             let line = fs::read(format!("/proc/{}/cmdline", child.pid)).unwrap_or_default();
@@ -72,18 +81,22 @@ pub(crate) fn without_lease(database: &Path, run: &str) -> Result<Vec<String>> {
         .collect())
 }
 
-fn held_tokens(database: &Path) -> Result<BTreeSet<u64>> {
+/// The tokens that a query finds.
+fn tokens(database: &Path, query: &str) -> Result<BTreeSet<u64>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     let tokens = connection
-        .prepare(
-            "SELECT attempts.token FROM attempts JOIN jobs ON jobs.id = attempts.job
-             WHERE attempts.outcome IS NULL AND jobs.status IN ('running', 'unknown')",
-        )?
+        .prepare(query)?
         .query_map([], |row| row.get::<_, i64>(0))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(tokens.into_iter().map(i64::unsigned_abs).collect())
+}
+
+/// Whether it is the process that watches over a job, and no part of the job.
+fn is_supervisor(pid: i32) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.starts_with(b"pressluft\0supervise\0--parent\0")
 }
 
 /// When the process started, if it lives: a zombie does nothing any more.
