@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{User, getuid};
 use serde::Deserialize;
 
 use super::error::CliError;
@@ -180,7 +181,8 @@ fn env_text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Who runs this, for the audit record: `SUDO_USER` behind sudo, else the user, and the host.
+/// Who runs this, for the audit record: `SUDO_USER` behind sudo, else the user, who may have a
+/// name although the environment does not tell it, as under cron.
 #[expect(
     clippy::disallowed_methods,
     reason = "the command line reads the environment"
@@ -189,7 +191,8 @@ pub(crate) fn actor() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()));
+        .or_else(|| Some(User::from_uid(getuid()).ok()??.name))
+        .unwrap_or_else(|| format!("uid {}", getuid()));
     format!("cli:{user}")
 }
 

@@ -93,7 +93,7 @@ fn tell(
             output::json_line(&diagnostics_view::line(diagnostic))?;
         }
     } else if !diagnostics.is_empty() {
-        let source = |path: &str| snapshot.text(path);
+        let source = snapshot.texts();
         output::note(&diagnostics_view::text(
             diagnostics,
             &source,

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         }
         output::json_line(&summary(&assembled))?;
     } else {
-        let source = |path: &str| snapshot.text(path);
+        let source = snapshot.texts();
         output::print(&diagnostics_view::text(
             &assembled.diagnostics,
             &source,

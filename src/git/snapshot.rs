@@ -151,13 +151,16 @@ impl Snapshot {
         }
     }
 
-    /// The text of a file of documents, or none when there is no such file. What is not UTF-8
-    /// in it is replaced, so that what stands before can be shown.
-    #[must_use]
-    pub fn text(&self, path: &str) -> Option<String> {
-        let file = self.files.iter().find(|file| file.path == path)?;
-        let bytes = self.read(file).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+    /// Gives the text of a file of documents by its path, or none when there is no such file.
+    /// What is not UTF-8 in it is replaced, so that what stands before can be shown.
+    pub fn texts(&self) -> impl Fn(&str) -> Option<String> {
+        let reader = self.reader().ok();
+        move |path| {
+            let by_path = |file: &SourceFile| file.path.as_str().cmp(path);
+            let file = self.files.get(self.files.binary_search_by(by_path).ok()?)?;
+            let content = reader.as_ref()?.read(file).ok()?;
+            Some(String::from_utf8_lossy(&content).into_owned())
+        }
     }
 
     /// The content of one file.

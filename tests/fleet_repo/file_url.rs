@@ -1,6 +1,6 @@
 //! Snapshots of repositories on this machine by their address.
 
-use pressluft::git::{Credentials, GitError, Snapshot};
+use pressluft::git::{Credentials, GitError, Snapshot, open_working_tree};
 
 use crate::repository::{Repository, codes, fetch_from, git, paths};
 
@@ -119,4 +119,35 @@ fn a_commit_and_its_checkout_have_the_same_files() {
     assert_eq!(tree.secrets, commit.secrets);
     assert_eq!(tree.revision, commit.revision);
     assert_eq!(codes(&commit), []);
+}
+
+#[test]
+fn texts_are_found_whatever_order_git_keeps_them_in() {
+    let names = [
+        "a-b.yaml",
+        "a.yaml",
+        "a/x.yaml",
+        "a0.yaml",
+        "b/c/d.yaml",
+        "b/c.yml",
+    ];
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (*name, *name)).collect();
+    let repository = Repository::with(&files);
+    repository.commit("Names");
+    let state = tempfile::tempdir().expect("temporary directory");
+    let commit = fetch_from(
+        &repository.url(),
+        "main",
+        state.path(),
+        &Credentials::default(),
+    );
+    let commit = commit.expect("readable");
+    let tree = open_working_tree(&repository.path(), None).expect("readable");
+    for snapshot in [&commit, &tree] {
+        let texts = snapshot.texts();
+        for name in names {
+            assert_eq!(texts(name).as_deref(), Some(name));
+        }
+        assert_eq!(texts("b.yaml"), None);
+    }
 }
