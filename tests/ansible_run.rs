@@ -5,7 +5,6 @@
 //! cannot boot them, each test says so and does nothing.
 
 #![expect(clippy::expect_used, reason = "a test ends where something is missing")]
-#![expect(clippy::print_stdout, reason = "it says why it does nothing")]
 
 #[path = "ansible_run/death.rs"]
 mod death;

@@ -84,7 +84,7 @@ const CASES: &[Case] = &[
         unchanged,
     ),
     ("no playbook", PING, |i| {
-        i.playbook = Playbook::Embedded("no-such.yml".to_owned())
+        i.playbook = Playbook::Embedded("no-such.yml".to_owned());
     }),
     ("no host", PING, |i| i.host.port = 1),
     ("wrong key", PING, |i| i.host.key = None),

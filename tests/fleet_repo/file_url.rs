@@ -95,7 +95,7 @@ fn bare_packed_and_shallow_repositories_are_read() {
         assert_eq!(snapshot.read(&snapshot.files[0]).expect("readable"), b"two");
     }
     let tree = elsewhere.path().join("shallow");
-    let snapshot = pressluft::git::open_working_tree(&tree, None).expect("readable");
+    let snapshot = open_working_tree(&tree, None).expect("readable");
     assert_eq!(
         (snapshot.revision.commit, snapshot.revision.dirty),
         (Some(commit), false)
@@ -112,7 +112,7 @@ fn a_commit_and_its_checkout_have_the_same_files() {
         ("secrets/x.age", "c"),
         (".hidden/x.yaml", "d"),
     ]);
-    let tree = pressluft::git::open_working_tree(&repository.path(), None).expect("readable");
+    let tree = open_working_tree(&repository.path(), None).expect("readable");
     let commit = fetched(&repository.url(), "main").expect("readable");
     assert_eq!(paths(&tree), ["pressluft.yaml", "sites/acme.yaml"]);
     assert_eq!(tree.files, commit.files);

@@ -32,6 +32,7 @@ fn later() -> Result<Timestamp> {
 }
 
 /// Whether the crash point belongs to this case.
+#[cfg(feature = "crash-points")]
 pub(crate) fn is_of(label: &str) -> bool {
     label.starts_with("restore: ") || label.starts_with("backup: ")
 }
