@@ -214,12 +214,9 @@ impl Connection {
 
     fn said(&self, otherwise: &str) -> String {
         let bytes = fs::read(&self.messages).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let text = tail(text.trim(), 4096);
-        if text.is_empty() {
-            otherwise.to_owned()
-        } else {
-            text.to_owned()
+        match tail(reasons(&String::from_utf8_lossy(&bytes)).trim(), 4096) {
+            "" => otherwise.to_owned(),
+            text => text.to_owned(),
         }
     }
 
@@ -232,7 +229,30 @@ impl Connection {
     }
 }
 
+/// What `ssh` said, without that it has written down a host key: nothing failed by that.
+fn reasons(said: &str) -> String {
+    let reasons = said
+        .lines()
+        .filter(|line| !line.starts_with("Warning: Permanently added "));
+    reasons.collect::<Vec<_>>().join("\n")
+}
+
 /// A panic of another thread leaves these values whole.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enrolment_is_no_reason_of_a_failure() {
+        let said = "Warning: Permanently added '192.0.2.1' (ED25519) to the list of known hosts.\r\n\
+                    root@192.0.2.1: Permission denied (publickey).\r\n";
+        assert_eq!(
+            reasons(said),
+            "root@192.0.2.1: Permission denied (publickey)."
+        );
+    }
 }

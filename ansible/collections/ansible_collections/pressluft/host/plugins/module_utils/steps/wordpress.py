@@ -70,7 +70,7 @@ class Memory:
 
     def agrees(self, name, wanted, found):
         """Whether an option counts as set: as asked for, or as WordPress saved it then."""
-        return (found or "") == wanted or self.entries.get(name) == [wanted, found]
+        return found == wanted or self.entries.get(name) == [wanted, found]
 
     def keep(self, wanted, found):
         self.entries = {name: [wanted[name], found.get(name)] for name in wanted if found.get(name) != wanted[name]}
