@@ -3,6 +3,9 @@
 //!
 //! One loop dispatches; the threads send it messages and share nothing with it.
 
+mod away;
+mod follow;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,25 +13,20 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::attempt::{self, Attempted, Runner};
 use super::disk::Disk;
 use super::error::DaemonError;
-use super::probe;
-use super::progress::{JobEnd, JobLabel, Progress, Wait};
+use super::progress::{JobEnd, JobLabel, Progress};
 use super::recovery::recover;
 use super::stop::{Reason, Reins, Stop, Urgency};
 use super::summary::{Ends, Summary};
 use super::worker_id::WorkerId;
 use crate::clock;
-use crate::core::job::{ErrorCode, JobStatus};
-use crate::core::outcome;
+use crate::core::job::JobStatus;
 use crate::core::recorded::{JobId, PlanId};
-use crate::core::retry;
-use crate::store::{
-    Claim, Job, JobFilter, OpenJobs, Scope, StepKind, Store, StoreError, UnreachableNode,
-};
+use crate::store::{Claim, Job, JobFilter, OpenJobs, Scope, Store, StoreError, UnreachableNode};
 
 /// How often the lease of a running job is renewed.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -36,10 +34,6 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(250);
 /// How often the queue is looked at although nothing was written: moments come by themselves.
 const LOOK: Duration = Duration::from_secs(2);
-/// How many nodes are probed at once.
-const PROBES: usize = 16;
-/// No probe is planned further ahead than this; a clock that was set back may say so.
-const FARTHEST_PROBE: SignedDuration = SignedDuration::from_secs(600);
 /// How long a run waits by default for the next attempt at a job when nothing else is left.
 const RETRY_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -408,21 +402,7 @@ impl Dispatcher<'_> {
                     Err(error) => return Err(error),
                 }
             }
-            Message::Probed(node, answers) => {
-                self.probing.remove(&node.node);
-                let now = clock::now();
-                if answers {
-                    self.looked = None;
-                    if self.store.node_answers(&node.node, &self.worker, now)? {
-                        (self.watch)(Progress::NodeAnswers { node: node.node });
-                    }
-                } else {
-                    let away = now.duration_since(node.since);
-                    let wait = retry::probe_wait(away, node.attempts, rand::random());
-                    let next = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-                    self.store.probe_failed(&node.node, next)?;
-                }
-            }
+            Message::Probed(node, answers) => return self.probed(&node, answers),
         }
         Ok(())
     }
@@ -437,140 +417,6 @@ impl Dispatcher<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Asks nodes that do not answer whether they do now, each in a thread of its own.
-    fn probe(&mut self) -> Result<(), DaemonError> {
-        let now = clock::now();
-        for node in self.store.unreachable_nodes()? {
-            let ahead = node.next_probe_at.duration_since(now);
-            let is_due = !ahead.is_positive() || ahead > FARTHEST_PROBE || !self.has_probed;
-            if node.answers || !is_due || self.probing.contains(&node.node) {
-                continue;
-            }
-            if self.probing.len() >= PROBES {
-                // The others have their turn when these have had theirs.
-                return Ok(());
-            }
-            self.probing.insert(node.node.clone());
-            let sender = self.sender.clone();
-            thread::Builder::new()
-                .name(format!("probe {}", node.node))
-                .spawn(move || {
-                    let answers = probe::answers(&node.host, node.port);
-                    // Nobody reads it when the run is over.
-                    drop(sender.send(Message::Probed(node, answers)));
-                })
-                .map_err(DaemonError::Thread)?;
-        }
-        self.has_probed = true;
-        Ok(())
-    }
-
-    /// Tells what others do with the jobs that this run waits for.
-    fn follow_others(&mut self) -> Result<(), DaemonError> {
-        const PAGE: u32 = 500;
-        if matches!(self.jobs, Jobs::All) {
-            return Ok(());
-        }
-        loop {
-            let steps = self.store.steps_after(self.seq, PAGE)?;
-            for step in &steps {
-                self.seq = step.seq;
-                if self.running.contains_key(&step.job) {
-                    continue;
-                }
-                let is_ours = step.actor == self.worker || self.ended_here.contains(&step.job);
-                match step.kind {
-                    StepKind::Started if step.actor == self.worker => {}
-                    StepKind::Started => self.began_elsewhere(step.job)?,
-                    StepKind::Requeued | StepKind::Ended => {
-                        self.ended_elsewhere(step.job, is_ours)?;
-                    }
-                }
-            }
-            if steps.len() < PAGE as usize {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The job, if this run waits for it.
-    fn awaited(&self, id: JobId) -> Result<Option<Job>, DaemonError> {
-        let Some(job) = self.store.job(id)? else {
-            return Ok(None);
-        };
-        let is_awaited = match self.jobs {
-            Jobs::All => false,
-            Jobs::Plans(plans) => {
-                Some(job.plan_id) == plans.own || plans.joined.iter().any(|(own, _)| *own == id)
-            }
-        };
-        Ok(is_awaited.then_some(job))
-    }
-
-    fn began_elsewhere(&mut self, id: JobId) -> Result<(), DaemonError> {
-        if let Some(job) = self.awaited(id)?
-            && self.elsewhere.insert(id)
-        {
-            self.ended_here.remove(&id);
-            (self.watch)(Progress::JobStarted {
-                job: label(&job),
-                attempt: job.attempt_count,
-                elsewhere: true,
-            });
-        }
-        Ok(())
-    }
-
-    fn ended_elsewhere(&mut self, id: JobId, is_ours: bool) -> Result<(), DaemonError> {
-        let Some(job) = self.awaited(id)? else {
-            return Ok(());
-        };
-        // What never ran is told only when it is news and no consequence of other news.
-        let is_news = matches!(
-            job.error_code,
-            Some(ErrorCode::Superseded | ErrorCode::CancelledByUser | ErrorCode::PlanStale)
-        );
-        let is_over = !matches!(job.status, JobStatus::Running | JobStatus::Unknown);
-        let was_running = is_over && self.elsewhere.remove(&id);
-        if was_running || (!is_ours && is_news && job.status == JobStatus::Cancelled) {
-            self.ends.note(id, job.job_type, job.status, job.error_code);
-            let end = self.end_of(&job)?;
-            let job = label(&job);
-            (self.watch)(Progress::JobFinished { job, end });
-        }
-        Ok(())
-    }
-
-    fn end_of(&self, job: &Job) -> Result<JobEnd, DaemonError> {
-        let is_away = || -> Result<bool, StoreError> {
-            let nodes = self.store.unreachable_nodes()?;
-            Ok(nodes
-                .iter()
-                .any(|node| node.node == job.node_id && !node.answers))
-        };
-        let wait = match job.status {
-            JobStatus::Queued if is_away()? => Some(Wait::Node),
-            JobStatus::Queued => Some(Wait::Until(job.run_after)),
-            JobStatus::Running
-            | JobStatus::Unknown
-            | JobStatus::Succeeded
-            | JobStatus::Failed
-            | JobStatus::Cancelled => None,
-        };
-        let took = match (job.started_at, job.finished_at) {
-            (Some(from), Some(to)) => to.duration_since(from).as_millis(),
-            _ => 0,
-        };
-        Ok(JobEnd {
-            status: job.status,
-            error_code: job.error_code,
-            error_message: job.error_message.clone(),
-            hint: job.error_code.map(outcome::hint),
-            wait,
-            milliseconds: u64::try_from(took).unwrap_or(0),
-        })
     }
 
     /// Whether nothing is left that could run before this run loses its patience.

@@ -1,13 +1,15 @@
 //! From differences to drafts of jobs, blocked steps, removals and record-only changes.
 
+mod create;
+mod hold;
+mod update;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::{self, Draft};
-use super::{
-    Action, Blocked, Effect, Plan, PlanInput, RecordOnly, Recorded, Removed, Wanted, secret,
-};
-use crate::core::aspect::{Aspect, aspect_of, comes_with_creation};
-use crate::core::change::{Change, SpecPatch, leaves};
+use super::{Action, Blocked, Effect, Plan, PlanInput, Removed, Wanted, secret};
+use crate::core::aspect::{Aspect, aspect_of};
+use crate::core::change::{Change, SpecPatch};
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
 use crate::core::spec::Spec;
@@ -105,123 +107,6 @@ impl Work<'_> {
         });
     }
 
-    fn new_resource(&mut self, id: &ResourceId, wanted: &Wanted) {
-        match id {
-            ResourceId::Fleet => {
-                let patch = SpecPatch::between(&Spec::default(), &wanted.spec, |_| true);
-                let changes = patch.changes(&Spec::default());
-                let changes = changes.into_iter().map(secret::masked).collect();
-                self.record_only(id, wanted, Delta { patch, changes });
-            }
-            ResourceId::Node(name) => self.new_node(id, name, wanted),
-            ResourceId::Site(name) => self.new_site(id, name, wanted),
-            ResourceId::Env { site, .. } => self.new_environment(id, site, wanted),
-        }
-    }
-
-    fn new_node(&mut self, id: &ResourceId, name: &str, wanted: &Wanted) {
-        if wanted.spec.str("state") == Some("absent") || self.is_suspended(id) {
-            return;
-        }
-        let effect = self.creation(id, wanted);
-        self.draft(
-            JobType::NodeProvision,
-            id,
-            name,
-            Action::Create,
-            "node is new",
-            vec![effect],
-        );
-    }
-
-    fn new_site(&mut self, id: &ResourceId, name: &str, wanted: &Wanted) {
-        let Some(node) = wanted.spec.str("node").map(str::to_owned) else {
-            return;
-        };
-        if self.is_suspended(id) || self.is_held_by_node(id, &node) {
-            return;
-        }
-        let mut effects = vec![self.creation(id, wanted)];
-        let production = (self.input.production_of)(name).map(|env| ResourceId::env(name, &env));
-        if let Some(env) = production.filter(|env| !self.input.recorded.contains_key(env))
-            && let Some(wanted) = self.input.wanted.get(&env)
-        {
-            if self.is_suspended(&env) {
-                return;
-            }
-            effects.push(self.creation(&env, wanted));
-        }
-        self.draft(
-            JobType::SiteCreate,
-            id,
-            &node,
-            Action::Create,
-            "site is new",
-            effects,
-        );
-        self.health(name, &node);
-    }
-
-    fn new_environment(&mut self, id: &ResourceId, site: &str, wanted: &Wanted) {
-        let site_id = ResourceId::Site(site.to_owned());
-        if wanted.spec.str("type") == Some("production") {
-            // It comes with its site; where the site is recorded already there is no such job.
-            if self.input.recorded.contains_key(&site_id)
-                || !self.input.wanted.contains_key(&site_id)
-            {
-                let message = "the site exists, and its production environment came with it; \
-                               use `moved` to rename an environment"
-                    .to_owned();
-                self.block(id, "not-supported", message);
-            }
-            return;
-        }
-        let Some(node) = self.node_of(id) else { return };
-        if self.is_suspended(id) || self.is_held_by_node(id, &node) {
-            return;
-        }
-        let effect = self.creation(id, wanted);
-        self.draft(
-            JobType::EnvCreate,
-            id,
-            &node,
-            Action::Create,
-            "environment is new",
-            vec![effect],
-        );
-        self.health_of(id, &node);
-    }
-
-    /// What creating `id` records; fields that need a job type of their own are blocked.
-    fn creation(&mut self, id: &ResourceId, wanted: &Wanted) -> Effect {
-        let aspect = |path: &[String]| aspect_in(id.kind(), path, &[&wanted.spec]);
-        let carries = |path: &[String]| comes_with_creation(id.kind(), aspect(path), path);
-        let mut later: BTreeMap<JobType, BTreeSet<String>> = BTreeMap::new();
-        let mut missing: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
-        for (path, value) in leaves(&wanted.spec) {
-            if carries(&path) || is_nothing(&value) {
-                continue;
-            }
-            match aspect(&path) {
-                Aspect::Job(job_type) => {
-                    later.entry(job_type).or_default().insert(path.join("."));
-                }
-                Aspect::Missing(what) => {
-                    missing.entry(what).or_default().insert(path.join("."));
-                }
-                Aspect::Record | Aspect::Fixed(_) => {}
-            }
-        }
-        for (job_type, fields) in later {
-            self.not_supported(id, job_type, &fields);
-        }
-        for (what, fields) in missing {
-            self.missing(id, what, &fields);
-        }
-        let patch = SpecPatch::between(&Spec::default(), &wanted.spec, carries);
-        self.effect(id, wanted, patch, carries)
-    }
-
     fn not_supported(&mut self, id: &ResourceId, job_type: JobType, fields: &BTreeSet<String>) {
         let verb = if fields.len() == 1 { "needs" } else { "need" };
         let fields = in_backticks(fields);
@@ -258,119 +143,6 @@ impl Work<'_> {
         }
     }
 
-    fn existing(&mut self, id: &ResourceId, wanted: &Wanted, recorded: &Recorded) {
-        let mut by_aspect = self.deltas(id, wanted, recorded);
-        if let Some(delta) = by_aspect.remove(&Aspect::Record) {
-            self.record_only(id, wanted, delta);
-        }
-        for (aspect, delta) in by_aspect {
-            match aspect {
-                Aspect::Record => {}
-                Aspect::Fixed(_) if *id == ResourceId::Fleet && !self.input.has_environments => {
-                    self.record_only(id, wanted, delta);
-                }
-                Aspect::Fixed(why) => {
-                    let message = format!("{}: {why}", fields_of(&delta.changes));
-                    self.block(id, "fixed-field", message);
-                }
-                Aspect::Missing(what) => {
-                    let paths = delta.changes.into_iter().map(|change| change.path);
-                    self.missing(id, what, &paths.collect());
-                }
-                Aspect::Job(job_type) if !job_type.is_available() => {
-                    let paths = delta
-                        .changes
-                        .into_iter()
-                        .map(|change| change.path)
-                        .collect();
-                    self.not_supported(id, job_type, &paths);
-                }
-                Aspect::Job(job_type) => self.update(id, job_type, wanted, delta),
-            }
-        }
-    }
-
-    /// The differences between the two specs, and rotated secrets, each under its aspect.
-    fn deltas(
-        &self,
-        id: &ResourceId,
-        wanted: &Wanted,
-        recorded: &Recorded,
-    ) -> BTreeMap<Aspect, Delta> {
-        let whole = SpecPatch::between(&recorded.spec, &wanted.spec, |_| true);
-        let paths = whole.set.iter().map(|(path, _)| path).chain(&whole.unset);
-        let specs = [&wanted.spec, &recorded.spec];
-        let aspect_of = |path: &[String]| aspect_in(id.kind(), path, &specs);
-        let mut aspects: BTreeSet<Aspect> = paths.map(|path| aspect_of(path)).collect();
-        let mut rotated: BTreeMap<Aspect, Vec<Change>> = BTreeMap::new();
-        let present = secret::fingerprints(&wanted.spec, &self.input.fingerprints);
-        for (path, fingerprint) in &present {
-            let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
-            let changed_anyway = whole.set.iter().any(|(set, _)| *set == parts);
-            if recorded.fingerprints.get(path) != Some(fingerprint) && !changed_anyway {
-                let aspect = aspect_of(&parts);
-                aspects.insert(aspect);
-                rotated
-                    .entry(aspect)
-                    .or_default()
-                    .push(secret::rotated(path));
-            }
-        }
-        aspects
-            .into_iter()
-            .map(|aspect| {
-                let patch = SpecPatch::between(&recorded.spec, &wanted.spec, |path| {
-                    aspect_of(path) == aspect
-                });
-                let mut changes: Vec<Change> = patch
-                    .changes(&recorded.spec)
-                    .into_iter()
-                    .map(secret::masked)
-                    .collect();
-                changes.extend(rotated.remove(&aspect).unwrap_or_default());
-                changes.sort_by(|a, b| a.path.cmp(&b.path));
-                (aspect, Delta { patch, changes })
-            })
-            .collect()
-    }
-
-    fn update(&mut self, id: &ResourceId, job_type: JobType, wanted: &Wanted, delta: Delta) {
-        // A site has no host of its own: its settings live in its production environment.
-        let resource = match id {
-            ResourceId::Site(site) => match (self.input.production_of)(site) {
-                Some(env) => ResourceId::env(site, &env),
-                None => return,
-            },
-            other => other.clone(),
-        };
-        let Some(node) = self.node_of(&resource) else {
-            return;
-        };
-        if self.is_suspended(&resource) {
-            return;
-        }
-        let reason = format!("{} changed", fields_of(&delta.changes));
-        let carries = |path: &[String]| aspect_of(id.kind(), path) == Aspect::Job(job_type);
-        let effect = self.effect(id, wanted, delta.patch, carries);
-        if let Some(index) = self.index.get(&(resource.clone(), job_type)) {
-            let draft = &mut self.drafts[*index];
-            draft.changes.extend(delta.changes);
-            draft.effects.push(effect);
-            draft.reason = format!("{}, {reason}", draft.reason.trim_end_matches(" changed"));
-            return;
-        }
-        self.push(Draft {
-            job_type,
-            resource,
-            node,
-            action: Action::Update,
-            reason,
-            changes: delta.changes,
-            effects: vec![effect],
-            from: None,
-        });
-    }
-
     fn push(&mut self, draft: Draft) {
         self.index
             .insert((draft.resource.clone(), draft.job_type), self.drafts.len());
@@ -379,19 +151,6 @@ impl Work<'_> {
 
     fn has(&self, resource: &ResourceId, job_type: JobType) -> bool {
         self.index.contains_key(&(resource.clone(), job_type))
-    }
-
-    fn record_only(&mut self, id: &ResourceId, wanted: &Wanted, delta: Delta) {
-        let recorded = self.input.recorded.get(id).map(|recorded| &recorded.spec);
-        let specs: Vec<&Spec> = recorded.into_iter().chain([&wanted.spec]).collect();
-        let carries =
-            |path: &[String]| !matches!(aspect_in(id.kind(), path, &specs), Aspect::Job(_));
-        let effect = self.effect(id, wanted, delta.patch, carries);
-        self.plan.records.push(RecordOnly {
-            resource: id.clone(),
-            changes: delta.changes,
-            effect,
-        });
     }
 
     fn has_any(&self, resource: &ResourceId) -> bool {
@@ -491,40 +250,6 @@ impl Work<'_> {
                 own.or_else(|| self.node_of(&ResourceId::Site(site.clone())))
             }
         }
-    }
-
-    /// Whether `id` or what it belongs to is suspended; says so in the plan if it is.
-    fn is_suspended(&mut self, id: &ResourceId) -> bool {
-        let mut holders = vec![ResourceId::Fleet, id.clone()];
-        holders.extend(id.site().map(|site| ResourceId::Site(site.to_owned())));
-        holders.extend(self.node_of(id).map(ResourceId::Node));
-        let suspended = holders.into_iter().find(|holder| {
-            self.spec(holder)
-                .and_then(|spec| spec.get("suspend").cloned())
-                .is_some_and(|value| !is_nothing(&value))
-        });
-        if let Some(holder) = suspended {
-            self.block(id, "suspended", format!("`{holder}` is suspended"));
-            return true;
-        }
-        false
-    }
-
-    /// Whether the node takes nothing new; says so in the plan if it does not.
-    fn is_held_by_node(&mut self, id: &ResourceId, node: &str) -> bool {
-        let node_id = ResourceId::Node(node.to_owned());
-        let state = self
-            .spec(&node_id)
-            .and_then(|spec| spec.str("state").map(str::to_owned));
-        if let Some(state) = state.filter(|state| state != "present") {
-            self.block(
-                id,
-                "node-not-available",
-                format!("`{node_id}` is {state} and takes nothing new"),
-            );
-            return true;
-        }
-        false
     }
 }
 

@@ -1,0 +1,130 @@
+//! Resources that are not recorded yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Delta, Work, aspect_in, is_nothing};
+use crate::core::aspect::{Aspect, comes_with_creation};
+use crate::core::change::{SpecPatch, leaves};
+use crate::core::id::ResourceId;
+use crate::core::job::JobType;
+use crate::core::plan::{Action, Effect, Wanted, secret};
+use crate::core::spec::Spec;
+
+impl Work<'_> {
+    pub(super) fn new_resource(&mut self, id: &ResourceId, wanted: &Wanted) {
+        match id {
+            ResourceId::Fleet => {
+                let patch = SpecPatch::between(&Spec::default(), &wanted.spec, |_| true);
+                let changes = patch.changes(&Spec::default());
+                let changes = changes.into_iter().map(secret::masked).collect();
+                self.record_only(id, wanted, Delta { patch, changes });
+            }
+            ResourceId::Node(name) => self.new_node(id, name, wanted),
+            ResourceId::Site(name) => self.new_site(id, name, wanted),
+            ResourceId::Env { site, .. } => self.new_environment(id, site, wanted),
+        }
+    }
+
+    fn new_node(&mut self, id: &ResourceId, name: &str, wanted: &Wanted) {
+        if wanted.spec.str("state") == Some("absent") || self.is_suspended(id) {
+            return;
+        }
+        let effect = self.creation(id, wanted);
+        self.draft(
+            JobType::NodeProvision,
+            id,
+            name,
+            Action::Create,
+            "node is new",
+            vec![effect],
+        );
+    }
+
+    fn new_site(&mut self, id: &ResourceId, name: &str, wanted: &Wanted) {
+        let Some(node) = wanted.spec.str("node").map(str::to_owned) else {
+            return;
+        };
+        if self.is_suspended(id) || self.is_held_by_node(id, &node) {
+            return;
+        }
+        let mut effects = vec![self.creation(id, wanted)];
+        let production = (self.input.production_of)(name).map(|env| ResourceId::env(name, &env));
+        if let Some(env) = production.filter(|env| !self.input.recorded.contains_key(env))
+            && let Some(wanted) = self.input.wanted.get(&env)
+        {
+            if self.is_suspended(&env) {
+                return;
+            }
+            effects.push(self.creation(&env, wanted));
+        }
+        self.draft(
+            JobType::SiteCreate,
+            id,
+            &node,
+            Action::Create,
+            "site is new",
+            effects,
+        );
+        self.health(name, &node);
+    }
+
+    fn new_environment(&mut self, id: &ResourceId, site: &str, wanted: &Wanted) {
+        let site_id = ResourceId::Site(site.to_owned());
+        if wanted.spec.str("type") == Some("production") {
+            // It comes with its site; where the site is recorded already there is no such job.
+            if self.input.recorded.contains_key(&site_id)
+                || !self.input.wanted.contains_key(&site_id)
+            {
+                let message = "the site exists, and its production environment came with it; \
+                               use `moved` to rename an environment"
+                    .to_owned();
+                self.block(id, "not-supported", message);
+            }
+            return;
+        }
+        let Some(node) = self.node_of(id) else { return };
+        if self.is_suspended(id) || self.is_held_by_node(id, &node) {
+            return;
+        }
+        let effect = self.creation(id, wanted);
+        self.draft(
+            JobType::EnvCreate,
+            id,
+            &node,
+            Action::Create,
+            "environment is new",
+            vec![effect],
+        );
+        self.health_of(id, &node);
+    }
+
+    /// What creating `id` records; fields that need a job type of their own are blocked.
+    fn creation(&mut self, id: &ResourceId, wanted: &Wanted) -> Effect {
+        let aspect = |path: &[String]| aspect_in(id.kind(), path, &[&wanted.spec]);
+        let carries = |path: &[String]| comes_with_creation(id.kind(), aspect(path), path);
+        let mut later: BTreeMap<JobType, BTreeSet<String>> = BTreeMap::new();
+        let mut missing: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
+        for (path, value) in leaves(&wanted.spec) {
+            if carries(&path) || is_nothing(&value) {
+                continue;
+            }
+            match aspect(&path) {
+                Aspect::Job(job_type) => {
+                    later.entry(job_type).or_default().insert(path.join("."));
+                }
+                Aspect::Missing(what) => {
+                    missing.entry(what).or_default().insert(path.join("."));
+                }
+                Aspect::Record | Aspect::Fixed(_) => {}
+            }
+        }
+        for (job_type, fields) in later {
+            self.not_supported(id, job_type, &fields);
+        }
+        for (what, fields) in missing {
+            self.missing(id, what, &fields);
+        }
+        let patch = SpecPatch::between(&Spec::default(), &wanted.spec, carries);
+        self.effect(id, wanted, patch, carries)
+    }
+}

@@ -1,0 +1,140 @@
+//! Resources that are recorded differently than they are wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Delta, Work, aspect_in, fields_of};
+use crate::core::aspect::{Aspect, aspect_of};
+use crate::core::change::{Change, SpecPatch};
+use crate::core::id::ResourceId;
+use crate::core::job::JobType;
+use crate::core::plan::order::Draft;
+use crate::core::plan::{Action, RecordOnly, Recorded, Wanted, secret};
+use crate::core::spec::Spec;
+
+impl Work<'_> {
+    pub(super) fn existing(&mut self, id: &ResourceId, wanted: &Wanted, recorded: &Recorded) {
+        let mut by_aspect = self.deltas(id, wanted, recorded);
+        if let Some(delta) = by_aspect.remove(&Aspect::Record) {
+            self.record_only(id, wanted, delta);
+        }
+        for (aspect, delta) in by_aspect {
+            match aspect {
+                Aspect::Record => {}
+                Aspect::Fixed(_) if *id == ResourceId::Fleet && !self.input.has_environments => {
+                    self.record_only(id, wanted, delta);
+                }
+                Aspect::Fixed(why) => {
+                    let message = format!("{}: {why}", fields_of(&delta.changes));
+                    self.block(id, "fixed-field", message);
+                }
+                Aspect::Missing(what) => {
+                    let paths = delta.changes.into_iter().map(|change| change.path);
+                    self.missing(id, what, &paths.collect());
+                }
+                Aspect::Job(job_type) if !job_type.is_available() => {
+                    let paths = delta
+                        .changes
+                        .into_iter()
+                        .map(|change| change.path)
+                        .collect();
+                    self.not_supported(id, job_type, &paths);
+                }
+                Aspect::Job(job_type) => self.update(id, job_type, wanted, delta),
+            }
+        }
+    }
+
+    /// The differences between the two specs, and rotated secrets, each under its aspect.
+    fn deltas(
+        &self,
+        id: &ResourceId,
+        wanted: &Wanted,
+        recorded: &Recorded,
+    ) -> BTreeMap<Aspect, Delta> {
+        let whole = SpecPatch::between(&recorded.spec, &wanted.spec, |_| true);
+        let paths = whole.set.iter().map(|(path, _)| path).chain(&whole.unset);
+        let specs = [&wanted.spec, &recorded.spec];
+        let aspect_of = |path: &[String]| aspect_in(id.kind(), path, &specs);
+        let mut aspects: BTreeSet<Aspect> = paths.map(|path| aspect_of(path)).collect();
+        let mut rotated: BTreeMap<Aspect, Vec<Change>> = BTreeMap::new();
+        let present = secret::fingerprints(&wanted.spec, &self.input.fingerprints);
+        for (path, fingerprint) in &present {
+            let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
+            let changed_anyway = whole.set.iter().any(|(set, _)| *set == parts);
+            if recorded.fingerprints.get(path) != Some(fingerprint) && !changed_anyway {
+                let aspect = aspect_of(&parts);
+                aspects.insert(aspect);
+                rotated
+                    .entry(aspect)
+                    .or_default()
+                    .push(secret::rotated(path));
+            }
+        }
+        aspects
+            .into_iter()
+            .map(|aspect| {
+                let patch = SpecPatch::between(&recorded.spec, &wanted.spec, |path| {
+                    aspect_of(path) == aspect
+                });
+                let mut changes: Vec<Change> = patch
+                    .changes(&recorded.spec)
+                    .into_iter()
+                    .map(secret::masked)
+                    .collect();
+                changes.extend(rotated.remove(&aspect).unwrap_or_default());
+                changes.sort_by(|a, b| a.path.cmp(&b.path));
+                (aspect, Delta { patch, changes })
+            })
+            .collect()
+    }
+
+    fn update(&mut self, id: &ResourceId, job_type: JobType, wanted: &Wanted, delta: Delta) {
+        // A site has no host of its own: its settings live in its production environment.
+        let resource = match id {
+            ResourceId::Site(site) => match (self.input.production_of)(site) {
+                Some(env) => ResourceId::env(site, &env),
+                None => return,
+            },
+            other => other.clone(),
+        };
+        let Some(node) = self.node_of(&resource) else {
+            return;
+        };
+        if self.is_suspended(&resource) {
+            return;
+        }
+        let reason = format!("{} changed", fields_of(&delta.changes));
+        let carries = |path: &[String]| aspect_of(id.kind(), path) == Aspect::Job(job_type);
+        let effect = self.effect(id, wanted, delta.patch, carries);
+        if let Some(index) = self.index.get(&(resource.clone(), job_type)) {
+            let draft = &mut self.drafts[*index];
+            draft.changes.extend(delta.changes);
+            draft.effects.push(effect);
+            draft.reason = format!("{}, {reason}", draft.reason.trim_end_matches(" changed"));
+            return;
+        }
+        self.push(Draft {
+            job_type,
+            resource,
+            node,
+            action: Action::Update,
+            reason,
+            changes: delta.changes,
+            effects: vec![effect],
+            from: None,
+        });
+    }
+
+    pub(super) fn record_only(&mut self, id: &ResourceId, wanted: &Wanted, delta: Delta) {
+        let recorded = self.input.recorded.get(id).map(|recorded| &recorded.spec);
+        let specs: Vec<&Spec> = recorded.into_iter().chain([&wanted.spec]).collect();
+        let carries =
+            |path: &[String]| !matches!(aspect_in(id.kind(), path, &specs), Aspect::Job(_));
+        let effect = self.effect(id, wanted, delta.patch, carries);
+        self.plan.records.push(RecordOnly {
+            resource: id.clone(),
+            changes: delta.changes,
+            effect,
+        });
+    }
+}

@@ -1,0 +1,327 @@
+//! What a job does between its claim and its record: facts, files, the playbook, what its success
+//! leaves.
+
+use std::time::Instant;
+
+use serde_json::Map;
+
+use super::inputs::{texts, variables_of};
+use super::{Runner, chain};
+use crate::ansible::{Host, Invocation, Playbook};
+use crate::clock;
+use crate::core::document::fleet::AnsibleEngine;
+use crate::core::event::TaskStatus;
+use crate::core::facts::NodeFacts;
+use crate::core::id::ResourceId;
+use crate::core::job::{ErrorCode, JobType};
+use crate::core::outcome::Failure;
+use crate::core::recorded::ResourceStatus;
+use crate::core::spec::Spec;
+use crate::core::tree::SecretValues;
+use crate::daemon::error::DaemonError;
+use crate::daemon::payload::{JobPayload, QueuedPayload};
+use crate::daemon::progress::{JobLabel, Progress};
+use crate::daemon::record;
+use crate::daemon::stop::Reins;
+use crate::daemon::variables::Subject;
+use crate::secrets::Redactor;
+use crate::store::{AttemptEnd, Claim, NewTaskEvent, Release, ReleaseHealth, StateChange, Store};
+
+/// What an attempt works with.
+pub(super) struct Work<'a> {
+    pub(super) runner: &'a Runner,
+    pub(super) claim: &'a Claim,
+    pub(super) label: &'a JobLabel,
+    pub(super) tell: &'a mut dyn FnMut(Progress),
+    pub(super) reins: &'a Reins,
+    pub(super) store: &'a mut Store,
+    pub(super) begun: Instant,
+    /// Where the node is looked for, once that is known.
+    pub(super) address: Option<(String, u16)>,
+}
+
+impl Work<'_> {
+    /// The changes of the record that the job's success brings, or its failure.
+    pub(super) fn carry_out(&mut self) -> Result<Result<Vec<StateChange>, Failure>, DaemonError> {
+        let payload = self.payload()?;
+        let engine = engine_of(&payload.fleet);
+        if engine == AnsibleEngine::Warm {
+            self.runner.engine.warm_up();
+        }
+        let named = match self.named_secrets(&payload) {
+            Ok(named) => named,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let host = match self.host(&payload, &named)? {
+            Ok(host) => host,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        self.address = Some((host.address.clone(), host.port));
+        let secrets = self.secret_values(&payload, named)?;
+        let redactor = Redactor::new(texts(&secrets));
+        let mut changes = Vec::new();
+        let facts = match self.facts(&host, engine, &redactor)? {
+            Ok((facts, is_new)) => {
+                if is_new {
+                    let (node, facts) = (self.label.node.clone(), Box::new(facts.clone()));
+                    changes.push(StateChange::Facts { node, facts });
+                }
+                facts
+            }
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let subject = match Subject::new(payload, Some(facts)).with_sources(self.claim.job.job_type)
+        {
+            Ok(subject) => subject,
+            Err(error) => {
+                return Ok(Err(Failure::new(
+                    ErrorCode::SourceUnavailable,
+                    &error.to_string(),
+                )));
+            }
+        };
+        let tree = match render(&subject, self.claim.job.job_type, &secrets) {
+            Ok(tree) => tree,
+            Err(message) => return Ok(Err(Failure::new(ErrorCode::RenderFailed, &message))),
+        };
+        let invocation = Invocation {
+            playbook: Playbook::Embedded(self.claim.job.job_type.playbook()),
+            vars: subject.variables(
+                &self.claim.job.id.to_string(),
+                self.claim.job.job_type.as_str(),
+                self.claim.attempt,
+                &self.runner.identity.recipient().to_string(),
+                self.claim.token,
+            ),
+            secrets: variables_of(&secrets)?,
+            tree,
+            ..self.invocation(host, engine)
+        };
+        if self.was_interrupted()?
+            && let Some(failure) = self.observe(&invocation, &redactor)?
+        {
+            return Ok(Err(failure));
+        }
+        let mut release = None;
+        let outcome = self.play(&invocation, &redactor, &mut |result| {
+            let served = result
+                .result
+                .as_ref()
+                .and_then(|value| value.get("release")?.as_str());
+            if let Some(name) = served.filter(|name| !name.is_empty()) {
+                release = Some(name.to_owned());
+            }
+        })?;
+        if let Some(failure) = outcome.failure {
+            return Ok(Err(failure));
+        }
+        if let Some((name, environment)) = release.zip(subject.payload.environment_id()) {
+            changes.push(StateChange::Release(served(name, environment)));
+        }
+        if self.claim.job.job_type == JobType::HealthCheck {
+            self.note_health(&mut changes)?;
+        }
+        let (node, revision) = (&self.claim.job.node_id, &self.claim.job.revision);
+        let effects = &subject.payload.effects;
+        changes.extend(record::effects(self.store, effects, Some(node), revision)?);
+        // A job that ran again for what is recorded already leaves it active, too.
+        let id = self.claim.job.resource.clone();
+        changes.push(StateChange::Status {
+            id,
+            status: ResourceStatus::Active,
+        });
+        Ok(Ok(changes))
+    }
+
+    fn payload(&self) -> Result<JobPayload, DaemonError> {
+        let queued: QueuedPayload = serde_json::from_str(&self.claim.payload)?;
+        let part = |digest: &str| match self.store.part(digest)? {
+            Some(json) => Ok(json),
+            None => Err(DaemonError::MissingPart(digest.to_owned())),
+        };
+        JobPayload::unpack(&queued.parts, queued.effects, queued.repo_secrets, &part)
+    }
+
+    /// The node's facts, and whether they were gathered just now. Provisioning always gathers:
+    /// a resized machine has other limits.
+    fn facts(
+        &mut self,
+        host: &Host,
+        engine: AnsibleEngine,
+        redactor: &Redactor,
+    ) -> Result<Result<(NodeFacts, bool), Failure>, DaemonError> {
+        if self.claim.job.job_type != JobType::NodeProvision
+            && let Some(facts) = self.store.node_facts(&self.label.node)?
+        {
+            return Ok(Ok((facts, false)));
+        }
+        let invocation = Invocation {
+            playbook: Playbook::Embedded("facts.yml".to_owned()),
+            ..self.invocation(host.clone(), engine)
+        };
+        let mut facts = None;
+        let outcome = self.play(&invocation, redactor, &mut |result| {
+            facts = result
+                .result
+                .as_ref()
+                .and_then(|value| value.get("facts"))
+                .cloned();
+        })?;
+        if let Some(failure) = outcome.failure {
+            return Ok(Err(failure));
+        }
+        match facts.map(serde_json::from_value::<NodeFacts>) {
+            Some(Ok(facts)) => Ok(Ok((facts, true))),
+            Some(Err(error)) => {
+                let message = format!("the node's facts cannot be read: {error}");
+                Ok(Err(Failure::new(
+                    ErrorCode::AnsibleUnexpectedError,
+                    &message,
+                )))
+            }
+            None => {
+                let message = "the node returned no facts";
+                Ok(Err(Failure::new(
+                    ErrorCode::AnsibleUnexpectedError,
+                    message,
+                )))
+            }
+        }
+    }
+
+    /// The release that is served has answered its check.
+    fn note_health(&self, changes: &mut Vec<StateChange>) -> Result<(), DaemonError> {
+        let releases = self.store.releases(&self.claim.job.resource)?;
+        changes.extend(
+            releases
+                .into_iter()
+                .find(|release| release.active)
+                .map(|release| {
+                    StateChange::Release(Release {
+                        health: ReleaseHealth::Healthy,
+                        ..release
+                    })
+                }),
+        );
+        Ok(())
+    }
+
+    fn invocation(&self, host: Host, engine: AnsibleEngine) -> Invocation {
+        Invocation {
+            job: self.claim.job.id.to_string(),
+            attempt: self.claim.attempt,
+            playbook: Playbook::Embedded(String::new()),
+            host,
+            vars: Map::new(),
+            secrets: Map::new(),
+            tree: None,
+            check: false,
+            // What changed is part of the record.
+            diff: true,
+            verbosity: 0,
+            timeout: self
+                .runner
+                .timeouts
+                .of(self.claim.job.job_type)
+                .saturating_sub(self.begun.elapsed()),
+            engine,
+        }
+    }
+
+    /// Whether the attempt before this one was cut off in the middle.
+    fn was_interrupted(&self) -> Result<bool, DaemonError> {
+        if self.claim.attempt == 1 || self.claim.job.job_type == JobType::HealthCheck {
+            return Ok(false);
+        }
+        let attempts = self.store.attempts(self.claim.job.id)?;
+        let before = attempts.iter().rev().nth(1);
+        Ok(before.is_some_and(|attempt| attempt.outcome == Some(AttemptEnd::Interrupted)))
+    }
+
+    /// Looks in check mode at what an interrupted attempt left, before anything is done, and
+    /// writes that down. A failure when the node cannot be reached.
+    ///
+    /// The playbook runs in any case: it compares for itself, and in check mode it cannot know
+    /// which handlers are still to run.
+    fn observe(
+        &mut self,
+        invocation: &Invocation,
+        redactor: &Redactor,
+    ) -> Result<Option<Failure>, DaemonError> {
+        let check = Invocation {
+            check: true,
+            diff: false,
+            ..invocation.clone()
+        };
+        let mut open = 0_u32;
+        let outcome = self.run_playbook(&check, redactor, &mut |result| {
+            open += u32::from(result.status == TaskStatus::Changed);
+        })?;
+        let (status, message) = match &outcome.failure {
+            None if open == 0 => (TaskStatus::Ok, "nothing is left to do".to_owned()),
+            None => (
+                TaskStatus::Ok,
+                format!("{open} tasks have something left to do"),
+            ),
+            Some(failure) if failure.code == ErrorCode::AnsibleHostUnreachable => {
+                return Ok(outcome.failure);
+            }
+            Some(failure) => (
+                TaskStatus::Ignored,
+                format!("it cannot be told without doing it: {}", failure.message),
+            ),
+        };
+        let event = NewTaskEvent {
+            at: clock::now(),
+            task: "Observe what the interrupted attempt left".to_owned(),
+            status,
+            seconds: Some(outcome.duration.as_secs_f64()),
+            diff: None,
+            message: Some(message),
+        };
+        let (id, token) = (self.claim.job.id, self.claim.token);
+        self.store
+            .append_events(id, token, &[event], clock::now())?;
+        Ok(None)
+    }
+}
+
+/// How the fleet wants Ansible to be run.
+fn engine_of(fleet: &Spec) -> AnsibleEngine {
+    match fleet.str("ansible.engine") {
+        Some(word) if word == AnsibleEngine::Plain.as_str() => AnsibleEngine::Plain,
+        Some(_) | None => AnsibleEngine::Warm,
+    }
+}
+
+/// The record of a release that an environment serves now. Its name, `wordpress-7.1.1-…`, has the version
+/// of WordPress that it was made from.
+fn served(name: String, environment: ResourceId) -> Release {
+    let version = name.split('-').nth(1).filter(|word| word.contains('.'));
+    Release {
+        wordpress_version: version.map(str::to_owned),
+        environment,
+        name,
+        code_ref: None,
+        health: ReleaseHealth::Unknown,
+        active: true,
+        created_at: clock::now(),
+    }
+}
+
+/// The file tree of a job as JSON, for the job types that have one.
+fn render(
+    subject: &Subject,
+    job_type: JobType,
+    secrets: &SecretValues,
+) -> Result<Option<Vec<u8>>, String> {
+    match subject
+        .tree(job_type, Some(secrets))
+        .map_err(|error| chain(&error))?
+    {
+        Some(tree) => serde_json::to_vec(&tree)
+            .map(Some)
+            .map_err(|error| error.to_string()),
+        None => Ok(None),
+    }
+}
