@@ -70,13 +70,15 @@ pub(crate) fn without_lease(database: &Path, run: &str) -> Result<Vec<String>> {
         .filter(|child| !held.contains(&child.token))
         .filter(|child| !(unrecorded.contains(&child.token) && is_supervisor(child.pid)))
         .filter(|child| start_of_living(child.pid) == Some(child.start))
-        .map(|child| {
+        .filter_map(|child| {
+            // Without a command line it has no memory any more: it is ending and runs nothing.
             let line = fs::read(format!("/proc/{}/cmdline", child.pid)).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            format!(
-                "I5: process {} of token {} lives without a lease: {line}",
+            let words = (!line.is_empty()).then_some(line)?;
+            Some(format!(
+                "I5: process {} of token {} lives without a lease: {words}",
                 child.pid, child.token
-            )
+            ))
         })
         .collect())
 }
