@@ -35,6 +35,9 @@ pub struct Rechecked {
 
 /// The fleet of `catalog` after `changes`, or none when that cannot be told from them alone,
 /// for one because a rule is broken. `read` gives an unchanged file by its path.
+///
+/// # Errors
+/// Those of `read`.
 pub fn recheck<E>(
     catalog: &Catalog,
     changes: Changes,
