@@ -12,7 +12,6 @@ use super::snapshot::BlobId;
 /// What the repository of a working tree knows about the fleet root in it.
 pub(super) struct Tracked {
     repository: git2::Repository,
-    place: String,
     /// The fleet root in the repository: empty, or ends with `/`.
     prefix: String,
     /// Paths below the fleet root that git tracks, relative to it, sorted by their bytes.
@@ -25,26 +24,15 @@ impl Tracked {
     /// The repository that `root` is in, or none. A directory that the repository around it
     /// ignores is a fleet of its own, not a part of that repository.
     pub(super) fn find(root: &Path) -> Result<Option<Self>, GitError> {
-        let place = root.display().to_string();
-        let fail = |e: git2::Error| GitError::repository(&*place, &e);
-        let repository = match git2::Repository::discover(root) {
-            Ok(repository) => repository,
-            Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),
-            Err(error) => return Err(fail(error)),
-        };
-        let Some(prefix) = repository
-            .workdir()
-            .and_then(|top| top.canonicalize().ok())
-            .and_then(|top| root.strip_prefix(top).ok()?.to_str().map(str::to_owned))
+        let Some(Place {
+            repository,
+            name,
+            prefix,
+        }) = Place::find(root)?
         else {
             return Ok(None);
         };
-        let prefix = if prefix.is_empty() {
-            prefix
-        } else {
-            prefix + "/"
-        };
-
+        let fail = |e: git2::Error| GitError::repository(&*name, &e);
         let (mut paths, mut submodules) = (Vec::new(), Vec::new());
         for entry in repository.index().map_err(fail)?.iter() {
             let Some(path) = entry.path.strip_prefix(prefix.as_bytes()) else {
@@ -63,7 +51,6 @@ impl Tracked {
         }
         Ok(Some(Self {
             repository,
-            place,
             prefix,
             paths,
             submodules,
@@ -97,38 +84,100 @@ impl Tracked {
     }
 }
 
-/// The commit that is checked out, compared with the files that were found.
-pub(super) fn revision(
-    tracked: &Tracked,
-    rules: &str,
-    files: &[(Selected, BlobId)],
-) -> Result<Revision, GitError> {
-    let fail = |e: git2::Error| GitError::repository(&*tracked.place, &e);
-    let commit = match tracked.repository.head() {
-        Ok(head) => head.peel_to_commit().map_err(fail)?,
-        Err(error)
-            if matches!(
-                error.code(),
-                git2::ErrorCode::UnbornBranch | git2::ErrorCode::NotFound
-            ) =>
-        {
-            return Ok(Revision::default());
-        }
-        Err(error) => return Err(fail(error)),
-    };
-    let mut revision = Revision::of(&commit);
-    let tree = objects::subtree(&tracked.repository, &commit, &tracked.prefix).map_err(fail)?;
-    let mut committed: HashMap<String, BlobId> = match &tree {
-        Some(tree) => objects::listing(&tracked.repository, tree, rules).map_err(fail)?,
-        None => HashMap::new(),
-    };
-    for (file, blob) in files {
-        if committed.remove(&file.path) != Some(*blob) {
-            revision.dirty_paths.push(file.path.clone());
-        }
+/// The commit that is checked out, with the files that it has below the fleet root.
+#[derive(Default)]
+pub(super) struct Committed {
+    revision: Revision,
+    files: HashMap<String, BlobId>,
+}
+
+impl Committed {
+    /// Reads the commit of the repository that `root` is in, by a handle of its own, so that
+    /// it can be read while the files are looked at. Without a repository or a commit, it has
+    /// no file and no id.
+    pub(super) fn read(root: &Path, rules: &str) -> Result<Self, GitError> {
+        let Some(Place {
+            repository,
+            name,
+            prefix,
+        }) = Place::find(root)?
+        else {
+            return Ok(Self::default());
+        };
+        let fail = |e: git2::Error| GitError::repository(&*name, &e);
+        let commit = match repository.head() {
+            Ok(head) => head.peel_to_commit().map_err(fail)?,
+            Err(error)
+                if matches!(
+                    error.code(),
+                    git2::ErrorCode::UnbornBranch | git2::ErrorCode::NotFound
+                ) =>
+            {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(fail(error)),
+        };
+        let files = match objects::subtree(&repository, &commit, &prefix).map_err(fail)? {
+            Some(tree) => objects::listing(&repository, &tree, rules).map_err(fail)?,
+            None => HashMap::new(),
+        };
+        Ok(Self {
+            revision: Revision::of(&commit),
+            files,
+        })
     }
-    revision.dirty_paths.extend(committed.into_keys());
-    revision.dirty_paths.sort();
-    revision.dirty = !revision.dirty_paths.is_empty();
-    Ok(revision)
+
+    /// The revision of the files that were found: the commit, and what differs from it.
+    pub(super) fn compare(self, found: &[(Selected, BlobId)]) -> Revision {
+        let Self {
+            mut revision,
+            mut files,
+        } = self;
+        if revision.commit.is_none() {
+            return revision;
+        }
+        for (file, blob) in found {
+            if files.remove(&file.path) != Some(*blob) {
+                revision.dirty_paths.push(file.path.clone());
+            }
+        }
+        revision.dirty_paths.extend(files.into_keys());
+        revision.dirty_paths.sort();
+        revision.dirty = !revision.dirty_paths.is_empty();
+        revision
+    }
+}
+
+/// Where a fleet root lies in a repository.
+struct Place {
+    repository: git2::Repository,
+    /// The fleet root as errors name it.
+    name: String,
+    /// The fleet root in the repository: empty, or ends with `/`.
+    prefix: String,
+}
+
+impl Place {
+    /// The repository whose working tree `root` is in, or none.
+    fn find(root: &Path) -> Result<Option<Self>, GitError> {
+        let name = root.display().to_string();
+        let repository = match git2::Repository::discover(root) {
+            Ok(repository) => repository,
+            Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),
+            Err(error) => return Err(GitError::repository(name, &error)),
+        };
+        let prefix = repository
+            .workdir()
+            .and_then(|top| top.canonicalize().ok())
+            .and_then(|top| root.strip_prefix(top).ok()?.to_str().map(str::to_owned));
+        Ok(prefix.map(|prefix| Self {
+            repository,
+            name,
+            prefix: if prefix.is_empty() {
+                prefix
+            } else {
+                prefix + "/"
+            },
+        }))
+    }
 }

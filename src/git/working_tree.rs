@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread;
 
 use super::error::GitError;
 use super::limits;
@@ -13,9 +14,10 @@ use super::revision::Revision;
 use super::selection::{EntryKind, IGNORE_FILE, Role, Selected, Selection, Verdict, link_target};
 use super::snapshot::{BlobId, Snapshot, Source};
 use super::stat_index::StatIndex;
-use super::status::{self, Tracked};
+use super::status::{Committed, Tracked};
 use super::storage::{FileStat, FleetDir};
 use crate::clock;
+use crate::core::diagnostic::Diagnostic;
 
 /// The files below `path`, committed or not, without those that git ignores.
 ///
@@ -28,18 +30,20 @@ use crate::clock;
 pub fn open_working_tree(path: &Path, cache_dir: Option<&Path>) -> Result<Snapshot, GitError> {
     let directory = FleetDir::open(path)?;
     let identity = identity(&directory.path);
-    let index = StatIndex::load(cache_dir, &identity, clock::now());
-    let tracked = Tracked::find(&directory.path)?;
     let rules = ignore_rules(&directory)?;
-
-    let mut walk = Walk {
-        directory: &directory,
-        tracked: tracked.as_ref(),
-        selection: Selection::new(&rules),
-    };
-    walk.directory("")?;
-    walk.submodules();
-    let (files, mut diagnostics) = walk.selection.finish();
+    let started = clock::now();
+    // What the commit has and what is known of the files take as long to read as the directory.
+    let (found, index, committed) = thread::scope(|scope| {
+        let committed = scope.spawn(|| Committed::read(&directory.path, &rules));
+        let index = scope.spawn(|| StatIndex::load(cache_dir, &identity, started));
+        let found = Found::look(&directory, &rules);
+        (found, parallel::join(index), parallel::join(committed))
+    });
+    let Found {
+        files,
+        mut diagnostics,
+        is_tracked,
+    } = found?;
 
     let hashed = hash(&directory, &index, files)?;
     index.save(
@@ -56,9 +60,10 @@ pub fn open_working_tree(path: &Path, cache_dir: Option<&Path>) -> Result<Snapsh
         .into_iter()
         .map(|(file, _, blob)| (file, blob))
         .collect();
-    let revision = match &tracked {
-        Some(tracked) => status::revision(tracked, &rules, &files)?,
-        None => Revision::default(),
+    let revision = if is_tracked {
+        committed?.compare(&files)
+    } else {
+        Revision::default()
     };
     let source = Source::WorkingTree {
         directory,
@@ -85,6 +90,33 @@ fn ignore_rules(directory: &FleetDir) -> Result<String, GitError> {
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         }
         Ok(_) | Err(_) => Ok(String::new()),
+    }
+}
+
+/// What a directory holds.
+struct Found {
+    files: Vec<(Selected, FileStat)>,
+    diagnostics: Vec<Diagnostic>,
+    /// Whether it is part of a git repository.
+    is_tracked: bool,
+}
+
+impl Found {
+    fn look(directory: &FleetDir, rules: &str) -> Result<Self, GitError> {
+        let tracked = Tracked::find(&directory.path)?;
+        let mut walk = Walk {
+            directory,
+            tracked: tracked.as_ref(),
+            selection: Selection::new(rules),
+        };
+        walk.directory("")?;
+        walk.submodules();
+        let (files, diagnostics) = walk.selection.finish();
+        Ok(Self {
+            files,
+            diagnostics,
+            is_tracked: tracked.is_some(),
+        })
     }
 }
 
@@ -189,7 +221,7 @@ impl Walk<'_> {
 struct Hashed {
     files: Vec<(Selected, FileStat, BlobId)>,
     kept: HashMap<BlobId, Vec<u8>>,
-    diagnostics: Vec<crate::core::diagnostic::Diagnostic>,
+    diagnostics: Vec<Diagnostic>,
     misses: usize,
 }
 
