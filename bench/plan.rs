@@ -19,7 +19,7 @@ const SIZE: fleet::Size = fleet::Size {
     sites: 10_000,
 };
 /// How often each thing is measured; the fastest counts.
-const TURNS: usize = 3;
+const TURNS: usize = 5;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -1,6 +1,9 @@
-//! The one place that makes a [`Command`], so that every child starts with a known environment.
+//! Processes: the one place that makes a [`Command`], so that every child starts with a known
+//! environment, and what tells a process from a later one with its number.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::io;
 use std::process::Command;
 
 /// A command that inherits nothing of the environment but what a child needs to find its
@@ -52,4 +55,29 @@ pub fn installer(program: impl AsRef<OsStr>) -> Command {
 )]
 pub fn inherited(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
+}
+
+/// The start time of a process in clock ticks since boot, or none when there is none or only its
+/// exit status is left.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn start_of(pid: i32) -> io::Result<Option<u64>> {
+    let text = match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // The process ended between opening and reading.
+        Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // The name is in parentheses and may hold anything, so count from its end.
+    let fields: Vec<&str> = text
+        .rsplit_once(')')
+        .map_or("", |(_, rest)| rest)
+        .split_ascii_whitespace()
+        .collect();
+    if matches!(fields.first(), Some(&"Z" | &"X")) {
+        return Ok(None);
+    }
+    Ok(fields.get(19).and_then(|start| start.parse().ok()))
 }

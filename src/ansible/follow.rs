@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::connection::Connection;
 use super::guardian::{Guardian, Play, Started};
 use super::invocation::Cancel;
+use super::job_group;
 use super::log::Transcript;
 use super::spawner::Spawner;
 use super::stream::{Line, read_lines};
@@ -62,6 +63,7 @@ pub(super) fn follow(
     let is_stopped = || cancel.is_cancelled() || Instant::now() >= run.deadline;
     let Started {
         guardian: mut process,
+        supervisor,
         events,
         output,
     } = run.play.start(spawner, &is_stopped, on_start)?;
@@ -112,6 +114,11 @@ pub(super) fn follow(
     over.cancel();
     let status = process.wait_until(Instant::now() + SLACK)?;
     tracing::debug!("the play has ended");
+    if !matches!(status, Some(Ok(_)))
+        && let Some((pid, start)) = supervisor
+    {
+        end_leftovers_within(SLACK, pid, start);
+    }
     let end = match (state.stopped, status) {
         (Some(end), _) => end,
         (None, Some(Ok(code))) => End::Exited(code),
@@ -127,6 +134,19 @@ pub(super) fn follow(
         output,
         refused: state.refused,
     })
+}
+
+/// Ends what a supervisor left that was killed itself.
+fn end_leftovers_within(limit: Duration, supervisor: i32, start: u64) {
+    let deadline = Instant::now() + limit;
+    loop {
+        match job_group::end_leftovers(supervisor, start) {
+            Ok(true) => return,
+            Ok(false) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+            Ok(false) => break tracing::error!("something of a job does not end"),
+            Err(error) => break tracing::error!(%error, "cannot read the process table"),
+        }
+    }
 }
 
 struct State {

@@ -12,6 +12,7 @@ use super::spawner::{Spawner, Supervised};
 use super::supervisor::exit_of;
 use super::warm::{Warm, WarmError};
 use super::warm_job::WarmJob;
+use crate::process;
 
 /// What is started, in either way.
 pub(super) struct Play<'a> {
@@ -34,6 +35,8 @@ pub(super) enum Guardian<'a> {
 /// A play that was started, and what it says.
 pub(super) struct Started<'a> {
     pub(super) guardian: Guardian<'a>,
+    /// What names the control group of the play, as far as it is known.
+    pub(super) supervisor: Option<(i32, u64)>,
     pub(super) events: PipeReader,
     pub(super) output: PipeReader,
 }
@@ -74,11 +77,13 @@ impl Play<'_> {
             }])
             .map_err(io::Error::other)?;
         let mut process = spawner.spawn(command)?;
+        let supervisor = identity(process.child.id());
         on_start(process.child.id());
         if !is_stopped() {
             process.go();
         }
         Ok(Started {
+            supervisor,
             guardian: Guardian::Plain(process),
             events,
             output,
@@ -105,6 +110,7 @@ impl Play<'_> {
         )?;
         drop((output_end, events_end));
         job.wait_until_ready(is_stopped)?;
+        let supervisor = identity(job.pid);
         if job.pid > 0 {
             on_start(job.pid);
         }
@@ -115,6 +121,7 @@ impl Play<'_> {
             job.let_in()?;
         }
         Ok(Started {
+            supervisor,
             guardian: Guardian::Warm(job),
             events,
             output,
@@ -127,6 +134,12 @@ impl Play<'_> {
             .current_dir(self.directory);
         command
     }
+}
+
+/// What tells the process from a later one with its number, while it lives.
+fn identity(pid: u32) -> Option<(i32, u64)> {
+    let pid = i32::try_from(pid).ok()?;
+    Some((pid, process::start_of(pid).ok()??))
 }
 
 impl Guardian<'_> {

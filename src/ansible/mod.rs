@@ -14,6 +14,7 @@ mod engine;
 mod follow;
 mod guardian;
 mod invocation;
+mod job_group;
 mod known_hosts;
 mod log;
 mod private;
@@ -30,4 +31,5 @@ mod warm_job;
 
 pub use engine::{Engine, EngineError};
 pub use invocation::{Cancel, Host, Invocation, InvocationError, Playbook, Settings};
+pub use job_group::{end_leftovers, leftovers};
 pub use ssh::{SshKeyError, public_key};

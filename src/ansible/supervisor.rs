@@ -4,14 +4,17 @@
 //! descends from it when its standard input closes (Pressluft is gone, or wants the job
 //! stopped), when it gets a signal, or when Pressluft's spawning thread dies. As subreaper
 //! it inherits what the command leaves behind, wherever that went. If the supervisor itself
-//! is killed, the command gets SIGTERM from the kernel.
+//! is killed, the command gets SIGTERM from the kernel, and what ignores that is found by its
+//! control group.
 //!
 //! It may be told to wait for a go-ahead, a byte on its standard input. Who starts it records it
 //! first; so whatever is not recorded has never begun.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,6 +28,7 @@ use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 
+use super::job_group::JobGroup;
 use super::process_tree::descendants;
 use crate::process;
 
@@ -68,16 +72,23 @@ pub fn supervise(
     if waits && !matches!(messages.recv(), Ok(Message::Go)) {
         return Ok(NOT_STARTED);
     }
+    let group = JobGroup::make();
     let this = std::process::id().to_string();
-    let child = process::inherited("/proc/self/exe")
+    let mut child = process::inherited("/proc/self/exe");
+    child
         .arg0("pressluft")
-        .args(["supervise", "--as-child", "--parent", &this, "--"])
+        .args(["supervise", "--as-child", "--parent", &this]);
+    if let Some(group) = &group {
+        child.arg("--group").arg(group.entrance());
+    }
+    let child = child
+        .arg("--")
         .args(command)
         .stdin(Stdio::null())
         .process_group(0)
         .spawn()?;
     let main = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-    Ok(guard(main, grace, sender, &messages))
+    Ok(guard(main, grace, group.as_ref(), sender, &messages))
 }
 
 /// Watches over `main`, a child that this process had before it became Pressluft, as
@@ -94,8 +105,22 @@ pub fn adopt(
     on_guard: &mut dyn FnMut() -> io::Result<()>,
 ) -> io::Result<i32> {
     let (sender, messages) = become_guard()?;
+    let group = JobGroup::make();
     on_guard()?;
-    Ok(guard(Pid::from_raw(main), grace, sender, &messages))
+    // It takes the kernel longer than all the rest, and the play needs longer still before it
+    // starts its first process.
+    if let Some(group) = &group
+        && let Err(error) = group.admit(main)
+    {
+        tracing::debug!(%error, "the play stays outside of its control group");
+    }
+    Ok(guard(
+        Pid::from_raw(main),
+        grace,
+        group.as_ref(),
+        sender,
+        &messages,
+    ))
 }
 
 fn become_guard() -> io::Result<(Sender<Message>, Receiver<Message>)> {
@@ -107,7 +132,13 @@ fn become_guard() -> io::Result<(Sender<Message>, Receiver<Message>)> {
 }
 
 /// Waits for the end of `main` and brings it about when it has to be.
-fn guard(main: Pid, grace: Duration, sender: Sender<Message>, messages: &Receiver<Message>) -> i32 {
+fn guard(
+    main: Pid,
+    grace: Duration,
+    group: Option<&JobGroup>,
+    sender: Sender<Message>,
+    messages: &Receiver<Message>,
+) -> i32 {
     thread::spawn(move || reap(&sender));
     let mut code = None;
     let mut stop: Option<Stop> = None;
@@ -130,7 +161,7 @@ fn guard(main: Pid, grace: Duration, sender: Sender<Message>, messages: &Receive
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if let Some(stop) = &mut stop
-            && stop.advance()
+            && stop.advance(group)
         {
             break;
         }
@@ -138,13 +169,19 @@ fn guard(main: Pid, grace: Duration, sender: Sender<Message>, messages: &Receive
     code.unwrap_or(128 + Signal::SIGKILL as i32)
 }
 
-/// Becomes `command`, which gets SIGTERM when `parent` dies.
+/// Becomes `command`, which gets SIGTERM when `parent` dies. `group` is the file by which it
+/// enters the control group of its job.
 ///
 /// Returns only when that is impossible.
 #[must_use]
-pub fn become_command(command: &[OsString], parent: i32) -> io::Error {
+pub fn become_command(command: &[OsString], parent: i32, group: Option<&Path>) -> io::Error {
     if let Err(error) = die_with(parent) {
         return error;
+    }
+    if let Some(group) = group
+        && let Err(error) = fs::write(group, "0")
+    {
+        tracing::debug!(%error, "the job stays outside of its control group");
     }
     let Some((program, arguments)) = command.split_first() else {
         return io::ErrorKind::InvalidInput.into();
@@ -261,12 +298,15 @@ impl Stop {
     }
 
     /// Does what is due, and says whether to stop waiting.
-    fn advance(&mut self) -> bool {
+    fn advance(&mut self, group: Option<&JobGroup>) -> bool {
         let now = Instant::now();
         if now >= self.give_up_at {
             return true;
         }
         if now >= self.kill_at {
+            if let Some(group) = group {
+                group.kill();
+            }
             send_to_all(Signal::SIGKILL);
         } else if self.notice_at.is_some_and(|at| now >= at) {
             self.notice_at = None;

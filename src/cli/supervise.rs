@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ pub(crate) struct Args {
     /// Become the command instead of watching over it
     #[arg(long)]
     as_child: bool,
+    /// The file by which to enter the control group of the job
+    #[arg(long, value_name = "FILE")]
+    group: Option<PathBuf>,
     /// The command and its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -36,7 +40,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let grace = Duration::from_millis(args.grace_ms);
     let result = match args.adopt {
         Some(child) => adopt(child, grace),
-        None if args.as_child => Err(supervisor::become_command(&args.command, args.parent)),
+        None if args.as_child => Err(supervisor::become_command(
+            &args.command,
+            args.parent,
+            args.group.as_deref(),
+        )),
         None => supervisor::supervise(&args.command, args.parent, grace, args.wait),
     };
     let code = match result {

@@ -4,6 +4,7 @@
 //!
 //! A process is recorded before it may begin, so an attempt without one has started nothing.
 
+use std::io;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,9 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::DaemonError;
 use super::timeouts::Timeouts;
 use super::worker_id::{Life, WorkerId};
+use crate::ansible;
 use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
-use crate::store::{HeldJob, Store, StoreError};
+use crate::store::{HeldJob, Process, Store, StoreError};
 
 /// How long what a dead worker started may take to end: the supervisor's grace, and some more.
 const ENDING: Duration = Duration::from_secs(35);
@@ -45,13 +47,20 @@ pub fn recover(
         match state(&held, timeouts, now)? {
             State::Over(message) => {
                 match store.mark_interrupted(held.job.id, held.token, message, now, actor, now) {
-                    Ok(_) => recovery.interrupted.push(held.job.id),
+                    Ok(_) => {
+                        recovery.interrupted.push(held.job.id);
+                        tidy(&held)?;
+                    }
                     // Another process that looks at this moment has settled it already.
                     Err(StoreError::Stale { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
             }
             State::Ending => recovery.ending.push(held.job.id),
+            State::Left(child) => {
+                ansible::end_leftovers(child.pid, child.start).map_err(DaemonError::Process)?;
+                recovery.ending.push(held.job.id);
+            }
             State::Held => recovery.held.push((held.job.id, held.worker)),
         }
     }
@@ -70,6 +79,8 @@ pub(super) fn is_over(
 enum State {
     Held,
     Ending,
+    /// This supervisor was killed, and something of its job lives on.
+    Left(WorkerId),
     /// Nothing works on it any more, and why.
     Over(&'static str),
 }
@@ -102,17 +113,40 @@ fn state(held: &HeldJob, timeouts: &Timeouts, now: Timestamp) -> Result<State, D
     let Some(process) = &held.process else {
         return Ok(over);
     };
-    let child = WorkerId {
+    let child = supervisor(worker, process);
+    match child.life().map_err(DaemonError::Process)? {
+        Life::Dead if has_left(&child).map_err(DaemonError::Process)? => Ok(State::Left(child)),
+        Life::Dead => Ok(over),
+        Life::Alive | Life::Elsewhere => Ok(unsettled),
+    }
+}
+
+/// Removes the control group of a job that is over, which its supervisor does unless it is killed.
+fn tidy(held: &HeldJob) -> Result<(), DaemonError> {
+    if let (Some(process), Ok(worker)) = (&held.process, held.worker.parse::<WorkerId>()) {
+        let child = supervisor(worker, process);
+        if child.is_of_this_boot().map_err(DaemonError::Process)? {
+            ansible::end_leftovers(child.pid, child.start).map_err(DaemonError::Process)?;
+        }
+    }
+    Ok(())
+}
+
+/// The supervisor of an attempt: a process of its worker's machine.
+fn supervisor(worker: WorkerId, process: &Process) -> WorkerId {
+    WorkerId {
         machine: worker.machine,
         namespace: worker.namespace,
         boot: process.boot_id.clone(),
         pid: process.pid,
         start: process.start,
-    };
-    match child.life().map_err(DaemonError::Process)? {
-        Life::Dead => Ok(over),
-        Life::Alive | Life::Elsewhere => Ok(unsettled),
     }
+}
+
+/// Whether something of the job lives on after its supervisor.
+fn has_left(supervisor: &WorkerId) -> io::Result<bool> {
+    Ok(supervisor.is_of_this_boot()?
+        && !ansible::leftovers(supervisor.pid, supervisor.start)?.is_empty())
 }
 
 /// Whether this long has passed since the job was claimed.

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::str::FromStr;
 
+use crate::process::start_of;
+
 /// One process of one boot of one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerId {
@@ -83,6 +85,16 @@ impl WorkerId {
     }
 }
 
+impl WorkerId {
+    /// Whether the process was started since this machine was, in this PID namespace.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn is_of_this_boot(&self) -> io::Result<bool> {
+        Ok(self.machine == machine()? && self.boot == boot()? && self.namespace == namespace()?)
+    }
+}
+
 impl fmt::Display for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -134,27 +146,6 @@ fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()
         .to_owned())
-}
-
-/// The start time of a process, or none when there is none or only its exit status is left.
-fn start_of(pid: i32) -> io::Result<Option<u64>> {
-    let text = match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        // The process ended between opening and reading.
-        Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    // The name is in parentheses and may hold anything, so count from its end.
-    let fields: Vec<&str> = text
-        .rsplit_once(')')
-        .map_or("", |(_, rest)| rest)
-        .split_ascii_whitespace()
-        .collect();
-    if matches!(fields.first(), Some(&"Z" | &"X")) {
-        return Ok(None);
-    }
-    Ok(fields.get(19).and_then(|start| start.parse().ok()))
 }
 
 #[cfg(test)]

@@ -61,21 +61,26 @@ pub enum Loaded {
 pub fn load_desired(snapshot: Snapshot, cache_dir: Option<&Path>) -> Result<Loaded, GitError> {
     let path = cache_dir.map(|dir| catalog_cache::path(dir, &snapshot));
     let known = path.as_deref().and_then(Known::load);
-    if let Some(known) = &known
-        && let Some((rechecked, changed)) = again(&snapshot, known)?
-    {
-        let Rechecked { catalog, part } = rechecked;
-        let catalog = match &path {
-            Some(path) if changed > MOST_UNKEPT => keep(catalog, &snapshot, path),
-            Some(_) | None => catalog,
-        };
-        let part = RefCell::new(Some(part));
-        let state = DesiredState {
-            part,
-            ..DesiredState::new(snapshot, cache_dir, catalog)
-        };
-        return Ok(Loaded::Valid(Box::new(state), Vec::new()));
-    }
+    let rechecked = match &known {
+        Some(known) => again(&snapshot, known)?,
+        None => None,
+    };
+    let known = match (known, rechecked) {
+        (Some(known), Some((rechecked, changed))) => {
+            let (catalog, part) = rechecked.apply(known.catalog);
+            let catalog = match &path {
+                Some(path) if changed > MOST_UNKEPT => keep(catalog, &snapshot, path),
+                Some(_) | None => catalog,
+            };
+            let part = RefCell::new(Some(part));
+            let state = DesiredState {
+                part,
+                ..DesiredState::new(snapshot, cache_dir, catalog)
+            };
+            return Ok(Loaded::Valid(Box::new(state), Vec::new()));
+        }
+        (known, _) => known,
+    };
     let mut assembled = load::load(&snapshot, cache_dir)?;
     let Some(desired) = assembled.desired.take() else {
         return Ok(Loaded::Invalid(Box::new(snapshot), Box::new(assembled)));

@@ -1,6 +1,5 @@
 //! Reads trees and blobs out of a git object database, without a checkout.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use git2::{Commit, Repository, Tree};
@@ -93,12 +92,12 @@ pub(super) fn select(
     Ok(selection)
 }
 
-/// The considered files of a tree, whatever their size.
+/// The considered files of a tree, whatever their size, sorted by path.
 pub(super) fn listing(
     repository: &Repository,
     root: &Tree<'_>,
     rules: &str,
-) -> Result<HashMap<String, BlobId>, git2::Error> {
+) -> Result<Vec<(String, BlobId)>, git2::Error> {
     let mut walk = Walk {
         repository,
         root,
@@ -106,11 +105,14 @@ pub(super) fn listing(
         taken: Vec::new(),
     };
     walk.tree(root, "")?;
-    Ok(walk
+    let mut files: Vec<(String, BlobId)> = walk
         .taken
         .into_iter()
         .map(|(path, _, id)| (path, BlobId::from(id)))
-        .collect())
+        .collect();
+    // A tree sorts a directory as if its name ended with `/`.
+    files.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(files)
 }
 
 struct Walk<'a> {

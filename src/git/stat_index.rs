@@ -1,6 +1,5 @@
 //! Remembers which content a file of a working tree had, so that unchanged files are not read.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -8,7 +7,7 @@ use jiff::Timestamp;
 use super::snapshot::BlobId;
 use super::storage::{self, FileStat};
 
-const KEY: &[u8] = concat!("stat index 1 ", env!("CARGO_PKG_VERSION")).as_bytes();
+const KEY: &[u8] = concat!("stat index 2 ", env!("CARGO_PKG_VERSION")).as_bytes();
 
 /// A file whose time of change lies closer than this to the moment when it was read could
 /// have been changed again without its time changing, so it is read once more. Covers file
@@ -20,7 +19,8 @@ const FINE: i64 = 50_000_000;
 #[derive(Debug)]
 pub(super) struct StatIndex {
     path: Option<PathBuf>,
-    entries: HashMap<String, (FileStat, BlobId)>,
+    /// Sorted by path.
+    entries: Vec<(String, (FileStat, BlobId))>,
     started: i64,
 }
 
@@ -33,17 +33,19 @@ impl StatIndex {
         let started = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MIN);
         Self {
             path,
-            entries: entries.into_iter().collect(),
+            entries,
             started,
         }
     }
 
     /// The blob id that the file still has, or none when it must be read.
     pub(super) fn get(&self, path: &str, stat: &FileStat) -> Option<BlobId> {
-        self.entries
-            .get(path)
-            .filter(|(known, _)| known == stat)
-            .map(|(_, blob)| *blob)
+        let at = self
+            .entries
+            .binary_search_by(|(known, _)| known.as_str().cmp(path))
+            .ok()?;
+        let (_, (known, blob)) = self.entries.get(at)?;
+        (known == stat).then_some(*blob)
     }
 
     /// Whether the file cannot change any more without its times showing it.
@@ -57,7 +59,7 @@ impl StatIndex {
         last.saturating_add(margin) < self.started
     }
 
-    /// Writes the index anew from `files`, unless nearly all of it is still right: reading a
+    /// Writes the index anew from `files`, sorted by path, unless nearly all of it is still right: reading a
     /// few files again costs less than writing tens of thousands of entries.
     pub(super) fn save<'a>(
         &self,

@@ -1,6 +1,5 @@
 //! How the files of a working tree relate to its repository: tracked, ignored, changed.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use super::error::GitError;
@@ -88,7 +87,8 @@ impl Tracked {
 #[derive(Default)]
 pub(super) struct Committed {
     revision: Revision,
-    files: HashMap<String, BlobId>,
+    /// Sorted by path.
+    files: Vec<(String, BlobId)>,
 }
 
 impl Committed {
@@ -119,7 +119,7 @@ impl Committed {
         };
         let files = match objects::subtree(&repository, &commit, &prefix).map_err(fail)? {
             Some(tree) => objects::listing(&repository, &tree, rules).map_err(fail)?,
-            None => HashMap::new(),
+            None => Vec::new(),
         };
         Ok(Self {
             revision: Revision::of(&commit),
@@ -127,23 +127,29 @@ impl Committed {
         })
     }
 
-    /// The revision of the files that were found: the commit, and what differs from it.
+    /// The revision of the files that were found, sorted by path: the commit, and what
+    /// differs from it.
     pub(super) fn compare(self, found: &[(Selected, BlobId)]) -> Revision {
         let Self {
             mut revision,
-            mut files,
+            files,
         } = self;
         if revision.commit.is_none() {
             return revision;
         }
+        let mut committed = files.into_iter().peekable();
+        let dirty = &mut revision.dirty_paths;
         for (file, blob) in found {
-            if files.remove(&file.path) != Some(*blob) {
-                revision.dirty_paths.push(file.path.clone());
+            while let Some((gone, _)) = committed.next_if(|(path, _)| *path < file.path) {
+                dirty.push(gone);
+            }
+            let same = committed.next_if(|(path, _)| *path == file.path);
+            if same.is_none_or(|(_, id)| id != *blob) {
+                dirty.push(file.path.clone());
             }
         }
-        revision.dirty_paths.extend(files.into_keys());
-        revision.dirty_paths.sort();
-        revision.dirty = !revision.dirty_paths.is_empty();
+        dirty.extend(committed.map(|(gone, _)| gone));
+        revision.dirty = !dirty.is_empty();
         revision
     }
 }

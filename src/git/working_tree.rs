@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 
@@ -108,10 +107,21 @@ impl Found {
             directory,
             tracked: tracked.as_ref(),
             selection: Selection::new(rules),
+            taken: Vec::new(),
         };
         walk.directory("")?;
         walk.submodules();
-        let (files, diagnostics) = walk.selection.finish();
+        let Walk {
+            mut selection,
+            taken,
+            ..
+        } = walk;
+        let stats = parallel::map(&taken, |(path, _)| stat(&directory.path.join(path)));
+        for ((path, role), stat) in taken.into_iter().zip(stats) {
+            let stat = stat?;
+            selection.take(path, role, stat.size, stat);
+        }
+        let (files, diagnostics) = selection.finish();
         Ok(Self {
             files,
             diagnostics,
@@ -120,10 +130,17 @@ impl Found {
     }
 }
 
+fn stat(path: &Path) -> Result<FileStat, GitError> {
+    let meta = fs::symlink_metadata(path).map_err(|e| GitError::io("read", path, e))?;
+    Ok(FileStat::from(&meta))
+}
+
 struct Walk<'a> {
     directory: &'a FleetDir,
     tracked: Option<&'a Tracked>,
     selection: Selection<FileStat>,
+    /// Files to consider, once their size is known.
+    taken: Vec<(String, Role)>,
 }
 
 impl Walk<'_> {
@@ -132,7 +149,7 @@ impl Walk<'_> {
         let path = self.directory.path.join(parent);
         let cannot = |e| GitError::io("read", &path, e);
         for entry in fs::read_dir(&path).map_err(cannot)? {
-            if self.selection.is_full() {
+            if self.selection.is_full() || self.taken.len() > limits::FILES {
                 return Ok(());
             }
             let entry = entry.map_err(cannot)?;
@@ -170,24 +187,16 @@ impl Walk<'_> {
                         self.directory(&path)?;
                     }
                 }
-                Verdict::Take(path, role) => self.file(path, role, &entry)?,
+                Verdict::Take(path, role) => {
+                    if !self
+                        .tracked
+                        .is_some_and(|tracked| tracked.ignores_file(&path))
+                    {
+                        self.taken.push((path, role));
+                    }
+                }
             }
         }
-        Ok(())
-    }
-
-    fn file(&mut self, path: String, role: Role, entry: &fs::DirEntry) -> Result<(), GitError> {
-        if self
-            .tracked
-            .is_some_and(|tracked| tracked.ignores_file(&path))
-        {
-            return Ok(());
-        }
-        let meta = entry
-            .metadata()
-            .map_err(|e| GitError::io("read", &entry.path(), e))?;
-        self.selection
-            .take(path, role, meta.size(), FileStat::from(&meta));
         Ok(())
     }
 

@@ -210,18 +210,8 @@ fn supersede(
                 .transpose()?;
             let Some((job, job_type)) = found else { break };
             let message = format!("plan `{}` has jobs for `{resource}`", plan.id);
-            let ending = Ending {
-                code: ErrorCode::Superseded,
-                message,
-                actor,
-                now,
-            };
-            end_queued(tx, job, &ending)?;
-            reach("supersede: job ended");
-            superseded.push(job);
-            let cause = format!("job `{job}` (`{job_type}` of `{resource}`) was superseded");
-            superseded.extend(cancel_dependents(tx, job, &cause, actor, now)?);
-            reach("supersede: dependents ended");
+            let what = format!("`{job_type}` of `{resource}`");
+            superseded.extend(end_superseded(tx, job, &what, message, actor, now)?);
         }
     }
     Ok(superseded)
@@ -254,19 +244,33 @@ fn supersede_rest(
             return Ok(superseded);
         };
         let message = format!("plan `{}` leaves `{resource}` as it is", plan.id);
-        let ending = Ending {
-            code: ErrorCode::Superseded,
-            message,
-            actor,
-            now,
-        };
-        end_queued(tx, job, &ending)?;
-        reach("supersede: pointless job ended");
-        superseded.push(job);
-        let cause = format!("job `{job}` (`{job_type}` of `{resource}`) was superseded");
-        superseded.extend(cancel_dependents(tx, job, &cause, actor, now)?);
-        reach("supersede: dependents of a pointless job ended");
+        let what = format!("`{job_type}` of `{resource}`");
+        superseded.extend(end_superseded(tx, job, &what, message, actor, now)?);
     }
+}
+
+/// Ends a queued job and what waits for it; all that ended. `what` names the job to a person.
+fn end_superseded(
+    tx: &Connection,
+    job: JobId,
+    what: &str,
+    message: String,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Vec<JobId>> {
+    let ending = Ending {
+        code: ErrorCode::Superseded,
+        message,
+        actor,
+        now,
+    };
+    end_queued(tx, job, &ending)?;
+    reach("supersede: job ended");
+    let cause = format!("job `{job}` ({what}) was superseded");
+    let mut ended = vec![job];
+    ended.extend(cancel_dependents(tx, job, &cause, actor, now)?);
+    reach("supersede: dependents ended");
+    Ok(ended)
 }
 
 /// For each of `jobs` one that does the same and will not be refused, or none when there is not

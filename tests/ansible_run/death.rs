@@ -123,42 +123,41 @@ fn nothing_outlives_a_killed_pressluft(engine: AnsibleEngine) {
 
 fn nothing_outlives_a_killed_supervisor(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let bench = Bench::new(engine);
-    let invocation = bench.invocation(&node, LONG);
-    let state = bench.state.path().to_owned();
-    let killer = thread::spawn(move || {
-        let supervisor = || {
-            let lines = left_of(&state);
-            let line = lines.iter().find(|line| {
-                line.contains("pressluft supervise") && line.contains("ansible-playbook")
-            })?;
-            line.split(' ').next()?.parse::<i32>().ok()
-        };
-        // Once the task runs, which takes a little longer than the supervisor's start.
-        let runs = || {
-            left_of(&state)
-                .iter()
-                .any(|line| line.contains("ControlMaster=no"))
-        };
-        assert!(within(Duration::from_secs(20), runs), "the play never ran");
-        let pid = nix::unistd::Pid::from_raw(supervisor().expect("a supervisor"));
-        nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).expect("it lives");
-    });
-    let shown = bench.run(&invocation);
-    killer.join().expect("it was killed");
-    assert_eq!(
-        shown.code(),
-        Some(ErrorCode::JobInterrupted),
-        "{:?}",
-        shown.outcome
-    );
-    drop(bench.engine);
-    let gone = || left_of(bench.state.path()).is_empty();
-    assert!(
-        within(Duration::from_secs(8), gone),
-        "{:#?}",
-        left_of(bench.state.path())
-    );
+    for (tasks, sign) in [(LONG, "ControlMaster=no"), (STUBBORN, "while true")] {
+        let bench = Bench::new(engine);
+        let state = bench.state.path().to_owned();
+        let tasks = tasks.replace("STATE", &state.display().to_string());
+        let invocation = bench.invocation(&node, &tasks);
+        let killer = thread::spawn(move || {
+            let supervisor = || {
+                let lines = left_of(&state);
+                let line = lines.iter().find(|line| {
+                    line.contains("pressluft supervise") && line.contains("ansible-playbook")
+                })?;
+                line.split(' ').next()?.parse::<i32>().ok()
+            };
+            // Once the task runs, which takes a little longer than the supervisor's start.
+            let runs = || left_of(&state).iter().any(|line| line.contains(sign));
+            assert!(within(Duration::from_secs(20), runs), "the play never ran");
+            let pid = nix::unistd::Pid::from_raw(supervisor().expect("a supervisor"));
+            nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).expect("it lives");
+        });
+        let shown = bench.run(&invocation);
+        killer.join().expect("it was killed");
+        assert_eq!(
+            shown.code(),
+            Some(ErrorCode::JobInterrupted),
+            "{:?}",
+            shown.outcome
+        );
+        drop(bench.engine);
+        let gone = || left_of(bench.state.path()).is_empty();
+        assert!(
+            within(Duration::from_secs(8), gone),
+            "{:#?}",
+            left_of(bench.state.path())
+        );
+    }
 }
 
 fn signals_that_a_shell_handed_down_as_ignored_are_heard(engine: AnsibleEngine) {

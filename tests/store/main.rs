@@ -17,4 +17,6 @@ mod random;
 #[cfg(test)]
 mod record;
 #[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod restore;

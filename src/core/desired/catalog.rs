@@ -210,33 +210,34 @@ impl Catalog {
     /// The catalog after the resources of the files `replaced` gave way to those of `desired`
     /// that are in `files`, the new list of all files.
     pub(super) fn replace(
-        &self,
+        self,
         replaced: &BTreeSet<u32>,
         files: Vec<String>,
         desired: &Desired,
         is_new: impl Fn(&str) -> bool,
     ) -> Self {
-        let mut next = Self {
-            files,
-            resources: Vec::with_capacity(self.resources.len()),
-        };
-        let moved: Vec<Option<u32>> = self
-            .files
-            .iter()
-            .map(|file| next.files.binary_search(file).ok())
-            .map(|index| index.and_then(|index| u32::try_from(index).ok()))
-            .collect();
-        let kept = self
-            .resources
-            .iter()
-            .filter(|listed| !replaced.contains(&listed.file));
-        next.resources.extend(kept.filter_map(|listed| {
-            let file = moved.get(listed.file as usize).copied().flatten()?;
-            Some(Listed {
-                file,
-                ..listed.clone()
-            })
-        }));
+        let Self {
+            files: old,
+            mut resources,
+        } = self;
+        resources.retain(|listed| !replaced.contains(&listed.file));
+        if old != files {
+            let moved: Vec<Option<u32>> = old
+                .iter()
+                .map(|file| files.binary_search(file).ok())
+                .map(|index| index.and_then(|index| u32::try_from(index).ok()))
+                .collect();
+            resources.retain_mut(|listed| {
+                match moved.get(listed.file as usize).copied().flatten() {
+                    Some(file) => {
+                        listed.file = file;
+                        true
+                    }
+                    None => false,
+                }
+            });
+        }
+        let mut next = Self { files, resources };
         let new = next.list(desired, &|_| None);
         let new: Vec<Listed> = new
             .into_iter()

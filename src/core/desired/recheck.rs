@@ -28,9 +28,23 @@ pub struct Changes {
 /// A fleet that keeps every rule after its files changed.
 #[derive(Debug)]
 pub struct Rechecked {
-    pub catalog: Catalog,
     /// The fleet, what changed, and what was checked with it.
-    pub part: Desired,
+    part: Desired,
+    replaced: BTreeSet<u32>,
+    /// The paths of the new files, and of those with another content.
+    new: BTreeSet<String>,
+    files: Vec<String>,
+}
+
+impl Rechecked {
+    /// The catalog of the fleet as it is now, and the documents that were read for it.
+    /// `catalog` is the one that was checked against.
+    #[must_use]
+    pub fn apply(self, catalog: Catalog) -> (Catalog, Desired) {
+        let is_new = |file: &str| self.new.contains(file);
+        let catalog = catalog.replace(&self.replaced, self.files, &self.part, is_new);
+        (catalog, self.part)
+    }
 }
 
 /// The fleet of `catalog` after `changes`, or none when that cannot be told from them alone,
@@ -58,7 +72,7 @@ pub fn recheck<E>(
     if fleet_is_replaced || !parsed.iter().all(is_whole) {
         return Ok(None);
     }
-    let new_paths: BTreeSet<String> = parsed.iter().map(|(path, _)| path.clone()).collect();
+    let new_files: BTreeSet<String> = parsed.iter().map(|(path, _)| path.clone()).collect();
     let mut fleet = read(FLEET_FILE)?;
     if !is_clean(&fleet) {
         return Ok(None);
@@ -101,8 +115,12 @@ pub fn recheck<E>(
     else {
         return Ok(None);
     };
-    let catalog = catalog.replace(&replaced, files, &part, |file| new_paths.contains(file));
-    Ok(Some(Rechecked { catalog, part }))
+    Ok(Some(Rechecked {
+        part,
+        replaced,
+        new: new_files,
+        files,
+    }))
 }
 
 fn is_clean(file: &ParsedFile) -> bool {
