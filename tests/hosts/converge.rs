@@ -1,5 +1,8 @@
 //! From a git repository to running WordPress sites, and what must not happen on the way.
 
+use pressluft::clock;
+use pressluft::secrets::{EnvironmentSecrets, Identity, environment_secrets};
+use pressluft::store::Store;
 use serde_json::Value;
 
 use crate::support::World;
@@ -80,6 +83,7 @@ fn a_fleet_converges_and_stays() {
     nothing_executed(&world);
     one_edit_is_one_job(&world);
     again_changes_nothing(&world);
+    a_failed_environment_is_reset(&world);
     nothing_leaks(&world, secret);
     world.pressluft(&["audit", "verify"]).expect(0);
 
@@ -267,6 +271,38 @@ fn again_changes_nothing(world: &World) {
     }
 }
 
+/// An environment that a job left failed is taken back once it is proven healthy, not before.
+fn a_failed_environment_is_reset(world: &World) {
+    let id = "env/acme/production";
+    let status = || {
+        let shown = world.pressluft(&["get", "envs", "-o", "json"]).expect(0);
+        let all = shown.json();
+        let found = all.as_array().into_iter().flatten();
+        let found = found.into_iter().find(|env| env["id"] == id);
+        found.expect("it is recorded")["status"].clone()
+    };
+    let broken = "/var/www/sites/acme/production/current/wp-content/mu-plugins/broken.php";
+    world.ssh(
+        1,
+        &format!(
+            "mkdir -p $(dirname {broken}) && echo '<?php http_response_code(500); exit;' >{broken}"
+        ),
+    );
+    world
+        .pressluft(&["apply", "--auto-approve", "--rerun", id])
+        .expect(7);
+    assert_eq!(status(), "failed");
+    world.pressluft(&["reset", id]).expect(7);
+    assert_eq!(status(), "failed");
+
+    world.ssh(1, &format!("rm {broken}"));
+    world.pressluft(&["reset", id]).expect(0);
+    assert_eq!(status(), "active");
+    world.pressluft(&["plan", "--detailed-exitcode"]).expect(0);
+    let audit = world.pressluft(&["audit", "list"]).expect(0);
+    assert!(audit.stdout.contains("reset"), "{}", audit.stdout);
+}
+
 fn nothing_leaks(world: &World, secret: &str) {
     let config = world.ssh(1, "cat /var/www/sites/acme/production/shared/wp-config.php");
     let value = |name: &str| {
@@ -279,12 +315,18 @@ fn nothing_leaks(world: &World, secret: &str) {
     let key = std::fs::read_to_string(world.state().join("ssh/id_ed25519")).expect("a key");
     let key_line = key.lines().nth(2).expect("key material").to_owned();
     let (_, password) = secret.split_once(':').expect("user and password");
-    for needle in [
-        value("DB_PASSWORD"),
-        value("AUTH_KEY"),
+    let made = generated(world, "env/acme/production");
+    assert_eq!(value("DB_PASSWORD"), *made.db_password.expose());
+    assert!(config.contains(made.redis_password.expose().as_str()));
+    let mut needles = vec![
         password.to_owned(),
         key_line,
-    ] {
+        made.db_password.expose().clone(),
+        made.redis_password.expose().clone(),
+        made.admin_password.expose().clone(),
+    ];
+    needles.extend(made.salts.values().map(|salt| salt.expose().clone()));
+    for needle in needles {
         assert!(needle.len() > 12, "{needle}");
         let mut found = World::files_with(&world.state(), &needle);
         found.retain(|path| !path.ends_with("ssh/id_ed25519"));
@@ -294,4 +336,12 @@ fn nothing_leaks(world: &World, secret: &str) {
             Vec::<std::path::PathBuf>::new()
         );
     }
+}
+
+/// What Pressluft made for an environment, as it keeps it encrypted.
+fn generated(world: &World, environment: &str) -> EnvironmentSecrets {
+    let mut store = Store::open(&world.state().join("pressluft.db")).expect("a database");
+    let identity = Identity::load(&world.state().join("secrets")).expect("an identity");
+    let id = environment.parse().expect("an id");
+    environment_secrets(&mut store, &identity, &id, clock::now()).expect("secrets")
 }

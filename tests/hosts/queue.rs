@@ -116,7 +116,10 @@ fn jobs_of_a_node_whose_link_is_down_wait_for_it() {
     });
     let nodes = world.pressluft(&["get", "nodes", "-o", "json"]).expect(0);
     assert_eq!(nodes.json()[1]["status"], "unreachable");
-    thread::sleep(Duration::from_secs(30));
+    // Longer than the default takes patience: PRESSLUFT_LINK_DOWN=180.
+    let down = std::env::var("PRESSLUFT_LINK_DOWN").ok();
+    let down = down.map_or(30, |seconds| seconds.parse().expect("seconds"));
+    thread::sleep(Duration::from_secs(down));
     let parked = last_job(&world, "web-2");
     assert_eq!(parked["job"]["status"], "queued", "{parked}");
     assert_eq!(parked["job"]["attempt_count"], 0, "{parked}");

@@ -22,7 +22,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn new(output: Output) -> Self {
+    fn new(output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -112,7 +112,7 @@ impl World {
             .stdin(Stdio::null())
             .output()
             .expect("the fleet script runs");
-        Ran::new(output)
+        Ran::new(&output)
     }
 
     pub(crate) fn ssh(&self, host: u32, command: &str) -> String {
@@ -192,7 +192,7 @@ impl World {
     }
 
     pub(crate) fn pressluft(&self, words: &[&str]) -> Ran {
-        Ran::new(self.command(words).output().expect("pressluft runs"))
+        Ran::new(&self.command(words).output().expect("pressluft runs"))
     }
 
     /// The head and body that `host` answers `http://NAME/PATH` with.
