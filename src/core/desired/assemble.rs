@@ -150,7 +150,10 @@ impl Sorted {
             .salvaged
             .into_iter()
             .map(|part| (part.document, part.lost));
-        for (found, lost) in whole.chain(rest) {
+        // Of two documents that cannot both be, the later one is reported, whole or not.
+        let mut all: Vec<_> = whole.chain(rest).collect();
+        all.sort_by_key(|(found, _)| found.line);
+        for (found, lost) in all {
             let source = Source {
                 file: Arc::clone(&path),
                 line: found.line,

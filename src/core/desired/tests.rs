@@ -282,6 +282,16 @@ fn nodes_have_addresses_of_their_own() {
 }
 
 #[test]
+fn the_later_of_two_is_reported_also_when_the_first_has_errors() {
+    let first = "kind: Node\nname: web-3\nhost: x\nswap: much\n";
+    let second = "kind: Node\nname: web-3\nhost: y\n";
+    assert_eq!(
+        found(&format!("{first}---\n{second}")),
+        ["4:7+4 invalid-value", "7:7+5 duplicate-id"]
+    );
+}
+
+#[test]
 fn redirects_lead_somewhere() {
     let domains = "domains: [{name: a.example, primary: true}]\n";
     let itself = "http: {redirects: [{from: /a, to: \"https://a.example/a?x=1\"}]}\n";
