@@ -65,7 +65,10 @@ fn self_references_and_unknown_anchors_are_errors() {
 
 #[test]
 fn depth_is_limited() {
-    assert_eq!(node(&format!("a: {}\n", "[".repeat(100_000))).len(), 1);
+    assert_eq!(
+        node(&format!("a: {}\n", "[".repeat(100_000))),
+        ["yaml-limit"]
+    );
     assert_eq!(
         node(&format!("a: {}{}\n", "[".repeat(40), "]".repeat(40))),
         ["yaml-limit"]

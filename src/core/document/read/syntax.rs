@@ -63,14 +63,7 @@ pub(crate) fn problem(segment: &Segment<'_>, error: &Error, code: &'static str) 
         | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => Problem::new(
-            place,
-            "yaml-limit",
-            "the document grows beyond what a document may hold",
-        )
-        .hint(Some(
-            "write it without so many nested or repeated parts".to_owned(),
-        )),
+        | Error::AliasReplayStackDepthExceeded { .. } => beyond_limit(place),
         Error::UnsupportedTag { .. }
         | Error::TaggedStructFieldName { .. }
         | Error::TaggedScalarCannotDeserializeIntoString { .. }
@@ -94,13 +87,28 @@ pub(crate) fn problem(segment: &Segment<'_>, error: &Error, code: &'static str) 
         _ => match tab_near(segment, place) {
             Some(place) => Problem::new(place, code, "the line is indented with a tab")
                 .hint(Some("indent with spaces, not with tabs".to_owned())),
-            None => Problem::new(place, code, words(error)).hint(Some(
-                "look for a missing quote, colon or bracket, or a wrong indentation, here or in \
-                 the line before"
-                    .to_owned(),
-            )),
+            None => match words(error) {
+                // The scanner has a limit of its own, and only its words to tell it by.
+                said if said == "recursion limit exceeded" => beyond_limit(place),
+                said => Problem::new(place, code, said).hint(Some(
+                    "look for a missing quote, colon or bracket, or a wrong indentation, here or \
+                     in the line before"
+                        .to_owned(),
+                )),
+            },
         },
     }
+}
+
+fn beyond_limit(place: Place) -> Problem {
+    Problem::new(
+        place,
+        "yaml-limit",
+        "the document grows beyond what a document may hold",
+    )
+    .hint(Some(
+        "write it without so many nested or repeated parts".to_owned(),
+    ))
 }
 
 /// The first tab that indents the line of a problem or the line after it: a text of several
