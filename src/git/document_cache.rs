@@ -48,7 +48,7 @@ impl DocumentCache {
             .and_then(|payload| bitcode::decode::<Vec<Vec<u8>>>(payload).ok())
             .and_then(|parts| decode(&parts));
         if entries.is_none() {
-            tracing::warn!(path = %self.path.display(), "the document cache is made anew");
+            tracing::info!(path = %self.path.display(), "the document cache is made anew");
         }
         let entries = entries.unwrap_or_default();
         entries

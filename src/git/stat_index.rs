@@ -86,7 +86,7 @@ fn read(path: &Path) -> Option<Vec<(String, (FileStat, BlobId))>> {
     let sealed = std::fs::read(path).ok()?;
     let entries = storage::unseal(KEY, &sealed).and_then(|bytes| bitcode::decode(bytes).ok());
     if entries.is_none() {
-        tracing::warn!(path = %path.display(), "the stat index is unreadable and is rebuilt");
+        tracing::info!(path = %path.display(), "the stat index is made anew");
     }
     entries
 }
