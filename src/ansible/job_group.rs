@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 use nix::unistd::{AccessFlags, Pid, access};
 
+use super::process_tree::processes;
 use crate::process;
 
 /// Set by systemd on a control group that it leaves to its processes (`Delegate=yes`).
@@ -114,11 +115,7 @@ fn members(supervisor: i32, start: u64) -> io::Result<(Vec<i32>, Option<PathBuf>
     };
     let wanted = name(supervisor, start);
     let (mut pids, mut group) = (Vec::new(), None);
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
+    for pid in processes()? {
         // A process that has ended since is none any more.
         let Ok(text) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else {
             continue;

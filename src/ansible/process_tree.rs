@@ -1,5 +1,5 @@
-//! Which processes descend from one: Ansible's workers are in sessions of their own, so
-//! neither its process group nor its session reaches them.
+//! Which processes there are, and which descend from one. Ansible's workers are in sessions of
+//! their own, so neither its process group nor its session reaches them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,11 +13,7 @@ use nix::unistd::Pid;
 /// When `/proc` cannot be read.
 pub(super) fn descendants(root: Pid) -> io::Result<Vec<Pid>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
+    for pid in processes()? {
         // A process that has ended since is no descendant any more.
         let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else {
             continue;
@@ -34,6 +30,19 @@ pub(super) fn descendants(root: Pid) -> io::Result<Vec<Pid>> {
         next.extend(inner);
     }
     Ok(found)
+}
+
+/// The ids of all processes that can be seen from here.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub(super) fn processes() -> io::Result<Vec<i32>> {
+    let mut pids = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        pids.extend(name.to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    Ok(pids)
 }
 
 /// The parent in a line of `/proc/PID/stat`; none for a zombie. The name of the program is in
