@@ -14,7 +14,7 @@ use crate::core::id::ResourceId;
 use crate::core::names::environment_names;
 use crate::core::recorded::RecordedResource;
 use crate::daemon;
-use crate::store::{Job, Revision, Store};
+use crate::store::{Drift, Job, Revision, Store};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -38,6 +38,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         .releases(&args.id)?
         .into_iter()
         .find(|release| release.active);
+    let drift = store.drift(&args.id)?;
     let mut whole = get::element(&resource);
     if let Value::Object(map) = &mut whole {
         map.insert("url".to_owned(), json!(url));
@@ -47,6 +48,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         );
         map.insert("last_job".to_owned(), json!(last_job));
         map.insert("source".to_owned(), json!(resource.source));
+        map.insert("drift".to_owned(), json!(drift));
         map.insert("commit".to_owned(), json!(revision));
         if let ResourceId::Node(name) = &args.id {
             map.insert("facts".to_owned(), json!(store.node_facts(name)?));
@@ -55,15 +57,30 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
     output::show(args.output, &whole, |_| {
         let release = release.as_ref().map(|release| release.name.clone());
-        text(
+        let mut text = text(
             &resource,
             url.as_deref(),
             release,
             last_job.as_ref(),
             revision.as_ref(),
-        )
+        );
+        text.extend(drift.iter().map(drift_text));
+        text
     })?;
     Ok(Exit::Done)
+}
+
+/// What the last look at the resource found.
+fn drift_text(drift: &Drift) -> String {
+    let checked = moment(drift.checked_at);
+    let Some(since) = drift.since else {
+        return format!("\nDrift: none, as of {checked}\n");
+    };
+    let mut text = format!("\nDrift, seen since {}\n", moment(since));
+    for task in &drift.tasks {
+        text.push_str(&format!("  {}\n", printable(task)));
+    }
+    text
 }
 
 /// A resource that no job has finished yet is not recorded; its last job says why.

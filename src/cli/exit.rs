@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     Done = 0,
     Error = 1,
-    /// Changes are pending, under `plan --detailed-exitcode`.
+    /// Changes are pending, under `plan --detailed-exitcode`; something drifted, of `drift`.
     Pending = 2,
     InvalidDocuments = 3,
     /// A guard, window, approval or suspension is in the way.

@@ -309,13 +309,7 @@ fn push_event(out: &mut String, event: &TaskEvent) {
         }
     }
     for line in event.diff.iter().flat_map(|diff| diff.lines()) {
-        let style = match line.as_bytes().first() {
-            Some(b'+') => AnsiColor::Green.on_default(),
-            Some(b'-') => AnsiColor::Red.on_default(),
-            Some(b'@') => AnsiColor::Cyan.on_default(),
-            _ => Style::new(),
-        };
-        out.push_str(&format!("      {style}{}{style:#}\n", printable(line)));
+        out.push_str(&format!("      {}\n", output::diff_line(line)));
     }
 }
 

@@ -11,6 +11,7 @@ mod db;
 mod describe;
 mod diagnostics_view;
 mod doctor;
+mod drift;
 mod execute;
 mod fleet;
 mod get;
@@ -77,6 +78,8 @@ enum Command {
     Jobs(jobs::Args),
     /// Run queued jobs until it is told to end
     Worker(worker::Args),
+    /// Look whether nodes and environments are still what was applied
+    Drift(drift::Args),
     /// Take a failed site or environment back once it is healthy
     Reset(reset::Args),
     /// Read the audit record and check that nobody changed it
@@ -149,6 +152,7 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Describe(args) => describe::run(args, &context),
         Command::Jobs(args) => jobs::run(args, &context),
         Command::Worker(args) => worker::run(args, &context),
+        Command::Drift(args) => drift::run(args, &context),
         Command::Reset(args) => reset::run(args, &context),
         Command::Audit(args) => audit::run(args, &context),
         Command::Db(args) => db::run(args, &context),

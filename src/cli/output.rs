@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -133,7 +134,7 @@ impl Layout<'_> {
             .map(|word| word.to_uppercase())
             .collect();
         push_row(&mut out, &shown, &widths, &heading);
-        let dim = anstyle::Style::new().dimmed();
+        let dim = Style::new().dimmed();
         for row in &rows {
             push_row(&mut out, &shown, &widths, row);
             let words = below.iter().map(|column| row[*column].as_str());
@@ -243,6 +244,17 @@ pub(crate) fn printable(text: &str) -> String {
             }
         })
         .collect()
+}
+
+/// One line of a unified diff, fit to be printed, in the colour of what it does.
+pub(crate) fn diff_line(line: &str) -> String {
+    let style = match line.as_bytes().first() {
+        Some(b'+') => AnsiColor::Green.on_default(),
+        Some(b'-') => AnsiColor::Red.on_default(),
+        Some(b'@') => AnsiColor::Cyan.on_default(),
+        _ => Style::new(),
+    };
+    format!("{style}{}{style:#}", printable(line))
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use super::progress_view::ProgressView;
 use super::{open, output};
 use crate::clock;
 use crate::core::id::ResourceId;
+use crate::core::job::JobType;
 use crate::core::recorded::ResourceStatus;
-use crate::daemon::{self, Jobs, Urgency};
+use crate::daemon::{self, Check, Jobs, Urgency};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -49,8 +50,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     };
     let runner = execute::runner(context, &store)?;
     let actor = actor();
-    let reason = format!("`{id}` is to be reset");
-    let plans = daemon::check(&mut store, &environment, &reason, &actor, clock::now())?;
+    let check = Check {
+        job_type: JobType::HealthCheck,
+        resource: environment.clone(),
+        reason: format!("`{id}` is to be reset"),
+    };
+    let plans = daemon::queue_checks(&mut store, &[check], &actor, clock::now())?;
     let stop = execute::stop_on_signals([Urgency::Cancel, Urgency::Cancel])?;
     let mut view = ProgressView::new(false, context.interactive);
     let mut watch = |progress| {

@@ -91,7 +91,29 @@ impl JobType {
                 | Self::SiteCreate
                 | Self::EnvCreate
                 | Self::EnvConfigure
+                | Self::DriftCheck
                 | Self::HealthCheck
+        )
+    }
+
+    /// The type whose playbook and files such a job of `resource` has: its own, and for a drift
+    /// check that of the job that makes the resource what it should be.
+    #[must_use]
+    pub fn acts_as(self, resource: &super::id::ResourceId) -> Self {
+        use super::id::ResourceKind;
+        match (self, resource.kind()) {
+            (Self::DriftCheck, ResourceKind::Node) => Self::NodeProvision,
+            (Self::DriftCheck, ResourceKind::Env) => Self::EnvConfigure,
+            (other, _) => other,
+        }
+    }
+
+    /// Whether the resource is what it should be once such a job has succeeded.
+    #[must_use]
+    pub fn converges(self) -> bool {
+        matches!(
+            self,
+            Self::NodeProvision | Self::SiteCreate | Self::EnvCreate | Self::EnvConfigure
         )
     }
 

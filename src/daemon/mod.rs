@@ -2,7 +2,9 @@
 //! belong to the caller.
 
 mod attempt;
+mod checks;
 mod disk;
+mod drift;
 mod error;
 mod files;
 mod payload;
@@ -26,6 +28,8 @@ mod worker;
 mod worker_id;
 
 pub use attempt::Runner;
+pub use checks::{Check, queue_checks};
+pub use drift::{drift_check, drift_mode, to_check};
 pub use error::DaemonError;
 pub use files::{FileChange, FileChanges, file_changes};
 pub use payload::{JobPayload, PackedPayload, PartDigest, Parts};
@@ -34,7 +38,7 @@ pub use progress::{JobEnd, JobLabel, Progress, Wait};
 pub use queue::{PlannedRevision, Prepared, Queued, enqueue};
 pub use recovery::{Recovery, recover};
 pub use repeat::repeat;
-pub use reset::{check, checked_environment, reset};
+pub use reset::{checked_environment, reset};
 pub use restore::restore;
 pub use saved_plan::{load as load_plan, save as save_plan};
 pub use stop::{Stop, Urgency};

@@ -1,21 +1,11 @@
 //! Taking a failed site or environment back, once it is proven healthy.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::error::DaemonError;
-use super::payload::{Packer, QueuedPayload};
-use super::worker::Plans;
 use crate::core::id::{ResourceId, ResourceKind};
-use crate::core::job::JobType;
-use crate::core::plan::{Action, PlannedJob};
 use crate::core::recorded::ResourceStatus;
-use crate::core::spec::Spec;
-use crate::store::{
-    Enqueued, NewJob, NewPlan, StateChange, Store, StoreError, new_job_id, new_plan_id,
-};
+use crate::store::{StateChange, Store, StoreError};
 
 /// The recorded environment whose health speaks for `id`: itself, or the production environment
 /// of a site. None when none is recorded.
@@ -43,100 +33,6 @@ fn production_of(store: &Store, site: &str) -> Result<Option<String>, StoreError
         let name = env.spec.str("name")?;
         (env.id.site() == Some(site) && is_production).then(|| name.to_owned())
     }))
-}
-
-/// Queues a health check of a recorded environment, as it is recorded. It is tried once.
-///
-/// # Errors
-/// [`DaemonError::UnknownResource`] when something that it needs is not recorded.
-pub fn check(
-    store: &mut Store,
-    environment: &ResourceId,
-    reason: &str,
-    actor: &str,
-    now: Timestamp,
-) -> Result<Plans, DaemonError> {
-    let unknown = || DaemonError::UnknownResource(environment.clone());
-    let recorded = store.recorded(environment)?.ok_or_else(unknown)?;
-    let node = recorded.node.clone().ok_or_else(unknown)?;
-    let job = PlannedJob {
-        id: "j0".to_owned(),
-        job_type: JobType::HealthCheck,
-        resource: environment.clone(),
-        node: node.clone(),
-        action: Action::Run,
-        reason: reason.to_owned(),
-        changes: Vec::new(),
-        after: Vec::new(),
-        effects: Vec::new(),
-    };
-    let specs = specs(store)?;
-    let lookup = |id: &ResourceId| specs.get(id).cloned();
-    let production_of = |_: &str| None;
-    let mut packer = Packer::new(&lookup, &production_of, &BTreeMap::new())?;
-    let packed = packer.pack(&job)?;
-    store.keep_parts(&packer.into_parts().0)?;
-    let mut repo_secrets = match store.last_job(environment)? {
-        Some(last) => {
-            let content = store.job_content(last.id)?;
-            serde_json::from_str::<QueuedPayload>(&content.payload)?.repo_secrets
-        }
-        None => BTreeMap::new(),
-    };
-    repo_secrets.retain(|name, _| packed.secrets.contains(name));
-    let payload = QueuedPayload {
-        parts: packed,
-        effects: Vec::new(),
-        repo_secrets,
-    };
-    let job = NewJob {
-        id: new_job_id(now),
-        job_type: job.job_type,
-        resource: job.resource,
-        node,
-        max_attempts: 1,
-        run_after: now,
-        status_on_start: None,
-        status_on_failure: Some(ResourceStatus::Failed),
-        reason: job.reason,
-        changes: "[]".to_owned(),
-        payload: serde_json::to_string(&payload)?,
-        depends_on: Vec::new(),
-    };
-    let plan = NewPlan {
-        id: new_plan_id(now),
-        revision: recorded.revision,
-        digest: blake3::hash(job.payload.as_bytes()).to_hex().to_string(),
-        json: json!({ "check": environment }).to_string(),
-        partial: true,
-        joins: false,
-        expected: Vec::new(),
-    };
-    match store.enqueue(&plan, &[job], actor, now)? {
-        Enqueued::Queued { .. } => Ok(Plans {
-            own: Some(plan.id),
-            ..Plans::default()
-        }),
-        Enqueued::Joined { jobs } => Ok(Plans {
-            joined: jobs,
-            ..Plans::default()
-        }),
-    }
-}
-
-/// The recorded fleet, nodes, sites and environments.
-fn specs(store: &Store) -> Result<BTreeMap<ResourceId, Spec>, StoreError> {
-    let mut specs = BTreeMap::new();
-    for kind in [
-        ResourceKind::Fleet,
-        ResourceKind::Node,
-        ResourceKind::Site,
-        ResourceKind::Env,
-    ] {
-        let resources = store.recorded_of_kind(kind)?;
-        specs.extend(resources.into_iter().map(|known| (known.id, known.spec)));
-    }
-    Ok(specs)
 }
 
 /// Records that the resource is active; the caller has seen that it is healthy.

@@ -109,28 +109,96 @@ impl Store {
                 superseded.extend(supersede_rest(tx, plan, actor, now)?);
             }
             reach("enqueue: superseded");
-            let detail = json!({
-                "plan": plan.id, "revision": plan.revision, "digest": plan.digest,
-                "partial": plan.partial, "jobs": jobs.len(), "superseded": superseded.len(),
-            });
-            let action = AuditAction::PlanQueued;
-            append(
-                tx,
-                now,
-                &NewEntry {
-                    actor,
-                    action,
-                    resource: None,
-                    job: None,
-                    detail,
-                },
-            )?;
+            audit_plan(tx, plan, jobs.len(), superseded.len(), actor, now)?;
             reach("enqueue: audited");
             insert_jobs(tx, plan, jobs, now)?;
             reach("enqueue: jobs inserted");
             Ok(Enqueued::Queued { superseded })
         })
     }
+}
+
+/// What queueing checks did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// The new jobs.
+    pub queued: Vec<JobId>,
+    /// Jobs that check one of the same resources and have not ended, with their plans.
+    pub open: Vec<(JobId, PlanId)>,
+}
+
+impl Store {
+    /// Queues jobs that look and change nothing, in their order. They take the place of no other
+    /// job, and one that is open already for its resource is not queued again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn enqueue_checks(
+        &mut self,
+        plan: &NewPlan,
+        jobs: Vec<NewJob>,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<Checks> {
+        self.write(|tx| {
+            let mut checks = Checks::default();
+            let mut new = Vec::with_capacity(jobs.len());
+            for job in jobs {
+                match open_job(tx, job.job_type, &job.resource)? {
+                    Some(open) => checks.open.push(open),
+                    None => new.push(job),
+                }
+            }
+            if new.is_empty() {
+                return Ok(checks);
+            }
+            insert_plan(tx, plan, actor, now)?;
+            audit_plan(tx, plan, new.len(), 0, actor, now)?;
+            insert_jobs(tx, plan, &new, now)?;
+            checks.queued = new.iter().map(|job| job.id).collect();
+            Ok(checks)
+        })
+    }
+}
+
+/// A job of this type for this resource that has not ended, and its plan.
+fn open_job(
+    tx: &Connection,
+    job_type: JobType,
+    resource: &ResourceId,
+) -> Result<Option<(JobId, PlanId)>> {
+    tx.prepare_cached(
+        "SELECT id, plan_id FROM jobs INDEXED BY jobs_by_resource
+         WHERE resource = ?1 AND job_type = ?2 AND status IN ('queued', 'running', 'unknown')
+         ORDER BY sequence DESC LIMIT 1",
+    )?
+    .query_and_then(params![resource.to_string(), job_type.as_str()], |row| {
+        Ok((parsed(row, "id")?, parsed(row, "plan_id")?))
+    })?
+    .next()
+    .transpose()
+}
+
+fn audit_plan(
+    tx: &Connection,
+    plan: &NewPlan,
+    jobs: usize,
+    superseded: usize,
+    actor: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let detail = json!({
+        "plan": plan.id, "revision": plan.revision, "digest": plan.digest,
+        "partial": plan.partial, "jobs": jobs, "superseded": superseded,
+    });
+    let entry = NewEntry {
+        actor,
+        action: AuditAction::PlanQueued,
+        resource: None,
+        job: None,
+        detail,
+    };
+    append(tx, now, &entry)
 }
 
 /// Jobs can be finished in some order: each dependency is among them and none leads back.

@@ -175,6 +175,34 @@ impl Store {
         row.transpose()
     }
 
+    /// The last job that made one of `resources` what it should be, or none.
+    ///
+    /// # Errors
+    /// When the database fails or holds a job that cannot be read.
+    pub fn last_converged(&self, resources: &[ResourceId]) -> Result<Option<Job>> {
+        let mut last: Option<Job> = None;
+        for resource in resources {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT * FROM jobs INDEXED BY jobs_by_resource
+                 WHERE resource = ?1 AND status = 'succeeded' ORDER BY sequence DESC",
+            )?;
+            let jobs = statement.query_and_then([resource.to_string()], read)?;
+            for job in jobs {
+                let job = job?;
+                if job.job_type.converges() {
+                    if last
+                        .as_ref()
+                        .is_none_or(|last| last.sequence < job.sequence)
+                    {
+                        last = Some(job);
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(last)
+    }
+
     /// The changes (a JSON array) that a job carries out.
     ///
     /// # Errors

@@ -17,7 +17,10 @@ use crate::crash_point::reach;
 const APPLICATION_ID: i32 = 0x504c_4654;
 
 /// Append-only: the migration at index `n` leads from schema `n` to schema `n + 1`.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// The schema that this program reads and writes.
 pub const SCHEMA: u32 = MIGRATIONS.len() as u32;

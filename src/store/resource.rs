@@ -10,7 +10,7 @@ use serde_json::json;
 use super::audit::{NewEntry, append};
 use super::convert::{corrupt, digest, get, moment, parse, parsed, unsigned};
 use super::error::{Result, StoreError};
-use super::{Domain, Release, Store, artifact, fact};
+use super::{Domain, Release, Store, artifact, drift, fact};
 use crate::core::audit::AuditAction;
 use crate::core::facts::NodeFacts;
 use crate::core::id::{ResourceId, ResourceKind};
@@ -53,6 +53,12 @@ pub enum StateChange {
     Release(Release),
     Domain(Domain),
     RemoveDomain(String),
+    /// What a look at a resource on its node found: the tasks that would change something. None:
+    /// it is what was applied.
+    Drift {
+        id: ResourceId,
+        tasks: Vec<String>,
+    },
     /// A one-shot ran and never runs again.
     UsedToken {
         resource: ResourceId,
@@ -240,6 +246,7 @@ pub(super) fn apply(
                 tx.prepare_cached("DELETE FROM domains WHERE name = ?1")?
                     .execute([name])?;
             }
+            StateChange::Drift { id, tasks } => drift::note(tx, id, tasks, author.job, now)?,
             StateChange::UsedToken {
                 resource,
                 field,
@@ -281,6 +288,7 @@ pub(super) fn summary(changes: &[StateChange]) -> Vec<serde_json::Value> {
                 json!({ "domain": domain.name, "of": domain.environment })
             }
             StateChange::RemoveDomain(name) => json!({ "remove_domain": name }),
+            StateChange::Drift { id, tasks } => json!({ "drift": tasks, "of": id }),
             StateChange::UsedToken {
                 resource,
                 field,

@@ -83,6 +83,7 @@ fn a_fleet_converges_and_stays() {
     nothing_executed(&world);
     one_edit_is_one_job(&world);
     again_changes_nothing(&world);
+    drift_is_found_and_put_back(&world);
     a_failed_environment_is_reset(&world);
     nothing_leaks(&world, secret);
     world.pressluft(&["audit", "verify"]).expect(0);
@@ -269,6 +270,38 @@ fn again_changes_nothing(world: &World) {
             );
         }
     }
+}
+
+/// What somebody changed by hand is found, shown and put back.
+fn drift_is_found_and_put_back(world: &World) {
+    let clean = world.pressluft(&["drift", "--json"]).expect(0).lines();
+    let summary = clean.last().expect("a summary");
+    assert_eq!(summary["drifted"], 0);
+    // Two nodes and four environments.
+    assert_eq!(summary["clean"], 6);
+
+    let pool = "/etc/php/8.2/fpm/pool.d/wp_acme_production.conf";
+    world.ssh(
+        1,
+        &format!("echo '; by hand' >>{pool} && systemctl stop redis-server"),
+    );
+    let lines = world.pressluft(&["drift", "--json"]).expect(2).lines();
+    let found: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["type"] == "drift")
+        .collect();
+    let resources: Vec<&Value> = found.iter().map(|line| &line["resource"]).collect();
+    assert_eq!(resources, ["node/web-1", "env/acme/production"]);
+    let diff = found[1]["tasks"][0]["diff"].as_str().expect("a diff");
+    assert!(diff.contains("-; by hand"), "{diff}");
+    assert!(world.ssh(1, &format!("tail -1 {pool}")).contains("by hand"));
+
+    let mut words = vec!["apply", "--auto-approve"];
+    words.extend(["--rerun", "node/web-1", "--rerun", "env/acme/production"]);
+    world.pressluft(&words).expect(0);
+    let shown = world.pressluft(&["describe", "node/web-1", "-o", "json"]);
+    assert_eq!(shown.expect(0).json()["drift"]["since"], Value::Null);
+    world.pressluft(&["drift", "node/web-1"]).expect(0);
 }
 
 /// An environment that a job left failed is taken back once it is proven healthy, not before.

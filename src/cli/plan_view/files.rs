@@ -1,9 +1,9 @@
 //! The files that a plan would alter.
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use serde_json::{Value, json};
 
-use crate::cli::output::printable;
+use crate::cli::output::{diff_line, printable};
 use crate::daemon::FileChanges;
 
 /// A diff of each file, grouped by job.
@@ -22,13 +22,7 @@ pub(crate) fn files_text(all: &[FileChanges]) -> String {
             ));
         }
         for line in changes.files.iter().flat_map(|file| file.diff.lines()) {
-            let style = match line.as_bytes().first() {
-                Some(b'+') => AnsiColor::Green.on_default(),
-                Some(b'-') => AnsiColor::Red.on_default(),
-                Some(b'@') => AnsiColor::Cyan.on_default(),
-                _ => Style::new(),
-            };
-            out.push_str(&format!("  {style}{}{style:#}\n", printable(line)));
+            out.push_str(&format!("  {}\n", diff_line(line)));
         }
     }
     out

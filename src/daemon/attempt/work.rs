@@ -70,8 +70,10 @@ impl Work<'_> {
             }
             Err(failure) => return Ok(Err(failure)),
         };
-        let subject = match Subject::new(payload, Some(facts)).with_sources(self.claim.job.job_type)
-        {
+        let job_type = self.claim.job.job_type;
+        // A look is that job which would make the resource what it should be, in check mode.
+        let acts_as = job_type.acts_as(&self.claim.job.resource);
+        let subject = match Subject::new(payload, Some(facts)).with_sources(acts_as) {
             Ok(subject) => subject,
             Err(error) => {
                 return Ok(Err(Failure::new(
@@ -80,15 +82,15 @@ impl Work<'_> {
                 )));
             }
         };
-        let tree = match render(&subject, self.claim.job.job_type, &secrets) {
+        let tree = match render(&subject, acts_as, &secrets) {
             Ok(tree) => tree,
             Err(message) => return Ok(Err(Failure::new(ErrorCode::RenderFailed, &message))),
         };
         let invocation = Invocation {
-            playbook: Playbook::Embedded(self.claim.job.job_type.playbook()),
+            playbook: Playbook::Embedded(acts_as.playbook()),
             vars: subject.variables(
                 &self.claim.job.id.to_string(),
-                self.claim.job.job_type.as_str(),
+                job_type.as_str(),
                 self.claim.attempt,
                 &self.runner.identity.recipient().to_string(),
                 self.claim.token,
@@ -97,6 +99,12 @@ impl Work<'_> {
             tree,
             ..self.invocation(host, engine)
         };
+        if job_type == JobType::DriftCheck {
+            return Ok(self.look(&invocation, &redactor)?.map(|drift| {
+                changes.push(drift);
+                changes
+            }));
+        }
         if self.was_interrupted()?
             && let Some(failure) = self.observe(&invocation, &redactor)?
         {
@@ -118,8 +126,14 @@ impl Work<'_> {
         if let Some((name, environment)) = release.zip(subject.payload.environment_id()) {
             changes.push(StateChange::Release(served(name, environment)));
         }
-        if self.claim.job.job_type == JobType::HealthCheck {
+        if job_type == JobType::HealthCheck {
             self.note_health(&mut changes)?;
+        }
+        if job_type.converges() {
+            let made = subject.payload.environment_id();
+            let made = made.filter(|id| *id != self.claim.job.resource);
+            changes.extend(made.map(clean));
+            changes.push(clean(self.claim.job.resource.clone()));
         }
         let (node, revision) = (&self.claim.job.node_id, &self.claim.job.revision);
         let effects = &subject.payload.effects;
@@ -228,6 +242,34 @@ impl Work<'_> {
         }
     }
 
+    /// Runs the playbook in check mode: what it would change is drift. Where it cannot go on
+    /// because what it would change is missing, what it found until then is.
+    fn look(
+        &mut self,
+        invocation: &Invocation,
+        redactor: &Redactor,
+    ) -> Result<Result<StateChange, Failure>, DaemonError> {
+        let check = Invocation {
+            check: true,
+            ..invocation.clone()
+        };
+        let mut tasks = Vec::new();
+        let outcome = self.play(&check, redactor, &mut |result| {
+            if result.status == TaskStatus::Changed {
+                tasks.push(result.task.clone());
+            }
+        })?;
+        Ok(match outcome.failure {
+            Some(failure) if tasks.is_empty() || failure.code != ErrorCode::AnsibleHostFailed => {
+                Err(failure)
+            }
+            Some(_) | None => Ok(StateChange::Drift {
+                id: self.claim.job.resource.clone(),
+                tasks,
+            }),
+        })
+    }
+
     /// Whether the attempt before this one was cut off in the middle.
     fn was_interrupted(&self) -> Result<bool, DaemonError> {
         if self.claim.attempt == 1 || self.claim.job.job_type == JobType::HealthCheck {
@@ -291,6 +333,14 @@ fn engine_of(fleet: &Spec) -> AnsibleEngine {
     match fleet.str("ansible.engine") {
         Some(word) if word == AnsibleEngine::Plain.as_str() => AnsibleEngine::Plain,
         Some(_) | None => AnsibleEngine::Warm,
+    }
+}
+
+/// What a job leaves that has just made the resource what it should be.
+fn clean(id: ResourceId) -> StateChange {
+    StateChange::Drift {
+        id,
+        tasks: Vec::new(),
     }
 }
 

@@ -1,0 +1,208 @@
+//! `pressluft drift`
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::context::{Context, actor};
+use super::error::CliError;
+use super::execute::{self, LimitArgs};
+use super::exit::Exit;
+use super::open;
+use super::output::{self, printable};
+use super::progress_view::ProgressView;
+use crate::clock;
+use crate::core::event::TaskStatus;
+use crate::core::id::{ResourceId, ResourceKind};
+use crate::daemon::{self, Check, Jobs, Summary, Urgency};
+use crate::store::{Drift, Store};
+
+/// More of one difference is in `pressluft jobs show`.
+const SHOWN_LINES: usize = 40;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Nodes and environments to look at, whatever their `drift` says [default: all that are
+    /// recorded, without those whose `drift` is off]
+    #[arg(value_name = "ID")]
+    ids: Vec<ResourceId>,
+    #[command(flatten)]
+    limits: LimitArgs,
+    /// JSON lines on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found of one resource.
+struct Found {
+    drift: Drift,
+    /// Tasks with what they would change.
+    tasks: Vec<(String, Option<String>)>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    if args.json {
+        output::json_version()?;
+    }
+    let mut store = open::for_writing(context)?;
+    store.require_not_paused()?;
+    execute::recover(&mut store, context, args.json)?;
+    let checks = checks(args, &store)?;
+    if checks.is_empty() {
+        return nothing_to_look_at(args);
+    }
+    let runner = execute::runner(context, &store)?;
+    let plans = daemon::queue_checks(&mut store, &checks, &actor(), clock::now())?;
+    let own = plans.own;
+    let stop = execute::stop_on_signals([Urgency::Cancel, Urgency::Cancel])?;
+    let mut view = ProgressView::new(args.json, context.interactive);
+    let mut broken = None;
+    let mut watch = |progress| {
+        // The checks go on when nobody can be told about them any more.
+        if let Err(error) = view.show(&progress) {
+            broken.get_or_insert(error);
+        }
+    };
+    let begun = clock::now();
+    let summary = daemon::run(
+        &runner,
+        &mut store,
+        &Jobs::Plans(plans),
+        &args.limits.limits(context, None),
+        &execute::may_claim(context),
+        &stop,
+        &mut watch,
+    )?;
+    if let Some(plan) = own {
+        // What waits for a node is not waited for.
+        execute::cancel_plan(&mut store, plan, "nobody waits for the check any more")?;
+    }
+    let mut found = Vec::new();
+    for check in &checks {
+        // What was not looked at now says nothing about now.
+        if let Some(drift) = store.drift(&check.resource)?
+            && drift.since.is_some()
+            && drift.checked_at >= begun
+        {
+            found.push(Found::read(&store, drift)?);
+        }
+    }
+    report(args, checks.len(), &summary, &found)
+}
+
+fn checks(args: &Args, store: &Store) -> Result<Vec<Check>, CliError> {
+    const REASON: &str = "somebody asked whether it drifted";
+    if args.ids.is_empty() {
+        return Ok(daemon::to_check(store, REASON)?);
+    }
+    let mut checks = Vec::new();
+    for id in &args.ids {
+        if !matches!(id.kind(), ResourceKind::Node | ResourceKind::Env) {
+            return Err(
+                CliError::new(format!("`{id}` has nothing of its own on a node"))
+                    .exit(Exit::Usage)
+                    .hint("give a node or an environment, such as env/acme/production"),
+            );
+        }
+        if store.recorded(id)?.is_none() {
+            return Err(CliError::new(format!("`{id}` is not recorded"))
+                .hint("`pressluft get` lists what is; `pressluft apply` makes what is planned"));
+        }
+        let check = daemon::drift_check(id.clone(), REASON);
+        if !checks.contains(&check) {
+            checks.push(check);
+        }
+    }
+    Ok(checks)
+}
+
+fn nothing_to_look_at(args: &Args) -> Result<Exit, CliError> {
+    if args.json {
+        output::json_line(&summary_line(0, &Summary::default(), 0))?;
+    } else {
+        output::print("nothing is recorded that could be looked at\n")?;
+    }
+    Ok(Exit::Done)
+}
+
+impl Found {
+    fn read(store: &Store, drift: Drift) -> Result<Self, CliError> {
+        let mut tasks = Vec::new();
+        if let Some(job) = drift.job {
+            for event in store.task_events(job)? {
+                if event.status == TaskStatus::Changed {
+                    tasks.push((event.task, event.diff));
+                }
+            }
+        }
+        Ok(Self { drift, tasks })
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("\n{} differs from what was applied\n", self.drift.resource);
+        for (task, diff) in &self.tasks {
+            writeln!(text, "  {}", printable(task)).ok();
+            let lines: Vec<&str> = diff.iter().flat_map(|diff| diff.lines()).collect();
+            for line in lines.iter().take(SHOWN_LINES) {
+                writeln!(text, "      {}", output::diff_line(line)).ok();
+            }
+            if let Some(more) = lines.len().checked_sub(SHOWN_LINES + 1) {
+                writeln!(text, "      … {} more lines", more + 1).ok();
+            }
+        }
+        text
+    }
+}
+
+fn report(
+    args: &Args,
+    checked: usize,
+    summary: &Summary,
+    found: &[Found],
+) -> Result<Exit, CliError> {
+    if args.json {
+        for found in found {
+            let tasks = found.tasks.iter();
+            let tasks = tasks.map(|(task, diff)| json!({ "name": task, "diff": diff }));
+            output::json_line(&json!({
+                "type": "drift", "resource": found.drift.resource, "job_id": found.drift.job,
+                "since": found.drift.since, "tasks": tasks.collect::<Vec<_>>(),
+            }))?;
+        }
+        output::json_line(&summary_line(checked, summary, found.len()))?;
+    } else {
+        for found in found {
+            output::print(&found.text())?;
+        }
+        let unknown = summary.failed + summary.cancelled + summary.open;
+        let mut line = format!(
+            "\n{} drifted, {} as applied",
+            found.len(),
+            summary.succeeded.saturating_sub(found.len() as u64)
+        );
+        if unknown > 0 {
+            line.push_str(&format!(", {unknown} could not be looked at"));
+        }
+        output::print(&format!("{line}\n"))?;
+        if !found.is_empty() {
+            output::note("`pressluft apply --rerun ID` puts things back")?;
+        }
+    }
+    Ok(if summary.interrupted {
+        Exit::Interrupted
+    } else if summary.failed + summary.open > 0 {
+        Exit::SomeJobsFailed
+    } else if found.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Pending
+    })
+}
+
+fn summary_line(checked: usize, summary: &Summary, drifted: usize) -> serde_json::Value {
+    json!({
+        "type": "summary", "checked": checked, "drifted": drifted,
+        "clean": summary.succeeded.saturating_sub(drifted as u64),
+        "failed": summary.failed, "cancelled": summary.cancelled, "open": summary.open,
+    })
+}

@@ -1,0 +1,172 @@
+//! Jobs that look at what is recorded and change nothing: health and drift checks.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::error::DaemonError;
+use super::payload::{Packer, Parts, QueuedPayload};
+use super::worker::Plans;
+use crate::core::id::ResourceId;
+use crate::core::job::JobType;
+use crate::core::plan::{Action, PlannedJob};
+use crate::core::recorded::{RecordedResource, ResourceStatus};
+use crate::store::{Checks, NewJob, NewPlan, Store, StoreError, new_job_id, new_plan_id};
+
+/// One check that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// [`JobType::HealthCheck`] or [`JobType::DriftCheck`].
+    pub job_type: JobType,
+    pub resource: ResourceId,
+    pub reason: String,
+}
+
+/// Queues checks of recorded resources, as they are recorded. Each is tried once. What is being
+/// checked already is waited for instead.
+///
+/// # Errors
+/// [`DaemonError::UnknownResource`] when something that a check needs is not recorded.
+pub fn queue_checks(
+    store: &mut Store,
+    checks: &[Check],
+    actor: &str,
+    now: Timestamp,
+) -> Result<Plans, DaemonError> {
+    let Some((jobs, parts, revision)) = jobs(store, checks, now)? else {
+        return Ok(Plans::default());
+    };
+    let mut digest = blake3::Hasher::new();
+    for job in &jobs {
+        digest.update(job.payload.as_bytes());
+    }
+    let resources: Vec<&ResourceId> = checks.iter().map(|check| &check.resource).collect();
+    let plan = NewPlan {
+        id: new_plan_id(now),
+        revision,
+        digest: digest.finalize().to_hex().to_string(),
+        json: json!({ "checks": resources }).to_string(),
+        partial: true,
+        joins: false,
+        expected: Vec::new(),
+    };
+    store.keep_parts(&parts.0)?;
+    let Checks { queued, open } = store.enqueue_checks(&plan, jobs, actor, now)?;
+    Ok(Plans {
+        own: (!queued.is_empty()).then_some(plan.id),
+        joined: open,
+        ..Plans::default()
+    })
+}
+
+/// The jobs, what their payloads are made of, and the revision of the first.
+fn jobs(
+    store: &Store,
+    checks: &[Check],
+    now: Timestamp,
+) -> Result<Option<(Vec<NewJob>, Parts, String)>, DaemonError> {
+    let mut wanted = Vec::with_capacity(checks.len());
+    for check in checks {
+        wanted.push((check, Wanted::find(store, check)?));
+    }
+    let Some((_, first)) = wanted.first() else {
+        return Ok(None);
+    };
+    let revision = first.recorded.revision.clone();
+    let failed = RefCell::new(None);
+    let lookup = |id: &ResourceId| match store.recorded(id) {
+        Ok(found) => found.map(|found| found.spec),
+        Err(error) => {
+            failed.borrow_mut().get_or_insert(error);
+            None
+        }
+    };
+    let production_of = |_: &str| None;
+    let mut packer = Packer::new(&lookup, &production_of, &BTreeMap::new())?;
+    let mut jobs = Vec::with_capacity(wanted.len());
+    for (check, wanted) in wanted {
+        let packed = packer.pack(&wanted.planned(check));
+        if let Some(error) = failed.borrow_mut().take() {
+            return Err(StoreError::into(error));
+        }
+        let mut parts = packed?;
+        let mut repo_secrets = BTreeMap::new();
+        if let Some(last) = wanted.last {
+            parts.templates = last.parts.templates;
+            repo_secrets = last.repo_secrets;
+            repo_secrets.retain(|name, _| parts.secrets.contains(name));
+        }
+        let payload = QueuedPayload {
+            parts,
+            effects: Vec::new(),
+            repo_secrets,
+        };
+        let is_health = check.job_type == JobType::HealthCheck;
+        jobs.push(NewJob {
+            id: new_job_id(now),
+            job_type: check.job_type,
+            resource: check.resource.clone(),
+            node: wanted.node,
+            max_attempts: 1,
+            run_after: now,
+            status_on_start: None,
+            status_on_failure: is_health.then_some(ResourceStatus::Failed),
+            reason: check.reason.clone(),
+            changes: "[]".to_owned(),
+            payload: serde_json::to_string(&payload)?,
+            depends_on: Vec::new(),
+        });
+    }
+    Ok(Some((jobs, packer.into_parts(), revision)))
+}
+
+/// What a check is made from.
+struct Wanted {
+    recorded: RecordedResource,
+    node: String,
+    /// The payload of the job that made it what it is: what the record does not hold, its
+    /// templates and the secrets of the fleet repo, are as they were then.
+    last: Option<QueuedPayload>,
+}
+
+impl Wanted {
+    fn find(store: &Store, check: &Check) -> Result<Self, DaemonError> {
+        let id = &check.resource;
+        let unknown = || DaemonError::UnknownResource(id.clone());
+        let recorded = store.recorded(id)?.ok_or_else(unknown)?;
+        let node = match id {
+            ResourceId::Node(name) => name.clone(),
+            ResourceId::Fleet | ResourceId::Site(_) | ResourceId::Env { .. } => {
+                recorded.node.clone().ok_or_else(unknown)?
+            }
+        };
+        let mut makers = vec![id.clone()];
+        // The job of a site makes its production environment, too.
+        makers.extend(id.site().map(|site| ResourceId::Site(site.to_owned())));
+        let last = match store.last_converged(&makers)? {
+            Some(job) => Some(serde_json::from_str(&store.job_content(job.id)?.payload)?),
+            None => None,
+        };
+        Ok(Self {
+            recorded,
+            node,
+            last,
+        })
+    }
+
+    fn planned(&self, check: &Check) -> PlannedJob {
+        PlannedJob {
+            id: "j0".to_owned(),
+            job_type: check.job_type,
+            resource: check.resource.clone(),
+            node: self.node.clone(),
+            action: Action::Run,
+            reason: check.reason.clone(),
+            changes: Vec::new(),
+            after: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Which resources are looked at for drift.
+
+use super::checks::Check;
+use crate::core::document::choice::Drift;
+use crate::core::id::{ResourceId, ResourceKind};
+use crate::core::job::JobType;
+use crate::core::recorded::{RecordedResource, ResourceStatus};
+use crate::core::spec::Spec;
+use crate::store::{Store, StoreError};
+
+/// What is to be done about drift of a resource: what its own spec says, else the fleet's.
+#[must_use]
+pub fn drift_mode(spec: &Spec, fleet: Option<&Spec>) -> Drift {
+    let own = spec.str("drift");
+    let word = own.or_else(|| fleet.and_then(|fleet| fleet.str("reconcile.drift")));
+    [Drift::Off, Drift::Heal]
+        .into_iter()
+        .find(|mode| Some(mode.as_str()) == word)
+        .unwrap_or(Drift::Report)
+}
+
+/// A check of every recorded node and environment that is to be looked at: it is active, is not
+/// suspended, and its `drift` is not `off`.
+///
+/// # Errors
+/// When the database fails or holds a resource that cannot be read.
+pub fn to_check(store: &Store, reason: &str) -> Result<Vec<Check>, StoreError> {
+    let fleet = store.recorded(&ResourceId::Fleet)?.map(|fleet| fleet.spec);
+    let mut checks = Vec::new();
+    for kind in [ResourceKind::Node, ResourceKind::Env] {
+        let resources = store.recorded_of_kind(kind)?;
+        let wanted = resources
+            .into_iter()
+            .filter(|known| is_looked_at(known, fleet.as_ref()));
+        checks.extend(wanted.map(|known| drift_check(known.id, reason)));
+    }
+    Ok(checks)
+}
+
+/// A look at one resource.
+#[must_use]
+pub fn drift_check(resource: ResourceId, reason: &str) -> Check {
+    Check {
+        job_type: JobType::DriftCheck,
+        resource,
+        reason: reason.to_owned(),
+    }
+}
+
+fn is_looked_at(known: &RecordedResource, fleet: Option<&Spec>) -> bool {
+    known.status == ResourceStatus::Active
+        && known.spec.get("suspend").and_then(|value| value.as_bool()) != Some(true)
+        && drift_mode(&known.spec, fleet) != Drift::Off
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec(value: serde_json::Value) -> Spec {
+        serde_json::from_value(value).expect("a spec")
+    }
+
+    #[test]
+    fn a_resource_has_its_own_word_or_that_of_the_fleet() {
+        let fleet = spec(json!({"reconcile": {"drift": "heal"}}));
+        let (silent, off) = (spec(json!({})), spec(json!({"drift": "off"})));
+        assert_eq!(drift_mode(&silent, Some(&fleet)), Drift::Heal);
+        assert_eq!(drift_mode(&off, Some(&fleet)), Drift::Off);
+        assert_eq!(drift_mode(&silent, None), Drift::Report);
+    }
+}

@@ -1,0 +1,90 @@
+//! Whether resources are on their nodes what was applied to them.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+
+use super::Store;
+use super::convert::{corrupt, get, moment, moment_option, parsed, parsed_option};
+use super::error::Result;
+use crate::core::id::ResourceId;
+use crate::core::recorded::JobId;
+
+/// What the last look at a resource found.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Drift {
+    pub resource: ResourceId,
+    /// The job that looked, or that made the resource what it should be.
+    pub job: Option<JobId>,
+    pub checked_at: Timestamp,
+    /// When it was first seen to differ; none while it is what was applied.
+    pub since: Option<Timestamp>,
+    /// The tasks that would change something, in their order; none while `since` is none.
+    pub tasks: Vec<String>,
+}
+
+impl Store {
+    /// What is known of one resource, or none before anything looked at it.
+    ///
+    /// # Errors
+    /// When the database fails or holds a row that cannot be read.
+    pub fn drift(&self, id: &ResourceId) -> Result<Option<Drift>> {
+        let row = self
+            .connection
+            .prepare_cached("SELECT * FROM drift WHERE resource = ?1")?
+            .query_row([id.to_string()], |row| Ok(drift(row)))
+            .optional()?;
+        row.transpose()
+    }
+
+    /// Every resource that differs, the longest first.
+    ///
+    /// # Errors
+    /// When the database fails or holds a row that cannot be read.
+    pub fn drifted(&self) -> Result<Vec<Drift>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT * FROM drift INDEXED BY drift_found WHERE drifted_since IS NOT NULL
+             ORDER BY drifted_since, resource",
+        )?;
+        let rows = statement.query_and_then([], drift)?;
+        rows.collect()
+    }
+}
+
+/// Records what a look found: the tasks that would change something.
+pub(super) fn note(
+    tx: &Connection,
+    resource: &ResourceId,
+    tasks: &[String],
+    job: Option<JobId>,
+    now: Timestamp,
+) -> Result<()> {
+    let at = now.as_microsecond();
+    tx.prepare_cached(
+        "INSERT INTO drift (resource, job, checked_at, drifted_since, tasks)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (resource) DO UPDATE SET
+             job = excluded.job, checked_at = excluded.checked_at, tasks = excluded.tasks,
+             drifted_since = CASE WHEN excluded.drifted_since IS NULL THEN NULL
+                 ELSE coalesce(drifted_since, excluded.drifted_since) END",
+    )?
+    .execute(params![
+        resource.to_string(),
+        job.map(|job| job.to_string()),
+        at,
+        (!tasks.is_empty()).then_some(at),
+        json!(tasks).to_string(),
+    ])?;
+    Ok(())
+}
+
+fn drift(row: &Row<'_>) -> Result<Drift> {
+    let tasks: String = get(row, "tasks")?;
+    Ok(Drift {
+        resource: parsed(row, "resource")?,
+        job: parsed_option(row, "job")?,
+        checked_at: moment(row, "checked_at")?,
+        since: moment_option(row, "drifted_since")?,
+        tasks: serde_json::from_str(&tasks).map_err(corrupt)?,
+    })
+}
