@@ -13,6 +13,7 @@ pub mod event;
 pub mod facts;
 pub mod id;
 pub mod job;
+pub mod login_limit;
 pub mod names;
 pub mod outcome;
 pub mod plan;

@@ -5,6 +5,7 @@
 //! else happens. Time enters as an argument, ids as values (made by [`new_job_id`] and
 //! [`new_plan_id`]).
 
+mod api_token;
 mod artifact;
 mod audit;
 mod backup;
@@ -13,15 +14,19 @@ mod check;
 mod claim;
 mod convert;
 mod copy;
+mod delivery;
 mod enqueue;
 mod error;
 mod event;
 mod fact;
+mod filter;
 mod finish;
 mod head;
 mod invariant;
 mod job;
 mod lease;
+mod list;
+mod login;
 mod open;
 mod part;
 mod pause;
@@ -31,8 +36,11 @@ mod resource;
 mod restore;
 mod revision;
 mod secret;
+mod session;
+mod total;
 mod trust;
 mod unreachable;
+mod user;
 mod wait;
 
 use std::fs::File;
@@ -41,6 +49,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+pub use api_token::ApiToken;
 pub use artifact::{Domain, Release, ReleaseHealth, TlsStatus};
 pub use audit::{AuditEntry, AuditFilter, Verification};
 pub use backup::BackedUp;
@@ -55,6 +64,8 @@ pub use finish::{Finish, Outcome};
 pub use invariant::Violation;
 pub use job::{Attempt, AttemptEnd, Job, JobContent, JobFilter, JobPage};
 pub use lease::LEASE;
+pub use list::Seen;
+pub use login::{LoginBuckets, LoginGate};
 pub use open::SCHEMA;
 pub use pause::Pause;
 pub use recover::{HeldJob, Process};
@@ -62,7 +73,10 @@ pub use resource::{NewRecord, StateChange};
 pub use restore::{Exclusive, Restored};
 pub use revision::Revision;
 pub use secret::{GeneratedSecret, StoredSecret};
+pub use session::Session;
+pub use total::{Histogram, Measure};
 pub use unreachable::UnreachableNode;
+pub use user::User;
 pub use wait::{OpenJobs, Step, StepKind};
 
 use crate::core::recorded::{JobId, PlanId};

@@ -17,7 +17,10 @@ use crate::crash_point::reach;
 const APPLICATION_ID: i32 = 0x504c_4654;
 
 /// Append-only: the migration at index `n` leads from schema `n` to schema `n + 1`.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
 /// The schema that this program reads and writes.
 pub const SCHEMA: u32 = MIGRATIONS.len() as u32;
@@ -385,5 +388,16 @@ mod tests {
             })
             .expect("checked");
         assert_eq!(broken, 0);
+        let (status, kind): (String, String) = raw
+            .query_row(
+                "SELECT status, job_type FROM job_totals WHERE jobs = 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .expect("the jobs of before are counted");
+        assert_eq!(
+            (status.as_str(), kind.as_str()),
+            ("succeeded", "node_provision")
+        );
     }
 }
