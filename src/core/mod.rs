@@ -6,6 +6,7 @@
 pub mod aspect;
 pub mod audit;
 pub mod change;
+pub mod condition;
 pub mod desired;
 pub mod diagnostic;
 pub mod document;
