@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "core", "git", "store", "secrets", "ansible", "clock", "process",
         ],
     ),
-    ("web", &["core", "store", "clock"]),
+    ("web", &["core", "store", "secrets", "clock"]),
     (
         "cli",
         &[

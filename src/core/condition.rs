@@ -30,7 +30,7 @@ words! {
 }
 
 /// How a resource stands, with what is to be said about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Condition {
     /// It is as it is asked for, as far as anybody knows.

@@ -146,8 +146,8 @@ impl Store {
     pub fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>> {
         let mut conditions = Conditions::default()
             .and("resource =", filter.resource.as_ref().map(text))
-            .and("job =", filter.job.map(text))
-            .and("action =", filter.action.map(text))
+            .and("job =", filter.job.as_ref().map(text))
+            .and("action =", filter.action.as_ref().map(text))
             .and("seq <", filter.before.map(|n| Value::Integer(signed(n))));
         let limit = i64::from(filter.limit);
         let query = conditions.query("SELECT * FROM audit", "seq DESC", limit);

@@ -106,6 +106,23 @@ impl Store {
         }
         Ok(events)
     }
+
+    /// Attempt and number of the last event of a job, or none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_task_event(&self, job: JobId) -> Result<Option<(u32, u64)>> {
+        self.connection
+            .prepare_cached(
+                "SELECT attempt, seq FROM task_events WHERE job = ?1
+                 ORDER BY attempt DESC, seq DESC LIMIT 1",
+            )?
+            .query_and_then([job.to_string()], |row| {
+                Ok((get(row, "attempt")?, unsigned(row, "seq")?))
+            })?
+            .next()
+            .transpose()
+    }
 }
 
 fn read(row: &Row<'_>) -> Result<TaskEvent> {

@@ -35,6 +35,6 @@ impl Conditions {
 }
 
 /// The text of anything that is stored as text.
-pub(super) fn text(value: impl ToString) -> Value {
+pub(super) fn text(value: &impl ToString) -> Value {
     Value::Text(value.to_string())
 }

@@ -124,11 +124,11 @@ impl Store {
     /// When the database fails or holds a job that cannot be read.
     pub fn jobs(&self, filter: &JobFilter) -> Result<JobPage> {
         let mut conditions = Conditions::default()
-            .and("status =", filter.status.map(text))
+            .and("status =", filter.status.as_ref().map(text))
             .and("resource =", filter.resource.as_ref().map(text))
             .and("node_id =", filter.node.as_ref().map(text))
             .and("site_id =", filter.site.as_ref().map(text))
-            .and("plan_id =", filter.plan.map(text))
+            .and("plan_id =", filter.plan.as_ref().map(text))
             .and(
                 "sequence <",
                 filter.cursor.map(|n| Value::Integer(signed(n))),

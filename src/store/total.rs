@@ -125,7 +125,7 @@ impl Store {
                     *histogram
                         .buckets
                         .entry(Duration::from_micros(limit))
-                        .or_default() += count
+                        .or_default() += count;
                 }
             }
             histogram.sum += Duration::from_micros(unsigned(row, "sum_us")?);
