@@ -2,7 +2,8 @@
 //! repository says they should be.
 //!
 //! `core` decides and does no IO; `git`, `store`, `secrets` and `ansible` each own one part
-//! of the outside world; `daemon` runs one pass over them; `cli` is what a person sees.
+//! of the outside world; `daemon` runs one pass over them; `web` shows what is recorded;
+//! `cli` is what a person at a terminal sees.
 //! `tests/architecture.rs` holds the direction of these dependencies.
 
 pub mod ansible;
@@ -15,3 +16,4 @@ pub mod git;
 pub mod process;
 pub mod secrets;
 pub mod store;
+pub mod web;

@@ -1,4 +1,4 @@
-//! Dependencies point one way: `main → cli → daemon → git, store, secrets, ansible → core`.
+//! Dependencies point one way: `main → cli → daemon, web → git, store, secrets, ansible → core`.
 //!
 //! This reads the sources, because the compiler does not know the direction.
 
@@ -23,10 +23,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "core", "git", "store", "secrets", "ansible", "clock", "process",
         ],
     ),
+    ("web", &["core", "store", "secrets", "clock"]),
     (
         "cli",
         &[
-            "core", "git", "store", "secrets", "ansible", "daemon", "clock", "process",
+            "core", "git", "store", "secrets", "ansible", "daemon", "web", "clock", "process",
         ],
     ),
 ];
@@ -38,6 +39,10 @@ const HOMES: &[(&str, &str)] = &[
     ("git2", "git"),
     ("command_fds", "ansible"),
     ("indicatif", "cli"),
+    ("axum", "web"),
+    ("tokio", "web"),
+    ("hyper", "web"),
+    ("argon2", "web"),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -96,6 +96,7 @@ impl From<StoreError> for CliError {
             | StoreError::Stale { .. }
             | StoreError::BadDependencies
             | StoreError::NotFound { .. }
+            | StoreError::Taken { .. }
             | StoreError::IllegalMove(_)
             | StoreError::Corrupt(_) => Exit::Error,
         };

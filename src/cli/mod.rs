@@ -32,6 +32,7 @@ mod secret;
 mod snippet;
 mod ssh_key;
 mod supervise;
+mod user;
 mod validate;
 mod worker;
 
@@ -100,6 +101,8 @@ enum Command {
     Secret(secret::Args),
     /// Print the public half of the control plane's own SSH key
     SshKey(ssh_key::Args),
+    /// Say who may look at the status endpoint
+    User(user::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
 }
@@ -163,6 +166,7 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Schema(args) => schema::run(args, &context),
         Command::Secret(args) => secret::run(args, &context),
         Command::SshKey(args) => ssh_key::run(args, &context),
+        Command::User(args) => user::run(args, &context),
         Command::Supervise(_) => Ok(Exit::Done),
     }
 }

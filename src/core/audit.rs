@@ -35,6 +35,16 @@ words! {
         SecretRevealed = "secret_revealed",
         DatabaseRestored = "database_restored",
         DatabaseResumed = "database_resumed",
+        UserAdded = "user_added",
+        UserRemoved = "user_removed",
+        PasswordSet = "password_set",
+        TokenMade = "token_made",
+        TokenRevoked = "token_revoked",
+        LoginSucceeded = "login_succeeded",
+        /// Of many in a short time only some have an entry; a later one says how many had none.
+        LoginFailed = "login_failed",
+        LoggedOut = "logged_out",
+        SessionsRevoked = "sessions_revoked",
     }
 }
 
@@ -62,6 +72,20 @@ impl FromStr for ChainHash {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         blake3::Hash::from_hex(text).map(|hash| Self(*hash.as_bytes()))
+    }
+}
+
+impl schemars::JsonSchema for ChainHash {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ChainHash".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The facts of one node, as the module `pressluft.host.facts` returns them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NodeFacts {
     /// `debian` or `ubuntu`, from `/etc/os-release`.
     pub distribution: String,

@@ -1,12 +1,16 @@
 //! Identities of resources: `fleet`, `node/web-1`, `site/acme`, `env/acme/production`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What kind of thing a resource is; the order is the order in which things are built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ResourceKind {
     Fleet,
@@ -108,6 +112,20 @@ impl FromStr for ResourceId {
             ["env", site, name] => Ok(Self::env(site, name)),
             _ => Err(error()),
         }
+    }
+}
+
+impl JsonSchema for ResourceId {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ResourceId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["node/web-1", "env/acme/production"] })
     }
 }
 

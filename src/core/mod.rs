@@ -6,6 +6,7 @@
 pub mod aspect;
 pub mod audit;
 pub mod change;
+pub mod condition;
 pub mod desired;
 pub mod diagnostic;
 pub mod document;
@@ -13,6 +14,7 @@ pub mod event;
 pub mod facts;
 pub mod id;
 pub mod job;
+pub mod login_limit;
 pub mod names;
 pub mod outcome;
 pub mod plan;

@@ -13,8 +13,9 @@ use crate::core::job::{JobStatus, JobType};
 use crate::core::plan::{Effect, Plan, PlannedJob};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
 use crate::core::retry::MAX_ATTEMPTS;
+use crate::core::spec::SpecHash;
 use crate::store::{
-    Enqueued, JobFilter, NewJob, NewPlan, Revision, Store, new_job_id, new_plan_id,
+    Enqueued, JobFilter, NewJob, NewPlan, NewTarget, Revision, Store, new_job_id, new_plan_id,
 };
 
 /// A plan with everything that applying it needs, in one value: what `plan --out` writes.
@@ -22,6 +23,8 @@ use crate::store::{
 pub struct Prepared {
     pub revision: PlannedRevision,
     pub plan: Plan,
+    /// The hash of the spec that is asked for, of what has jobs or is blocked.
+    pub wanted: BTreeMap<ResourceId, SpecHash>,
     /// By the id that the job has in the plan.
     pub payloads: BTreeMap<String, PackedPayload>,
     /// What the payloads are made of.
@@ -151,6 +154,7 @@ pub fn enqueue(
             *generation += u64::from(effects.iter().any(moved));
         }
     }
+    let mut carried_by: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     // A plan of the whole fleet without jobs still says that nothing else is wanted.
     if !jobs.is_empty() || (!plan.partial && has_queued(store)?) {
         let new = NewPlan {
@@ -168,10 +172,51 @@ pub fn enqueue(
                 queued.jobs = jobs.len();
                 queued.plan = (!jobs.is_empty()).then_some(new.id);
             }
-            Enqueued::Joined { jobs } => queued.joined = jobs,
+            Enqueued::Joined { jobs } => {
+                carried_by = jobs.iter().map(|(job, _)| *job).collect();
+                queued.joined = jobs;
+            }
         }
     }
+    let targets = targets(prepared, &carried_by);
+    store.set_targets(&prepared.revision.id, &targets, !plan.partial, now)?;
     Ok(queued)
+}
+
+/// What the plan wants of each resource that it has a job for or a reason why it has none;
+/// `carried_by` has the queued job for each of its jobs. The first job of a resource is the one
+/// that makes it so, the others follow.
+fn targets(prepared: &Prepared, carried_by: &[JobId]) -> Vec<NewTarget> {
+    let plan = &prepared.plan;
+    let mut targets: BTreeMap<&ResourceId, NewTarget> = BTreeMap::new();
+    let new = |id: &ResourceId| NewTarget {
+        resource: id.clone(),
+        wanted: prepared
+            .wanted
+            .get(id)
+            .map_or(SpecHash::NOTHING, |hash| *hash),
+        job: None,
+        blocked: None,
+    };
+    for (job, carried_by) in plan.jobs.iter().zip(carried_by) {
+        for id in job.touched() {
+            let target = targets.entry(id).or_insert_with(|| new(id));
+            target.job.get_or_insert(*carried_by);
+        }
+    }
+    for blocked in &plan.blocked {
+        let why = || (blocked.code.clone(), blocked.message.clone());
+        let id = &blocked.resource;
+        let target = targets.entry(id).or_insert_with(|| new(id));
+        target.blocked.get_or_insert_with(why);
+    }
+    for removed in &plan.removed {
+        let why = || ("removed".to_owned(), removed.message.clone());
+        let id = &removed.resource;
+        let target = targets.entry(id).or_insert_with(|| new(id));
+        target.blocked.get_or_insert_with(why);
+    }
+    targets.into_values().collect()
 }
 
 fn has_queued(store: &Store) -> Result<bool, DaemonError> {

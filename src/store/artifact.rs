@@ -35,7 +35,7 @@ words! {
 }
 
 /// One version of the code of an environment on its node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Release {
     pub environment: ResourceId,
     /// The directory below `releases/`.
@@ -49,7 +49,7 @@ pub struct Release {
 }
 
 /// A name that an environment answers to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Domain {
     pub name: String,
     pub environment: ResourceId,

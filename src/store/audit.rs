@@ -1,12 +1,14 @@
 //! The audit chain in its table: appending inside other transactions, listing, verifying.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::convert::{digest, get, moment, parsed, parsed_option, signed, unsigned};
 use super::error::Result;
+use super::filter::{Conditions, text};
 use super::{Store, head};
 use crate::core::audit::{
     self, AuditAction, Break, BreakReason, ChainHash, Content, EMPTY, Head, entry_hash,
@@ -21,11 +23,11 @@ pub(super) struct NewEntry<'a> {
     pub(super) action: AuditAction,
     pub(super) resource: Option<&'a ResourceId>,
     pub(super) job: Option<JobId>,
-    pub(super) detail: Value,
+    pub(super) detail: serde_json::Value,
 }
 
 /// One entry as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct AuditEntry {
     pub seq: u64,
     pub at: Timestamp,
@@ -33,7 +35,7 @@ pub struct AuditEntry {
     pub action: AuditAction,
     pub resource: Option<ResourceId>,
     pub job: Option<JobId>,
-    pub detail: Value,
+    pub detail: serde_json::Value,
     pub hash: ChainHash,
 }
 
@@ -119,7 +121,7 @@ impl Store {
         &mut self,
         actor: &str,
         action: AuditAction,
-        detail: Value,
+        detail: serde_json::Value,
         now: Timestamp,
     ) -> Result<()> {
         self.write(|tx| {
@@ -142,22 +144,15 @@ impl Store {
     /// # Errors
     /// When the database fails or holds an entry that cannot be read.
     pub fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT * FROM audit
-             WHERE (?1 IS NULL OR resource = ?1) AND (?2 IS NULL OR job = ?2)
-               AND (?3 IS NULL OR action = ?3) AND (?4 IS NULL OR seq < ?4)
-             ORDER BY seq DESC LIMIT ?5",
-        )?;
-        let rows = statement.query_and_then(
-            params![
-                filter.resource.as_ref().map(ToString::to_string),
-                filter.job.map(|job| job.to_string()),
-                filter.action.map(AuditAction::as_str),
-                filter.before.map(signed),
-                filter.limit,
-            ],
-            entry,
-        )?;
+        let mut conditions = Conditions::default()
+            .and("resource =", filter.resource.as_ref().map(text))
+            .and("job =", filter.job.as_ref().map(text))
+            .and("action =", filter.action.as_ref().map(text))
+            .and("seq <", filter.before.map(|n| Value::Integer(signed(n))));
+        let limit = i64::from(filter.limit);
+        let query = conditions.query("SELECT * FROM audit", "seq DESC", limit);
+        let mut statement = self.connection.prepare_cached(&query)?;
+        let rows = statement.query_and_then(params_from_iter(conditions.values), entry)?;
         rows.collect()
     }
 

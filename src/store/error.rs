@@ -64,6 +64,8 @@ pub enum StoreError {
     StalePlan(Vec<ResourceId>),
     #[error("the dependencies of the jobs are not among the jobs, or form a cycle")]
     BadDependencies,
+    #[error("there is a {what} `{name}` already")]
+    Taken { what: &'static str, name: String },
     #[error("{what} `{name}` is not recorded")]
     NotFound { what: &'static str, name: String },
     #[error(transparent)]
@@ -161,6 +163,7 @@ impl StoreError {
             | Self::Stale { .. }
             | Self::BadDependencies
             | Self::NotFound { .. }
+            | Self::Taken { .. }
             | Self::IllegalMove(_) => None,
         }
     }

@@ -1,7 +1,7 @@
 //! The tasks of an attempt as they happened, bounded whatever a node prints.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub struct NewTaskEvent {
 }
 
 /// One recorded task.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct TaskEvent {
     pub attempt: u32,
     /// From 1 in each attempt.
@@ -72,20 +72,70 @@ impl Store {
         let mut statement = self
             .connection
             .prepare_cached("SELECT * FROM task_events WHERE job = ?1 ORDER BY attempt, seq")?;
-        let rows = statement.query_and_then([job.to_string()], |row| {
-            Ok(TaskEvent {
-                attempt: get(row, "attempt")?,
-                seq: unsigned(row, "seq")?,
-                at: moment(row, "at")?,
-                task: get(row, "task")?,
-                status: status(row.get_ref("status")?.as_str().map_err(corrupt)?)?,
-                seconds: get(row, "seconds")?,
-                diff: get(row, "diff")?,
-                message: get(row, "message")?,
-            })
-        })?;
+        let rows = statement.query_and_then([job.to_string()], read)?;
         rows.collect()
     }
+
+    /// Events of a job after the one with this attempt and number, in order: at most `most`, and
+    /// no more once their texts have `bytes` together.
+    ///
+    /// # Errors
+    /// When the database fails or holds an event that cannot be read.
+    pub fn task_events_after(
+        &self,
+        job: JobId,
+        after: (u32, u64),
+        most: usize,
+        bytes: usize,
+    ) -> Result<Vec<TaskEvent>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT * FROM task_events WHERE job = ?1 AND (attempt, seq) > (?2, ?3)
+             ORDER BY attempt, seq",
+        )?;
+        let mut rows = statement.query(params![job.to_string(), after.0, signed(after.1)])?;
+        let mut events: Vec<TaskEvent> = Vec::new();
+        let mut taken = 0;
+        while events.len() < most
+            && taken < bytes
+            && let Some(row) = rows.next()?
+        {
+            let event = read(row)?;
+            let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            taken += event.task.len() + length(&event.diff) + length(&event.message);
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    /// Attempt and number of the last event of a job, or none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_task_event(&self, job: JobId) -> Result<Option<(u32, u64)>> {
+        self.connection
+            .prepare_cached(
+                "SELECT attempt, seq FROM task_events WHERE job = ?1
+                 ORDER BY attempt DESC, seq DESC LIMIT 1",
+            )?
+            .query_and_then([job.to_string()], |row| {
+                Ok((get(row, "attempt")?, unsigned(row, "seq")?))
+            })?
+            .next()
+            .transpose()
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<TaskEvent> {
+    Ok(TaskEvent {
+        attempt: get(row, "attempt")?,
+        seq: unsigned(row, "seq")?,
+        at: moment(row, "at")?,
+        task: get(row, "task")?,
+        status: status(row.get_ref("status")?.as_str().map_err(corrupt)?)?,
+        seconds: get(row, "seconds")?,
+        diff: get(row, "diff")?,
+        message: get(row, "message")?,
+    })
 }
 
 fn status(word: &str) -> Result<TaskStatus> {

@@ -30,7 +30,7 @@ words! {
 }
 
 /// A pinned public key of a node's SSH server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct HostKey {
     /// For example `ssh-ed25519 AAAA…`.
     pub key: String,

@@ -4,12 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::convert::{get, moment, moment_option, parsed, parsed_option, signed, unsigned};
 use super::error::{Result, StoreError};
+use super::filter::{Conditions, text};
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobStatus, JobType, UnknownWord, words};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
@@ -28,7 +31,7 @@ words! {
 }
 
 /// One job, in the shape of its JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Job {
     pub id: JobId,
     pub job_type: JobType,
@@ -71,7 +74,7 @@ pub struct JobContent {
 }
 
 /// One attempt at a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Attempt {
     pub number: u32,
     pub worker: String,
@@ -120,25 +123,20 @@ impl Store {
     /// # Errors
     /// When the database fails or holds a job that cannot be read.
     pub fn jobs(&self, filter: &JobFilter) -> Result<JobPage> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT * FROM jobs
-             WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR resource = ?2)
-               AND (?3 IS NULL OR node_id = ?3) AND (?4 IS NULL OR site_id = ?4)
-               AND (?5 IS NULL OR plan_id = ?5) AND (?6 IS NULL OR sequence < ?6)
-             ORDER BY sequence DESC LIMIT ?7",
-        )?;
-        let rows = statement.query_and_then(
-            params![
-                filter.status.map(JobStatus::as_str),
-                filter.resource.as_ref().map(ToString::to_string),
-                filter.node,
-                filter.site,
-                filter.plan.map(|plan| plan.to_string()),
-                filter.cursor.map(signed),
-                i64::from(filter.limit) + 1,
-            ],
-            read,
-        )?;
+        let mut conditions = Conditions::default()
+            .and("status =", filter.status.as_ref().map(text))
+            .and("resource =", filter.resource.as_ref().map(text))
+            .and("node_id =", filter.node.as_ref().map(text))
+            .and("site_id =", filter.site.as_ref().map(text))
+            .and("plan_id =", filter.plan.as_ref().map(text))
+            .and(
+                "sequence <",
+                filter.cursor.map(|n| Value::Integer(signed(n))),
+            );
+        let limit = i64::from(filter.limit) + 1;
+        let query = conditions.query("SELECT * FROM jobs", "sequence DESC", limit);
+        let mut statement = self.connection.prepare_cached(&query)?;
+        let rows = statement.query_and_then(params_from_iter(conditions.values), read)?;
         let mut jobs = rows.collect::<Result<Vec<_>>>()?;
         let more = jobs.len() > filter.limit as usize;
         jobs.truncate(filter.limit as usize);

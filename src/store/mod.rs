@@ -5,24 +5,30 @@
 //! else happens. Time enters as an argument, ids as values (made by [`new_job_id`] and
 //! [`new_plan_id`]).
 
+mod api_token;
 mod artifact;
 mod audit;
 mod backup;
 mod ballast;
 mod check;
 mod claim;
+mod condition;
 mod convert;
 mod copy;
+mod delivery;
 mod drift;
 mod enqueue;
 mod error;
 mod event;
 mod fact;
+mod filter;
 mod finish;
 mod head;
 mod invariant;
 mod job;
 mod lease;
+mod list;
+mod login;
 mod open;
 mod part;
 mod pause;
@@ -32,8 +38,12 @@ mod resource;
 mod restore;
 mod revision;
 mod secret;
+mod session;
+mod target;
+mod total;
 mod trust;
 mod unreachable;
+mod user;
 mod wait;
 
 use std::fs::File;
@@ -42,6 +52,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+pub use api_token::ApiToken;
 pub use artifact::{Domain, Release, ReleaseHealth, TlsStatus};
 pub use audit::{AuditEntry, AuditFilter, Verification};
 pub use backup::BackedUp;
@@ -57,6 +68,8 @@ pub use finish::{Finish, Outcome};
 pub use invariant::Violation;
 pub use job::{Attempt, AttemptEnd, Job, JobContent, JobFilter, JobPage};
 pub use lease::LEASE;
+pub use list::Seen;
+pub use login::{LoginBuckets, LoginGate};
 pub use open::SCHEMA;
 pub use pause::Pause;
 pub use recover::{HeldJob, Process};
@@ -64,7 +77,11 @@ pub use resource::{NewRecord, StateChange};
 pub use restore::{Exclusive, Restored};
 pub use revision::Revision;
 pub use secret::{GeneratedSecret, StoredSecret};
+pub use session::Session;
+pub use target::NewTarget;
+pub use total::{Histogram, Measure};
 pub use unreachable::UnreachableNode;
+pub use user::User;
 pub use wait::{OpenJobs, Step, StepKind};
 
 use crate::core::recorded::{JobId, PlanId};

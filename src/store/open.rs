@@ -19,6 +19,8 @@ const APPLICATION_ID: i32 = 0x504c_4654;
 /// Append-only: the migration at index `n` leads from schema `n` to schema `n + 1`.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
 ];
 
@@ -371,9 +373,16 @@ mod tests {
     fn the_first_schema_survives_every_later_migration() {
         let directory = tempfile::tempdir().expect("directory");
         let mut raw = Connection::open(directory.path().join("state.db")).expect("raw");
-        migrate_to(&mut raw, &MIGRATIONS[..1]).expect("first schema");
-        raw.execute_batch(include_str!("migrations/0001.populated.sql"))
-            .expect("populated");
+        let populated = [
+            include_str!("migrations/0001.populated.sql"),
+            include_str!("migrations/0002.populated.sql"),
+            include_str!("migrations/0003.populated.sql"),
+            include_str!("migrations/0004.populated.sql"),
+        ];
+        for (migration, rows) in populated.into_iter().enumerate() {
+            migrate_to(&mut raw, &MIGRATIONS[..=migration]).expect("schema");
+            raw.execute_batch(rows).expect("populated");
+        }
         let count = |raw: &Connection| -> i64 {
             raw.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0))
                 .expect("count")
@@ -388,5 +397,16 @@ mod tests {
             })
             .expect("checked");
         assert_eq!(broken, 0);
+        let (status, kind): (String, String) = raw
+            .query_row(
+                "SELECT status, job_type FROM job_totals WHERE jobs = 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .expect("the jobs of before are counted");
+        assert_eq!(
+            (status.as_str(), kind.as_str()),
+            ("succeeded", "node_provision")
+        );
     }
 }

@@ -12,7 +12,7 @@ use super::error::{Result, StoreError};
 use crate::core::audit::AuditAction;
 
 /// Why nothing runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Pause {
     pub since: Timestamp,
     pub reason: String,

@@ -369,7 +369,7 @@ fn head(row: &Row<'_>) -> Result<(ResourceId, RecordedHead)> {
     Ok((parse(text(0)?)?, head))
 }
 
-fn resource(row: &Row<'_>) -> Result<RecordedResource> {
+pub(super) fn resource(row: &Row<'_>) -> Result<RecordedResource> {
     let spec: String = get(row, "spec")?;
     let fingerprints: Option<String> = get(row, "secret_fingerprints")?;
     Ok(RecordedResource {

@@ -20,7 +20,7 @@ use super::audit::{NewEntry, append};
 use super::copy::{copy, make_single, sync, sync_directory_of};
 use super::error::{Result, StoreError};
 use super::open::{self, Access, beside};
-use super::{HeldJob, SCHEMA, Store, audit, check, head, pause, presence};
+use super::{HeldJob, SCHEMA, Store, audit, check, head, pause, presence, session};
 use crate::core::audit::{AuditAction, Head};
 use crate::core::recorded::JobId;
 use crate::crash_point::reach;
@@ -273,6 +273,7 @@ fn prepare(
             "UPDATE counters SET value = ?1 WHERE name = 'fencing_token'",
             [raised],
         )?;
+        session::end_everybodys(tx)?;
         pause::set(tx, &format!("the backup `{name}` was restored"), now)?;
         let detail = json!({
             "file": name, "backup": backup, "replaced": past.head, "fencing_token": raised,

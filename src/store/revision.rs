@@ -10,7 +10,7 @@ use super::error::Result;
 use crate::crash_point::reach;
 
 /// One commit of the fleet repo, or one state of a dirty working tree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Revision {
     /// The commit, or `dirty:` and a digest of the files.
     pub id: String,
@@ -60,7 +60,7 @@ fn save(tx: &Connection, revision: &Revision, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> Result<Revision> {
+pub(super) fn read(row: &Row<'_>) -> Result<Revision> {
     Ok(Revision {
         id: get(row, "id")?,
         author: get(row, "author")?,

@@ -1,5 +1,6 @@
 //! What looks at resources find, and how that is kept.
 
+use pressluft::core::condition::ConditionKind;
 use pressluft::core::job::JobType;
 use pressluft::store::{Finish, NewJob, NewPlan, Outcome, Scope, StateChange};
 
@@ -48,6 +49,15 @@ impl Fixture {
 fn drift_is_dated_from_when_it_was_seen_first_until_it_is_gone() {
     let mut fixture = Fixture::new();
     let resource = "env/acme/production";
+    let changes = [record(resource, "1G")];
+    let store = &mut fixture.store;
+    store
+        .set_recorded(&changes, &[], "a test", "ops", at(-1))
+        .expect("recorded");
+    let stands = |fixture: &Fixture| {
+        let standing = fixture.store.standing(&id(resource), at(60)).expect("read");
+        standing.expect("it is recorded").condition.kind()
+    };
     let since = |fixture: &Fixture| {
         let drift = fixture.store.drift(&id(resource)).expect("read");
         drift.map(|drift| (drift.since, drift.tasks.join(",")))
@@ -63,8 +73,10 @@ fn drift_is_dated_from_when_it_was_seen_first_until_it_is_gone() {
         Some((Some(at(11)), "Apply,Serve".to_owned()))
     );
     assert_eq!(fixture.store.drifted().expect("read").len(), 1);
+    assert_eq!(stands(&fixture), ConditionKind::Drifted);
     fixture.found(resource, &[], 30);
     assert_eq!(since(&fixture), Some((None, String::new())));
+    assert_eq!(stands(&fixture), ConditionKind::Ready);
     fixture.assert_sound();
 }
 

@@ -40,6 +40,37 @@ pub(super) fn from_stdin(name: &str) -> Result<Secret<String>, CliError> {
     checked(bytes, name)
 }
 
+/// A password: the first line of standard input; on a terminal it is asked for twice and not
+/// shown.
+pub(in crate::cli) fn password(name: &str) -> Result<Secret<String>, CliError> {
+    let what = format!("password of `{name}`");
+    if !io::stdin().is_terminal() {
+        return checked(read_line()?, &what);
+    }
+    output::note(&format!("{what} (not shown, ends with Enter):"))?;
+    let _hidden = HiddenInput::start()?;
+    let first = checked(read_line()?, &what)?;
+    output::note("the same again:")?;
+    let second = Secret::text(read_line()?, &what)?;
+    if first.expose() == second.expose() {
+        Ok(first)
+    } else {
+        Err(CliError::new("these are two different passwords"))
+    }
+}
+
+fn read_line() -> Result<Vec<u8>, CliError> {
+    let mut line = Vec::with_capacity(4096);
+    io::stdin()
+        .lock()
+        .take(LONGEST + 1)
+        .read_until(b'\n', &mut line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    Ok(line)
+}
+
 fn read_all(source: impl Read) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::with_capacity(64 * 1024);
     source.take(LONGEST + 1).read_to_end(&mut bytes)?;

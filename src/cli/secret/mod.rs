@@ -1,7 +1,7 @@
 //! `pressluft secret`
 
 mod edit;
-mod input;
+pub(super) mod input;
 mod repo;
 
 use std::path::PathBuf;

@@ -1,0 +1,134 @@
+//! Who asks: a person with a session or a script with a token.
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::request::Parts;
+use jiff::Timestamp;
+
+use super::address::{Peer, is_local};
+use super::error::{Failure, Result};
+use super::state::App;
+use super::token::digest;
+use crate::clock;
+
+/// The cookie of a session.
+pub(super) const COOKIE_NAME: &str = "session_token";
+
+/// Somebody who may look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Viewer {
+    /// The name of the user, or of the token.
+    pub(super) name: String,
+    /// The digest by which the right to look is found again.
+    pub(super) digest: [u8; 32],
+    pub(super) kind: Kind,
+    /// When the right ends by itself.
+    pub(super) until: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Session,
+    Token,
+}
+
+impl Viewer {
+    /// The same viewer, if they still may look.
+    pub(super) async fn again(&self, app: &App) -> Result<Self> {
+        find(app, self.kind, self.digest).await
+    }
+}
+
+impl FromRequestParts<App> for Viewer {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        viewer(app, &parts.headers).await
+    }
+}
+
+/// A viewer, or a program on this machine that nothing stands before.
+#[derive(Clone, Debug)]
+pub(super) struct LocalOrViewer;
+
+impl FromRequestParts<App> for LocalOrViewer {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let peer = parts.extensions.get::<Peer>().copied();
+        if peer.is_some_and(|peer| is_local(peer, &parts.headers)) {
+            return Ok(Self);
+        }
+        viewer(app, &parts.headers).await.map(|_| Self)
+    }
+}
+
+async fn viewer(app: &App, headers: &HeaderMap) -> Result<Viewer> {
+    match bearer(headers) {
+        // Who sends a token means it: a wrong one is not mended by a cookie.
+        Some(token) => find(app, Kind::Token, digest(token)).await,
+        None => match session_token(headers) {
+            Some(token) => find(app, Kind::Session, digest(token)).await,
+            None => Err(Failure::unauthorized()),
+        },
+    }
+}
+
+async fn find(app: &App, kind: Kind, digest: [u8; 32]) -> Result<Viewer> {
+    let now = clock::now();
+    match kind {
+        Kind::Session => {
+            let found = app
+                .pool
+                .read(move |store| Ok(store.session(&digest, now)?))
+                .await?;
+            found.map(|session| Viewer {
+                name: session.user,
+                digest,
+                kind,
+                until: Some(session.expires_at),
+            })
+        }
+        Kind::Token => {
+            let found = app
+                .pool
+                .read(move |store| Ok(store.api_token(&digest, now)?))
+                .await?;
+            if let Some(token) = found.as_ref().filter(|token| token.use_is_news(now)) {
+                let name = token.name.clone();
+                // A use that cannot be noted, on a full disk, is still a use.
+                drop(
+                    app.pool
+                        .write(move |store| store.api_token_used(&name, now))
+                        .await,
+                );
+            }
+            found.map(|token| Viewer {
+                name: token.name,
+                digest,
+                kind,
+                until: token.expires_at,
+            })
+        }
+    }
+    .ok_or_else(Failure::unauthorized)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+/// The token of the session's cookie.
+pub(super) fn session_token(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+}

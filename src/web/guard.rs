@@ -1,0 +1,178 @@
+//! What every request passes: the host that it asks for, its method, the shape of failures, and
+//! the headers that tell a browser what the answer may do.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::address;
+use super::error::{Code, Failure};
+use super::reply;
+use super::state::App;
+
+/// Everything comes from here and nothing may be inline, so that text of a node that got past
+/// all escaping would still be only text.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+
+/// Where something may be sent to.
+const TAKES_POST: [&str; 3] = ["/api/login", "/api/logout", "/hooks/git"];
+
+pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let asked = request.headers().clone();
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    let is_page = is_page(&path, &asked);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("other", MatchedPath::as_str)
+        .to_owned();
+    let response = match refusal(&app, &asked, &method, &path) {
+        Some(failure) => failure.into_response(),
+        None => next.run(request).await,
+    };
+    let mut response = shaped(&app, response, is_page, &path);
+    if method == Method::GET || method == Method::HEAD {
+        response = reply::unless_known(&asked, response);
+    }
+    secure(&app, response.headers_mut());
+    app.meters
+        .count_request(&route, response.status().as_u16(), begun.elapsed());
+    response
+}
+
+fn refusal(app: &App, asked: &HeaderMap, method: &Method, path: &str) -> Option<Failure> {
+    match address::host(asked) {
+        None => return Some(Failure::bad_request("the request has no valid `Host`")),
+        Some(host) if !is_allowed(app, &host) => {
+            return Some(Failure::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                Code::MisdirectedRequest,
+                "this host name is not served here; see `allowed_hosts`",
+            ));
+        }
+        Some(_) => {}
+    }
+    let (is_fine, allow) = if TAKES_POST.contains(&path) {
+        (method == Method::POST, "POST")
+    } else {
+        (method == Method::GET || method == Method::HEAD, "GET, HEAD")
+    };
+    (!is_fine).then(|| Failure {
+        allow: Some(allow),
+        ..Failure::of_status(StatusCode::METHOD_NOT_ALLOWED)
+    })
+}
+
+fn is_allowed(app: &App, host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+        || app.allowed_hosts.iter().any(|allowed| allowed == host)
+}
+
+/// Whether a person looks at it.
+fn is_page(path: &str, asked: &HeaderMap) -> bool {
+    !path.starts_with("/api/")
+        && !path.starts_with("/hooks/")
+        && asked
+            .get_all("accept")
+            .iter()
+            .any(|value| value.to_str().is_ok_and(|text| text.contains("text/html")))
+}
+
+/// The same failure for whoever asks: JSON for programs, a page for people, and the way to the
+/// login for people who are not logged in.
+fn shaped(app: &App, response: Response, is_page: bool, path: &str) -> Response {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let failure = response.extensions().get::<Failure>().cloned();
+    let failure = match failure {
+        Some(failure) if !is_page => return failure.into_response(),
+        Some(failure) => failure,
+        // An answer of ours that is no failure of the request, such as `/readyz`.
+        None if is_made_here(&response) => return response,
+        None if !is_page => return Failure::of_status(status).into_response(),
+        None => Failure::of_status(status),
+    };
+    if status == StatusCode::UNAUTHORIZED && path != "/login" && !path.starts_with("/metrics") {
+        let mut response = StatusCode::SEE_OTHER.into_response();
+        let target = format!("/login?next={}", encoded(path));
+        if let Ok(target) = HeaderValue::from_str(&target) {
+            response.headers_mut().insert(LOCATION, target);
+        }
+        return response;
+    }
+    match app.pages.failure(&failure) {
+        Ok(page) => {
+            let mut shown = reply::html(page);
+            *shown.status_mut() = status;
+            let kept = response.headers().iter();
+            for (name, value) in
+                kept.filter(|(name, _)| matches!(name.as_str(), "allow" | "retry-after"))
+            {
+                shown.headers_mut().insert(name.clone(), value.clone());
+            }
+            shown
+        }
+        Err(_) => failure.into_response(),
+    }
+}
+
+/// Whether the answer is JSON or a page; what the router says by itself is plain text.
+fn is_made_here(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|value| {
+        value.as_bytes().starts_with(b"application/json")
+            || value.as_bytes().starts_with(b"text/html")
+    })
+}
+
+/// A path as the value of a query: everything but plain characters is written as its number.
+fn encoded(path: &str) -> String {
+    let mut text = String::new();
+    for byte in path.bytes().take(512) {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
+                text.push(char::from(byte));
+            }
+            other => text.push_str(&format!("%{other:02X}")),
+        }
+    }
+    text
+}
+
+fn secure(app: &App, headers: &mut HeaderMap) {
+    let mut set = |name: HeaderName, value: &'static str| {
+        headers.insert(name, HeaderValue::from_static(value));
+    };
+    set(CONTENT_SECURITY_POLICY, POLICY);
+    set(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(REFERRER_POLICY, "no-referrer");
+    set(X_FRAME_OPTIONS, "DENY");
+    set(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    );
+    set(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    );
+    set(
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), geolocation=(), microphone=()",
+    );
+    if app.behind_proxy {
+        set(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    reply::keep_private(headers);
+}

@@ -1,0 +1,26 @@
+//! The status endpoint from the outside: a real database, a real server, real HTTP.
+
+#![expect(clippy::expect_used, reason = "a test ends where something is missing")]
+
+#[cfg(test)]
+mod api;
+#[cfg(test)]
+mod browser;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod guard;
+#[cfg(test)]
+mod hook;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
+mod webdriver;
+#[cfg(test)]
+mod world;
