@@ -323,9 +323,9 @@ fn a_failed_environment_is_reset(world: &World) {
     );
     world
         .pressluft(&["apply", "--auto-approve", "--rerun", id])
-        .expect(7);
+        .expect(8);
     assert_eq!(status(), "failed");
-    world.pressluft(&["reset", id]).expect(7);
+    world.pressluft(&["reset", id]).expect(8);
     assert_eq!(status(), "failed");
 
     world.ssh(1, &format!("rm {broken}"));
