@@ -75,12 +75,26 @@ pub(crate) fn without_lease(database: &Path, run: &str) -> Result<Vec<String>> {
             let line = fs::read(format!("/proc/{}/cmdline", child.pid)).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
             let words = (!line.is_empty()).then_some(line)?;
+            let recorded = attempt(database, child.token).unwrap_or_else(|error| error.to_string());
             Some(format!(
-                "I5: process {} of token {} lives without a lease: {words}",
+                "I5: process {} of token {} lives without a lease: {words}; {recorded}",
                 child.pid, child.token
             ))
         })
         .collect())
+}
+
+/// What is recorded of an attempt, for whoever looks for the cause.
+fn attempt(database: &Path, token: u64) -> Result<String> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags)?;
+    let number = i64::try_from(token)?;
+    Ok(connection.query_row(
+        "SELECT json_object('pid', pid, 'outcome', outcome, 'message', error_message,
+             'worker', worker) FROM attempts WHERE token = ?1",
+        [number],
+        |row| row.get(0),
+    )?)
 }
 
 /// The tokens that a query finds.
