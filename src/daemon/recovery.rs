@@ -46,12 +46,13 @@ pub fn recover(
     for held in store.held_jobs()? {
         match state(&held, timeouts, now)? {
             State::Over(message) => {
-                match store.mark_interrupted(held.job.id, held.token, message, now, actor, now) {
+                match store.settle_interrupted(&held, message, now, actor, now) {
                     Ok(_) => {
                         recovery.interrupted.push(held.job.id);
                         tidy(&held)?;
                     }
-                    // Another process that looks at this moment has settled it already.
+                    // Another process has settled it already, or the job had begun after all
+                    // when this one looked; then the next look sees that.
                     Err(StoreError::Stale { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }

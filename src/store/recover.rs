@@ -1,7 +1,7 @@
 //! After a death: which jobs are held by whom, and what becomes of the interrupted ones.
 
 use jiff::Timestamp;
-use rusqlite::Row;
+use rusqlite::{Connection, Row, params};
 
 use super::Store;
 use super::convert::{get, moment, signed, unsigned};
@@ -70,38 +70,87 @@ impl Store {
                     "SELECT 1 FROM jobs WHERE id = ?1 AND token = ?2
                          AND status IN ('running', 'unknown')",
                 )?
-                .exists(rusqlite::params![id.to_string(), signed(token)])?;
+                .exists(params![id.to_string(), signed(token)])?;
             if !held {
                 return Err(StoreError::Stale { job: id, token });
             }
-            reach("interrupt: begun");
-            if require(tx, id)?.status == JobStatus::Running {
-                lose(tx, id, message, actor, now)?;
-                reach("interrupt: lost");
-            }
-            let job = require(tx, id)?;
-            let code = ErrorCode::JobInterrupted;
-            let message = message.to_owned();
-            let outcome = if job.attempt_count < job.max_attempts {
-                Outcome::Retry {
-                    code,
-                    message,
-                    run_after,
-                    spend_attempt: true,
-                }
-            } else {
-                Outcome::Failed { code, message }
-            };
-            let interrupted = Some(AttemptEnd::Interrupted);
-            let status = settle(tx, &job, &outcome, interrupted, actor, now)?;
-            reach("interrupt: settled");
-            audit_end(tx, &job, &outcome, &[], actor, now)?;
-            reach("interrupt: audited");
-            let status = follow_up(tx, &job, status, actor, now)?;
-            reach("interrupt: followed up");
-            Ok(status)
+            interrupt(tx, id, message, run_after, actor, now)
         })
     }
+
+    /// The same for the attempt of another worker, provided that `held` still says all: a process
+    /// that was recorded since may be at work, whatever was proven before.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when it does not, or another attempt holds the job by now.
+    pub fn settle_interrupted(
+        &mut self,
+        held: &HeldJob,
+        message: &str,
+        run_after: Timestamp,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<JobStatus> {
+        let (id, token) = (held.job.id, held.token);
+        let process = held.process.as_ref();
+        self.write(|tx| {
+            let same = tx
+                .prepare_cached(
+                    "SELECT 1 FROM jobs JOIN attempts
+                         ON attempts.job = jobs.id AND attempts.token = jobs.token
+                     WHERE jobs.id = ?1 AND jobs.token = ?2
+                         AND jobs.status IN ('running', 'unknown')
+                         AND attempts.pid IS ?3 AND attempts.pid_start IS ?4",
+                )?
+                .exists(params![
+                    id.to_string(),
+                    signed(token),
+                    process.map(|process| process.pid),
+                    process.map(|process| signed(process.start)),
+                ])?;
+            if !same {
+                return Err(StoreError::Stale { job: id, token });
+            }
+            interrupt(tx, id, message, run_after, actor, now)
+        })
+    }
+}
+
+/// Settles a job that is held.
+fn interrupt(
+    tx: &Connection,
+    id: JobId,
+    message: &str,
+    run_after: Timestamp,
+    actor: &str,
+    now: Timestamp,
+) -> Result<JobStatus> {
+    reach("interrupt: begun");
+    if require(tx, id)?.status == JobStatus::Running {
+        lose(tx, id, message, actor, now)?;
+        reach("interrupt: lost");
+    }
+    let job = require(tx, id)?;
+    let code = ErrorCode::JobInterrupted;
+    let message = message.to_owned();
+    let outcome = if job.attempt_count < job.max_attempts {
+        Outcome::Retry {
+            code,
+            message,
+            run_after,
+            spend_attempt: true,
+        }
+    } else {
+        Outcome::Failed { code, message }
+    };
+    let interrupted = Some(AttemptEnd::Interrupted);
+    let status = settle(tx, &job, &outcome, interrupted, actor, now)?;
+    reach("interrupt: settled");
+    audit_end(tx, &job, &outcome, &[], actor, now)?;
+    reach("interrupt: audited");
+    let status = follow_up(tx, &job, status, actor, now)?;
+    reach("interrupt: followed up");
+    Ok(status)
 }
 
 fn held(row: &Row<'_>) -> Result<HeldJob> {

@@ -11,7 +11,7 @@ use pressluft::clock;
 use pressluft::core::job::{JobStatus, JobType};
 use pressluft::daemon::{Timeouts, WorkerId, recover};
 use pressluft::process;
-use pressluft::store::{Process, Scope};
+use pressluft::store::{Process, Scope, StoreError};
 
 use super::fixture::{Fixture, job};
 
@@ -94,6 +94,33 @@ fn what_a_killed_supervisor_left_is_ended_before_its_job_runs_again() {
     assert!(waited, "what lived was not seen");
     let job = store.job(queued.id).expect("read").expect("there");
     assert_eq!(job.status, JobStatus::Queued);
+    fixture.assert_sound();
+}
+
+#[test]
+fn what_was_recorded_after_the_look_keeps_the_job_from_being_settled() {
+    let mut fixture = Fixture::new();
+    let queued = job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]);
+    fixture.enqueue(std::slice::from_ref(&queued));
+    let now = clock::now();
+    let store = &mut fixture.store;
+    let claim = store.claim("a worker", Scope::All, now).expect("claimed");
+    let token = claim.expect("a job").token;
+    let before = store.held_jobs().expect("read").remove(0);
+    let process = Process {
+        pid: 7,
+        start: 9,
+        boot_id: "boot".to_owned(),
+    };
+    store
+        .set_attempt_process(queued.id, token, &process, now)
+        .expect("recorded");
+    let stale = store.settle_interrupted(&before, "it is over", now, "test", now);
+    assert!(matches!(stale, Err(StoreError::Stale { .. })), "{stale:?}");
+    let after = store.held_jobs().expect("read").remove(0);
+    assert_eq!(after.process, Some(process));
+    let status = store.settle_interrupted(&after, "it is over", now, "test", now);
+    assert_eq!(status.expect("settled"), JobStatus::Queued);
     fixture.assert_sound();
 }
 
