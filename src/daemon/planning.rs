@@ -285,7 +285,8 @@ fn templates(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, DaemonErro
         .collect()
 }
 
-fn revision(snapshot: &Snapshot) -> PlannedRevision {
+/// The state of the fleet repo that a snapshot shows.
+pub(super) fn revision(snapshot: &Snapshot) -> PlannedRevision {
     let revision = &snapshot.revision;
     let id = match (&revision.commit, revision.dirty) {
         (Some(commit), false) => commit.clone(),
