@@ -43,6 +43,7 @@ const HOMES: &[(&str, &str)] = &[
     ("tokio", "web"),
     ("hyper", "web"),
     ("argon2", "web"),
+    ("ureq", "daemon"),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -13,7 +13,7 @@ use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::plan::{Action, PlannedJob};
 use crate::core::recorded::{RecordedResource, ResourceStatus};
-use crate::store::{Checks, NewJob, NewPlan, Store, StoreError, new_job_id, new_plan_id};
+use crate::store::{Checks, Joins, NewJob, NewPlan, Store, StoreError, new_job_id, new_plan_id};
 
 /// One check that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +35,28 @@ pub fn queue_checks(
     actor: &str,
     now: Timestamp,
 ) -> Result<Plans, DaemonError> {
-    let Some((jobs, parts, revision)) = jobs(store, checks, now)? else {
+    let Some((plan, jobs)) = plan_checks(store, checks, now)? else {
         return Ok(Plans::default());
+    };
+    let Checks { queued, open } = store.enqueue_checks(&plan, &jobs, actor, now)?;
+    Ok(Plans {
+        own: (!queued.is_empty()).then_some(plan.id),
+        joined: open,
+        ..Plans::default()
+    })
+}
+
+/// A plan of nothing but checks, and what its jobs need kept; none without checks.
+///
+/// # Errors
+/// Those of [`queue_checks`].
+pub(super) fn plan_checks(
+    store: &mut Store,
+    checks: &[Check],
+    now: Timestamp,
+) -> Result<Option<(NewPlan, Vec<NewJob>)>, DaemonError> {
+    let Some((jobs, parts, revision)) = jobs(store, checks, now)? else {
+        return Ok(None);
     };
     let mut digest = blake3::Hasher::new();
     for job in &jobs {
@@ -49,16 +69,11 @@ pub fn queue_checks(
         digest: digest.finalize().to_hex().to_string(),
         json: json!({ "checks": resources }).to_string(),
         partial: true,
-        joins: false,
+        joins: Joins::Nothing,
         expected: Vec::new(),
     };
     store.keep_parts(&parts.0)?;
-    let Checks { queued, open } = store.enqueue_checks(&plan, jobs, actor, now)?;
-    Ok(Plans {
-        own: (!queued.is_empty()).then_some(plan.id),
-        joined: open,
-        ..Plans::default()
-    })
+    Ok(Some((plan, jobs)))
 }
 
 /// The jobs, what their payloads are made of, and the revision of the first.

@@ -1,11 +1,15 @@
-//! Which resources are looked at for drift.
+//! Which resources are looked at for drift, and which are put back.
+
+use std::collections::BTreeMap;
 
 use super::checks::Check;
+use super::error::DaemonError;
 use crate::core::document::choice::Drift;
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
 use crate::core::recorded::{RecordedResource, ResourceStatus};
 use crate::core::spec::Spec;
+use crate::git::DesiredState;
 use crate::store::{Store, StoreError};
 
 /// What is to be done about drift of a resource: what its own spec says, else the fleet's.
@@ -45,6 +49,30 @@ pub fn drift_check(resource: ResourceId, reason: &str) -> Check {
         resource,
         reason: reason.to_owned(),
     }
+}
+
+/// What is found to differ and is to be put back, with the tasks that do it.
+///
+/// # Errors
+/// When the database fails or a document cannot be read any more.
+pub(super) fn to_heal(
+    store: &Store,
+    desired: &DesiredState,
+) -> Result<BTreeMap<ResourceId, String>, DaemonError> {
+    let drifted = store.drifted()?;
+    if drifted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let fleet = desired.spec(&ResourceId::Fleet)?;
+    let mut heal = BTreeMap::new();
+    for drift in drifted {
+        if let Some(spec) = desired.spec(&drift.resource)?
+            && drift_mode(&spec, fleet.as_ref()) == Drift::Heal
+        {
+            heal.insert(drift.resource, drift.tasks.join(", "));
+        }
+    }
+    Ok(heal)
 }
 
 fn is_looked_at(known: &RecordedResource, fleet: Option<&Spec>) -> bool {

@@ -211,7 +211,8 @@ fn differing(
     known: &BTreeMap<String, String>,
     choice: &Choice,
 ) -> BTreeSet<ResourceId> {
-    let mut differing: BTreeSet<ResourceId> = choice.rerun.iter().cloned().collect();
+    let asked = choice.rerun.iter().chain(choice.heal.keys());
+    let mut differing: BTreeSet<ResourceId> = asked.cloned().collect();
     differing.insert(ResourceId::Fleet);
     // Both are sorted by id.
     let mut recorded = heads.iter().peekable();
@@ -285,7 +286,8 @@ fn templates(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, DaemonErro
         .collect()
 }
 
-fn revision(snapshot: &Snapshot) -> PlannedRevision {
+/// The state of the fleet repo that a snapshot shows.
+pub(super) fn revision(snapshot: &Snapshot) -> PlannedRevision {
     let revision = &snapshot.revision;
     let id = match (&revision.commit, revision.dirty) {
         (Some(commit), false) => commit.clone(),

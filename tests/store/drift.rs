@@ -21,7 +21,7 @@ impl Fixture {
         let plan = plan(&[]);
         let checks = self
             .store
-            .enqueue_checks(&plan, vec![job.clone()], "ops", at(seconds))
+            .enqueue_checks(&plan, std::slice::from_ref(&job), "ops", at(seconds))
             .expect("queued");
         assert_eq!(checks.queued, [job.id]);
         let claim = self
@@ -87,7 +87,7 @@ fn a_check_takes_the_place_of_no_job_and_is_queued_once() {
     fixture.enqueue(std::slice::from_ref(&change));
     let (first, second) = (look("env/acme/production"), look("env/acme/production"));
     let queue = |fixture: &mut Fixture, plan: &NewPlan, job: &NewJob| {
-        let jobs = vec![job.clone()];
+        let jobs = std::slice::from_ref(job);
         let store = &mut fixture.store;
         store
             .enqueue_checks(plan, jobs, "ops", at(1))

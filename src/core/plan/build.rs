@@ -35,6 +35,12 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     for id in &input.choice.rerun {
         work.rerun(id, "asked for again");
     }
+    for (id, found) in &input.choice.heal {
+        // Whatever else is planned for it puts it back as well.
+        if input.wanted.contains_key(id) && input.recorded.contains_key(id) && !work.has_any(id) {
+            work.rerun(id, &format!("drift: {found}"));
+        }
+    }
     for (id, recorded) in &input.recorded {
         if !recorded.settled && input.wanted.contains_key(id) && !work.has_any(id) {
             work.rerun(id, "the last job did not succeed");
@@ -166,7 +172,7 @@ impl Work<'_> {
     fn rerun(&mut self, id: &ResourceId, reason: &str) {
         let Some(spec) = self.spec(id) else { return };
         let Some(node) = self.node_of(id) else { return };
-        if self.is_suspended(id) {
+        if self.is_held_back(id) {
             return;
         }
         let job_types: &[JobType] = match id {

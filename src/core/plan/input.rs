@@ -32,12 +32,18 @@ pub struct Choice {
     pub excludes: Vec<ResourceId>,
     /// Resources whose jobs run again although their documents did not change.
     pub rerun: Vec<ResourceId>,
+    /// Resources that are not what was applied to them any more and are put back, each with what
+    /// was found.
+    pub heal: BTreeMap<ResourceId, String>,
+    /// Resources that get no job now, each with the reason, because they failed before. What
+    /// builds on them waits.
+    pub held: BTreeMap<ResourceId, String>,
 }
 
 /// Everything that the plan is a function of.
 ///
 /// `wanted` and `recorded` hold at least every resource that differs, every resource of
-/// `choice.rerun`, and the fleet; `lookup` answers for the others (a site's node, a job's
+/// `choice.rerun` and `choice.heal`, and the fleet; `lookup` answers for the others (a site's node, a job's
 /// context) with the wanted form.
 pub struct PlanInput<'a> {
     pub wanted: BTreeMap<ResourceId, Wanted>,
