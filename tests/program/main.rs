@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+mod ownership;
 mod queue;
 
 struct Program {
