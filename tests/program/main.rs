@@ -6,6 +6,7 @@
 )]
 
 mod db;
+mod docs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
