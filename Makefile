@@ -7,7 +7,7 @@ SHELL := /bin/bash
 FLEET := tests/hosts/fleet
 BINARY := target/release/pressluft
 
-.PHONY: help demo demo-down test test-fast faults check bench hosts-up hosts-down release schemas
+.PHONY: help demo demo-down test test-fast faults check bench hosts-up hosts-down release package schemas
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +44,9 @@ hosts-down: ## Take the test hosts down
 release: ## Build the release binary
 	@tests/need build
 	@cargo build --release --locked
+
+package: release ## A Debian package, and an archive with install.sh, in target/package
+	@packaging/make
 
 schemas: ## Write the generated files anew
 	@UPDATE=1 cargo test --locked --test documents

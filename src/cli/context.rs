@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::error::CliError;
 use super::exit::Exit;
 use super::git_settings::GitSettings;
+use super::ownership;
 use crate::core::document::scalar::{Duration, Malformed};
 use crate::core::job::JobType;
 use crate::daemon::Timeouts;
@@ -18,7 +19,7 @@ use crate::git::Credentials;
 /// Options that every command takes.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct GlobalArgs {
-    /// Directory for the database, keys, caches and logs [default: /var/lib/pressluft as root]
+    /// Directory for the database, keys, caches and logs [default: /var/lib/pressluft as root or its owner]
     #[arg(
         long,
         global = true,
@@ -129,9 +130,10 @@ impl Context {
         })
     }
 
-    /// Makes the state directory, for this user alone.
+    /// Makes the state directory, for this user alone. For whatever writes into it.
     pub(crate) fn ensure_state_dir(&self) -> Result<(), CliError> {
         use std::os::unix::fs::DirBuilderExt;
+        ownership::require_own(&self.state_dir)?;
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -243,8 +245,8 @@ fn positive(what: &str, limit: Duration) -> Result<std::time::Duration, CliError
 }
 
 fn default_state_dir() -> Result<PathBuf, CliError> {
-    if nix::unistd::geteuid().is_root() {
-        return Ok(PathBuf::from("/var/lib/pressluft"));
+    if let Some(path) = ownership::of_machine() {
+        return Ok(path);
     }
     env_path("XDG_STATE_HOME")
         .or_else(|| env_path("HOME").map(|home| home.join(".local/state")))

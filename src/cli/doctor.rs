@@ -10,6 +10,7 @@ use super::context::Context;
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::output::{self, Format};
+use super::ownership;
 
 /// Each check says what was found, what is needed and how to mend it. The exit code is 1
 /// when one fails.
@@ -28,6 +29,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     settings.log_dir.clone_from(&context.log_dir);
     settings.venv.clone_from(&context.venv);
     if args.fix {
+        ownership::require_own(&settings.state_dir)?;
         doctor::make_state_dir(&settings.state_dir)?;
         if settings.venv.is_none() {
             Venv::make(&settings.state_dir, &mut anstream::stderr()).map_err(|error| {

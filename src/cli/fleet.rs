@@ -7,7 +7,7 @@ use super::context::Context;
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::plan_view::Heading;
-use super::{diagnostics_view, open, output, validate};
+use super::{diagnostics_view, open, output, ownership, validate};
 use crate::core::desired::Assembled;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::id::ResourceId;
@@ -48,6 +48,9 @@ pub(crate) fn assemble(snapshot: &Snapshot, context: &Context) -> Result<Assembl
 /// leaves nothing behind, so there is a cache only where there is a state directory of ours.
 pub(super) fn cache_dir(context: &Context) -> Option<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
+    if !ownership::is_own(&context.state_dir) {
+        return None;
+    }
     let dir = context.state_dir.join("cache");
     match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
         Ok(()) => Some(dir),

@@ -23,6 +23,7 @@ mod jobs;
 mod man;
 mod open;
 mod output;
+mod ownership;
 mod plan;
 mod plan_view;
 mod progress_view;

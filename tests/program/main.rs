@@ -6,6 +6,7 @@
 )]
 
 mod db;
+mod docs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+mod ownership;
 mod queue;
 
 struct Program {
