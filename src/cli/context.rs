@@ -11,7 +11,8 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::git_settings::GitSettings;
 use super::ownership;
-use crate::core::document::scalar::{Duration, Malformed};
+use super::web_settings::ListenAddr;
+use crate::core::document::scalar::{Duration, Malformed, SecretRef};
 use crate::core::job::JobType;
 use crate::daemon::Timeouts;
 use crate::git::Credentials;
@@ -76,6 +77,15 @@ pub(crate) struct Settings {
     pub(crate) timeouts: BTreeMap<String, Duration>,
     /// The fleet repo that `serve` and `reconcile` follow.
     pub(crate) git: GitSettings,
+    pub(crate) listen_addr: Option<ListenAddr>,
+    /// Host names under which the status endpoint may be asked.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Whether a proxy on this machine speaks TLS in front of it.
+    pub(crate) behind_proxy: bool,
+    /// Whether it may speak plain HTTP to other machines.
+    pub(crate) plain_http: bool,
+    /// The secrets of git hosts whose webhooks are believed, by a name of one's own.
+    pub(crate) webhooks: BTreeMap<String, SecretRef>,
 }
 
 /// What every command is handed.

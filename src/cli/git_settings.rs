@@ -197,7 +197,9 @@ pub(crate) fn status_target(
     }))
 }
 
-fn revealed(
+/// The value of a secret of the control plane's own store, without a final line break; none
+/// without a reference.
+pub(super) fn revealed(
     context: &Context,
     store: &Store,
     secret: Option<&SecretRef>,

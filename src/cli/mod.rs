@@ -41,6 +41,7 @@ mod ssh_key;
 mod supervise;
 mod user;
 mod validate;
+mod web_settings;
 mod worker;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use super::exit::Exit;
 use super::fleet::FleetArgs;
 use super::progress_view::ProgressView;
 use super::service_manager::ServiceManager;
-use super::{git_settings, open, output, reconcile_view, worker};
+use super::{git_settings, open, output, reconcile_view, web_settings, worker};
 use crate::clock;
 use crate::core::id::ResourceId;
 use crate::core::reconcile::Cause;
@@ -82,6 +82,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             false => limits.parallel.clone(),
         },
     };
+    let endpoint = web_settings::open(context, &store, &shared)?;
     let reconciling = start_reconciling(setup, context, shared.clone(), args.json)?;
     let end = Arc::new(AtomicBool::new(false));
     let delivering = start_delivering(context, &store, &end)?;
@@ -102,6 +103,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     // A pass that runs ends by itself; what it has queued is there for the next start.
     if reconciling.join().is_err() {
         tracing::error!("the reconcile loop broke off");
+    }
+    if let Some(endpoint) = endpoint {
+        endpoint.end();
     }
     end.store(true, Ordering::SeqCst);
     if delivering.join().is_err() {

@@ -40,6 +40,13 @@ pub struct Reason {
     pub since: Timestamp,
 }
 
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, message, .. } = self;
+        write!(f, "{what}: {message}")
+    }
+}
+
 /// What is known about that, shared by all threads of the daemon. All clones are one.
 #[derive(Clone, Debug)]
 pub struct Readiness(Arc<Mutex<BTreeMap<Hindrance, Reason>>>);

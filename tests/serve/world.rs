@@ -120,6 +120,8 @@ impl World {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.path())
             .env("PRESSLUFT_STATE_DIR", self.state())
+            // Tests run side by side.
+            .env("PRESSLUFT_LISTEN_ADDR", "127.0.0.1:0")
             .current_dir(self.path())
             .stdin(Stdio::null());
         command
