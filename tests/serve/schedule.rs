@@ -45,7 +45,12 @@ fn environment(schedule: Option<&str>) -> StateChange {
     record(ENV, &spec)
 }
 
+/// A fleet that is not looked at for drift.
 fn fleet(directory: &tempfile::TempDir) -> Store {
+    fleet_with(directory, "off")
+}
+
+fn fleet_with(directory: &tempfile::TempDir, drift: &str) -> Store {
     let mut store = Store::open(&directory.path().join("state.db")).expect("opened");
     let revision = Revision {
         id: REVISION.to_owned(),
@@ -56,7 +61,10 @@ fn fleet(directory: &tempfile::TempDir) -> Store {
     };
     store.save_revision(&revision, at(0)).expect("revision");
     let changes = [
-        record("fleet", &json!({"name": "studio"})),
+        record(
+            "fleet",
+            &json!({"name": "studio", "reconcile": {"drift": drift}}),
+        ),
         record("node/web-1", &json!({"name": "web-1", "host": "192.0.2.1"})),
         record("site/acme", &json!({"name": "acme", "node": "web-1"})),
         environment(Some("*/10 * * * *")),
@@ -214,4 +222,31 @@ fn a_failed_check_is_told_once_and_so_is_its_recovery() {
     assert_eq!(deliverable(&store, 24 * 60), []);
     let ended = store.messages(1).expect("read");
     assert_eq!(ended[0].error.as_deref(), Some("no"));
+}
+
+#[test]
+fn nodes_and_environments_are_looked_at_for_drift_each_at_its_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut store = fleet_with(&directory, "report");
+    let checks = |store: &Store| {
+        let filter = JobFilter {
+            limit: 1_000,
+            ..JobFilter::default()
+        };
+        let jobs = store.jobs(&filter).expect("read").jobs;
+        let checks = jobs
+            .into_iter()
+            .filter(|job| job.job_type == JobType::DriftCheck);
+        let mut resources: Vec<String> = checks.map(|job| job.resource.to_string()).collect();
+        resources.sort();
+        resources
+    };
+    run(&mut store, 0);
+    assert_eq!(checks(&store), Vec::<String>::new());
+    // Within six hours each comes once, and a second look at the same moment finds nothing.
+    for minute in 1..=375 {
+        run(&mut store, minute * 60);
+        run(&mut store, minute * 60);
+    }
+    assert_eq!(checks(&store), [ENV, "node/web-1"]);
 }
