@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 mod queue;
+mod user;
 
 struct Program {
     dir: tempfile::TempDir,
