@@ -157,7 +157,8 @@ fn secure(app: &App, headers: &mut HeaderMap) {
     };
     set(CONTENT_SECURITY_POLICY, POLICY);
     set(X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(REFERRER_POLICY, "no-referrer");
+    // Without any referrer, browsers would not say where a form is from either.
+    set(REFERRER_POLICY, "same-origin");
     set(X_FRAME_OPTIONS, "DENY");
     set(
         HeaderName::from_static("cross-origin-opener-policy"),

@@ -11,6 +11,7 @@
     reason = "a test program reads its own environment"
 )]
 
+mod account;
 mod cases;
 mod checker;
 mod context;

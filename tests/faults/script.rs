@@ -19,6 +19,7 @@ use pressluft::store::{
     StoreError, TlsStatus,
 };
 
+use crate::account::{self, Account};
 use crate::random::Random;
 
 pub(crate) const REVISION: &str = "4f5c7f0d6f0f4c6c8a0b7b2f9f1d6a1e2b3c4d5e";
@@ -70,6 +71,7 @@ pub(crate) enum Step {
     Hasten(usize),
     Answers(usize),
     Silent(usize),
+    Account(Account),
 }
 
 /// Two sites on two nodes; the staging environment of the first is on the other node.
@@ -288,6 +290,7 @@ impl Script {
                 store.node_answers(node, "worker", now).map(drop)
             }
             Step::Silent(n) => store.probe_failed(PLACES[n % PLACES.len()].1, now),
+            Step::Account(step) => account::run(*step, store, now),
         }
     }
 
@@ -461,7 +464,7 @@ fn fixed() -> Vec<Step> {
         whole: false,
         joins: true,
     };
-    vec![
+    let mut steps = vec![
         Step::Open,
         Step::Revision,
         Step::HostKeys(1),
@@ -541,7 +544,9 @@ fn fixed() -> Vec<Step> {
         // What is left has a job that runs, and others that wait for it.
         enqueue(&[0, 1, 2], true),
         Step::Claim,
-    ]
+    ];
+    steps.extend(account::ALL.map(Step::Account));
+    steps
 }
 
 fn any(random: &mut Random) -> Step {

@@ -178,6 +178,12 @@ fn every_page_fits_every_screen() {
                         .is_some_and(|needed| needed <= u64::from(width)),
                     "{name} needs {needed} of {width} pixels"
                 );
+                let cut = browser.script(
+                    "return [...document.querySelectorAll('.card')]
+                        .filter((card) => card.scrollWidth > card.clientWidth + 1)
+                        .map((card) => card.innerText.slice(0, 40)).join()",
+                );
+                assert_eq!(cut, "", "{name} cuts something off at {width} pixels");
                 let file = format!("{name}-{width}-{scheme}.png");
                 browser.picture(&pictures().join(file));
             }

@@ -1,7 +1,5 @@
 //! The status endpoint from the outside: a real database, a real server, real HTTP.
 
-#![expect(clippy::expect_used, reason = "a test ends where something is missing")]
-
 #[cfg(test)]
 mod api;
 #[cfg(test)]

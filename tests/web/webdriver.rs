@@ -2,23 +2,26 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pressluft::process;
 use serde_json::{Value, json};
 
-use crate::client::{Ask, Reply, post};
+use crate::client::{Reply, post};
 
 /// The longest that a test waits for the page to do something.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) struct Browser {
-    driver: Child,
+    /// Ends with this.
+    _driver: Driver,
     address: SocketAddr,
     session: String,
-    _profile: tempfile::TempDir,
 }
 
 /// Where the driver is, or none.
@@ -42,14 +45,15 @@ impl Browser {
             return None;
         };
         let profile = tempfile::tempdir().expect("a profile");
-        let mut driver = process::command(path)
+        let child = process::command(path)
             .arg("--port=0")
             .env("HOME", profile.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("the driver starts");
-        let output = driver.stdout.take().expect("its output");
+        let mut driver = Driver { child, profile };
+        let output = driver.child.stdout.take().expect("its output");
         let line = BufReader::new(output)
             .lines()
             .map_while(Result::ok)
@@ -68,7 +72,10 @@ impl Browser {
             "--disable-gpu".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
             "--hide-scrollbars".to_owned(),
-            format!("--user-data-dir={}", profile.path().join("data").display()),
+            format!(
+                "--user-data-dir={}",
+                driver.profile.path().join("data").display()
+            ),
         ];
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": { "args": arguments },
@@ -82,30 +89,21 @@ impl Browser {
             .unwrap_or_else(|| panic!("no session: {}", reply.text()))
             .to_owned();
         Some(Self {
-            driver,
+            _driver: driver,
             address,
             session,
-            _profile: profile,
         })
     }
 
-    fn call(&self, method: &str, path: &str, body: &Value) -> Reply {
-        let path = format!("/session/{}{path}", self.session);
-        if method == "POST" {
-            post(&path, body.to_string()).json().send(self.address)
-        } else {
-            Ask::new(method, &path).send(self.address)
-        }
-    }
-
-    fn value(&self, method: &str, path: &str, body: &Value) -> Value {
-        let reply = self.call(method, path, body);
+    fn value(&self, path: &str, body: &Value) -> Value {
+        let address = format!("/session/{}{path}", self.session);
+        let reply: Reply = post(&address, body.to_string()).json().send(self.address);
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         reply.json()["value"].clone()
     }
 
     pub(crate) fn open(&self, address: &str) {
-        self.value("POST", "/url", &json!({ "url": address }));
+        self.value("/url", &json!({ "url": address }));
     }
 
     pub(crate) fn path(&self) -> String {
@@ -117,29 +115,25 @@ impl Browser {
 
     /// What a script returns in the page.
     pub(crate) fn script(&self, text: &str) -> Value {
-        self.value(
-            "POST",
-            "/execute/sync",
-            &json!({ "script": text, "args": [] }),
-        )
+        self.value("/execute/sync", &json!({ "script": text, "args": [] }))
     }
 
     fn element(&self, selector: &str) -> String {
         let asked = json!({ "using": "css selector", "value": selector });
-        let found = self.value("POST", "/element", &asked);
+        let found = self.value("/element", &asked);
         let id = found.as_object().and_then(|map| map.values().next());
         id.and_then(Value::as_str).expect("an element").to_owned()
     }
 
     pub(crate) fn click(&self, selector: &str) {
         let element = self.element(selector);
-        self.value("POST", &format!("/element/{element}/click"), &json!({}));
+        self.value(&format!("/element/{element}/click"), &json!({}));
     }
 
     pub(crate) fn write(&self, selector: &str, text: &str) {
         let element = self.element(selector);
         let path = format!("/element/{element}/value");
-        self.value("POST", &path, &json!({ "text": text }));
+        self.value(&path, &json!({ "text": text }));
     }
 
     /// Presses one key, wherever the focus is.
@@ -148,7 +142,7 @@ impl Browser {
         let actions = json!({ "actions": [{
             "type": "key", "id": "keys", "actions": [press("keyDown"), press("keyUp")],
         }]});
-        self.value("POST", "/actions", &actions);
+        self.value("/actions", &actions);
     }
 
     pub(crate) fn text(&self) -> String {
@@ -177,7 +171,7 @@ impl Browser {
 
     fn devtools(&self, command: &str, parameters: &Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
-        self.value("POST", "/goog/cdp/execute", &body)
+        self.value("/goog/cdp/execute", &body)
     }
 
     /// A screen of this width, and a person who prefers `scheme`.
@@ -207,7 +201,7 @@ impl Browser {
     /// What the browser complained about since it was asked last: errors of scripts, and what the
     /// policy of a page forbade.
     pub(crate) fn complaints(&self) -> Vec<String> {
-        let log = self.value("POST", "/se/log", &json!({ "type": "browser" }));
+        let log = self.value("/se/log", &json!({ "type": "browser" }));
         let entries = log.as_array().cloned().unwrap_or_default();
         entries
             .iter()
@@ -217,12 +211,28 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
+/// The driver, with whatever it started: none of it outlives a test, however that ends.
+struct Driver {
+    child: Child,
+    /// Is in the command line of every process of its browser, and of no other.
+    profile: tempfile::TempDir,
+}
+
+impl Drop for Driver {
     fn drop(&mut self) {
-        drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
-            || self.call("DELETE", "", &Value::Null),
-        )));
-        drop(self.driver.kill());
-        drop(self.driver.wait());
+        drop(self.child.kill());
+        drop(self.child.wait());
+        let profile = self.profile.path().as_os_str().as_bytes();
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = entry.file_name().to_string_lossy().parse().ok();
+            let Some(pid) = pid.map(Pid::from_raw) else {
+                continue;
+            };
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            if line.windows(profile.len()).any(|part| part == profile) {
+                // It may have ended by itself.
+                kill(pid, Signal::SIGKILL).unwrap_or_default();
+            }
+        }
     }
 }

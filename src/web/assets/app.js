@@ -126,7 +126,6 @@ function follow() {
   const address = main().dataset.live;
   if (!address) return;
   const source = new EventSource(`${address}?stream=${main().dataset.place}`);
-  let known = null;
   let turn = Promise.resolve();
   const then = (work) => { turn = turn.then(work).catch(() => {}); };
   source.addEventListener("task", (event) => then(async () => {
@@ -141,11 +140,9 @@ function follow() {
     main().dataset.place = place;
   }));
   source.addEventListener("state", (event) => then(async () => {
-    // The page that was served shows the first one already, unless it is older.
     const state = JSON.parse(event.data);
-    const seen = `${state.job.status} ${state.attempts.length} ${state.job.updated_at}`;
-    if (known !== null && seen !== known) await refresh();
-    known = seen;
+    const told = `${state.job.status} ${state.attempts.length}`;
+    if (told !== main().dataset.state) await refresh();
   }));
   source.addEventListener("end", () => { source.close(); then(refresh); });
   source.addEventListener("logout", () => { source.close(); location.reload(); });

@@ -79,14 +79,16 @@ impl Pages {
         engine.set_auto_escape_callback(|_| AutoEscape::Html);
         engine.set_formatter(|out, state, value| match value.as_str() {
             Some(text) if !value.is_safe() && *state.auto_escape() == AutoEscape::Html => {
-                text::escape(text, &mut |part| out.write_str(part).map_err(Error::from))
+                Ok(out.write_str(&text::escape(text))?)
             }
             Some(_) | None => escape_formatter(out, state, value),
         });
         let mut syntax = SyntaxConfig::builder();
         syntax.trim_blocks(true).lstrip_blocks(true);
         engine.set_syntax(syntax.build()?);
-        engine.add_filter("plain", |value: &str| text::plain(value));
+        engine.add_filter("coded", |value: &str| {
+            Value::from_safe_string(text::coded(value))
+        });
         for (name, source) in TEMPLATES {
             engine.add_template(name, source)?;
         }

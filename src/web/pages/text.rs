@@ -60,24 +60,36 @@ fn skip_code(rest: &mut Peekable<Chars<'_>>) {
     }
 }
 
-/// Hands the text to `write` as HTML that shows it. The engine's own way writes each `/` as a
-/// number, which nobody can read in the source of a page.
-pub(super) fn escape<E>(text: &str, write: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
-    let mut rest = text;
-    while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
-        let (before, special) = rest.split_at(at);
-        write(before)?;
-        let (special, after) = special.split_at(1);
-        write(match special {
-            "&" => "&amp;",
-            "<" => "&lt;",
-            ">" => "&gt;",
-            "\"" => "&quot;",
-            _ => "&#39;",
-        })?;
-        rest = after;
+/// The text as HTML that shows it. The engine's own way writes each `/` as a number, which nobody
+/// can read in the source of a page.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
     }
-    write(rest)
+    out
+}
+
+/// The text as HTML in which what stands between backticks is set as code.
+pub(super) fn coded(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    let mut out = String::with_capacity(text.len() + 32);
+    for (index, part) in parts.iter().enumerate() {
+        let part = escape(part);
+        match (index % 2 == 1, index + 1 < parts.len()) {
+            (true, true) => out.push_str(&format!("<code>{part}</code>")),
+            (true, false) => out.push_str(&format!("`{part}")),
+            (false, _) => out.push_str(&part),
+        }
+    }
+    out
 }
 
 /// The first line of a text.
@@ -99,13 +111,15 @@ mod tests {
 
     #[test]
     fn nothing_of_a_text_is_markup() {
-        let mut out = String::new();
-        let result: Result<(), ()> = escape("a/b & <i \"x\" 'y'>é", &mut |part| {
-            out.push_str(part);
-            Ok(())
-        });
-        assert_eq!(result, Ok(()));
+        let out = escape("a/b & <i \"x\" 'y'>é");
         assert_eq!(out, "a/b &amp; &lt;i &quot;x&quot; &#39;y&#39;&gt;é");
+    }
+
+    #[test]
+    fn backticks_are_code_where_they_close() {
+        assert_eq!(coded("a `b<c` d"), "a <code>b&lt;c</code> d");
+        assert_eq!(coded("a `b"), "a `b");
+        assert_eq!(coded("``"), "<code></code>");
     }
 
     #[test]
