@@ -38,6 +38,7 @@ const HOMES: &[(&str, &str)] = &[
     ("git2", "git"),
     ("command_fds", "ansible"),
     ("indicatif", "cli"),
+    ("ureq", "daemon"),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

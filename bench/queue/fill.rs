@@ -9,7 +9,8 @@ use pressluft::core::job::JobType;
 use pressluft::core::recorded::{JobId, ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::store::{
-    NewJob, NewPlan, NewRecord, Revision, StateChange, Store, StoreError, new_job_id, new_plan_id,
+    Joins, NewJob, NewPlan, NewRecord, Revision, StateChange, Store, StoreError, new_job_id,
+    new_plan_id,
 };
 
 const REVISION: &str = "4f5c7f0d6f0f4c6c8a0b7b2f9f1d6a1e2b3c4d5e";
@@ -49,7 +50,7 @@ pub(crate) fn fill(
             digest: "digest".to_owned(),
             json: "{}".to_owned(),
             partial: true,
-            joins: false,
+            joins: Joins::Nothing,
             expected: vec![],
         };
         store.enqueue(&plan, &jobs, "ops", at(0))?;

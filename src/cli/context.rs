@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::error::CliError;
 use super::exit::Exit;
+use super::git_settings::GitSettings;
 use super::ownership;
 use crate::core::document::scalar::{Duration, Malformed};
 use crate::core::job::JobType;
@@ -73,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) drain_timeout: Option<Duration>,
     /// How long an attempt at a job may take: `default`, and job types by name.
     pub(crate) timeouts: BTreeMap<String, Duration>,
+    /// The fleet repo that `serve` and `reconcile` follow.
+    pub(crate) git: GitSettings,
 }
 
 /// What every command is handed.
@@ -152,6 +155,7 @@ impl Context {
         };
         Credentials {
             ssh_key: own("id_ed25519"),
+            ssh_key_text: None,
             ssh_agent: true,
             known_hosts: own("known_hosts"),
             https_user: env_text("PRESSLUFT_GIT_USER"),
@@ -179,7 +183,7 @@ fn env_path(name: &str) -> Option<PathBuf> {
     clippy::disallowed_methods,
     reason = "the command line reads the environment"
 )]
-fn env_text(name: &str) -> Option<String> {
+pub(super) fn env_text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -9,7 +9,9 @@ use super::exit::Exit;
 use super::jobs::{moment, seconds};
 use super::output::{self, Format, printable};
 use super::{get, open};
+use crate::clock;
 use crate::core::change::leaves;
+use crate::core::condition::Standing;
 use crate::core::id::ResourceId;
 use crate::core::names::environment_names;
 use crate::core::recorded::RecordedResource;
@@ -28,9 +30,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let store = open::for_reading(context)?;
     let last_job = store.last_job(&args.id)?;
+    let standing = store.standing(&args.id, clock::now())?;
     let recorded = get::with_reach(&store, store.recorded(&args.id)?.into_iter().collect())?;
     let Some(resource) = recorded.into_iter().next() else {
-        return not_recorded(args, last_job.as_ref());
+        return not_recorded(args, last_job.as_ref(), standing.as_ref());
     };
     let revision = store.revision(&resource.revision)?;
     let url = url(&store, &resource)?;
@@ -38,7 +41,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         .releases(&args.id)?
         .into_iter()
         .find(|release| release.active);
-    let mut whole = get::element(&resource);
+    let mut whole = get::element(&resource, standing.as_ref());
     if let Value::Object(map) = &mut whole {
         map.insert("url".to_owned(), json!(url));
         map.insert(
@@ -61,21 +64,34 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             release,
             last_job.as_ref(),
             revision.as_ref(),
+            standing.as_ref(),
         )
     })?;
     Ok(Exit::Done)
 }
 
 /// A resource that no job has finished yet is not recorded; its last job says why.
-fn not_recorded(args: &Args, last_job: Option<&Job>) -> Result<Exit, CliError> {
-    match last_job {
-        None => Err(CliError::new(format!("`{}` is not recorded", args.id))
+fn not_recorded(
+    args: &Args,
+    last_job: Option<&Job>,
+    standing: Option<&Standing>,
+) -> Result<Exit, CliError> {
+    match (last_job, standing) {
+        (None, None) => Err(CliError::new(format!("`{}` is not recorded", args.id))
             .hint("`pressluft get` lists what is; `pressluft apply` makes what is planned")),
-        Some(job) => {
-            let whole = json!({"id": args.id, "status": "new", "last_job": job});
+        (job, standing) => {
+            let mut whole = json!({"id": args.id, "status": "new", "last_job": job});
+            if let (Value::Object(map), Some(standing)) = (&mut whole, standing) {
+                map.extend(get::condition_fields(standing));
+            }
             output::show(args.output, &whole, |_| {
                 let mut out = format!("{} is not recorded yet\n", args.id);
-                push_job(&mut out, job);
+                if let Some(standing) = standing {
+                    push_standing(&mut out, standing);
+                }
+                if let Some(job) = job {
+                    push_job(&mut out, job);
+                }
                 out
             })?;
             Ok(Exit::Done)
@@ -107,9 +123,13 @@ fn text(
     release: Option<String>,
     last_job: Option<&Job>,
     revision: Option<&Revision>,
+    standing: Option<&Standing>,
 ) -> String {
     let bold = Style::new().bold();
     let mut out = format!("{bold}{}{bold:#}: {}\n", resource.id, resource.status);
+    if let Some(standing) = standing {
+        push_standing(&mut out, standing);
+    }
     let mut line = |name: &str, value: String| {
         out.push_str(&format!("  {name:10} {}\n", printable(&value)));
     };
@@ -160,6 +180,27 @@ fn text(
         ));
     }
     out
+}
+
+/// How it stands, and which revision is meant where that is not the recorded one.
+fn push_standing(out: &mut String, standing: &Standing) {
+    let condition = get::word(&standing.condition);
+    let since = output::seconds(standing.changed_at);
+    out.push_str(&format!("  condition  {condition} since {since}\n"));
+    if let Some(reason) = standing.condition.reason() {
+        out.push_str(&format!("             {}\n", printable(reason)));
+    }
+    let applied = &standing.applied_revision;
+    for (name, revision) in [
+        ("desired", &standing.desired_revision),
+        ("attempted", &standing.attempted_revision),
+    ] {
+        if let Some(revision) = revision
+            && Some(revision) != applied.as_ref()
+        {
+            out.push_str(&format!("  {name:10} {revision}\n"));
+        }
+    }
 }
 
 fn push_job(out: &mut String, job: &Job) {

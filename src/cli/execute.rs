@@ -11,7 +11,8 @@ use crate::ansible::{Engine, Settings};
 use crate::clock;
 use crate::core::document::scalar;
 use crate::core::recorded::JobId;
-use crate::daemon::{self, Limits, Runner, Stop, Urgency};
+use crate::daemon::role::{self, Post};
+use crate::daemon::{self, Limits, Parallel, Runner, Stop, Urgency};
 use crate::secrets::{Identity, SecretError};
 use crate::store::{JobFilter, Store, StoreError};
 
@@ -32,15 +33,21 @@ pub(crate) struct LimitArgs {
 }
 
 impl LimitArgs {
+    /// Whether the arguments say how much is done at once.
+    pub(crate) fn says_parallel(&self) -> bool {
+        self.parallel.is_some()
+    }
+
     /// The limits, with what the fleet says where the arguments say nothing.
     pub(crate) fn limits(&self, context: &Context, of_fleet: Option<usize>) -> Limits {
         Limits {
-            parallel: self
-                .parallel
-                .map(usize::from)
-                .or(of_fleet)
-                .or(context.settings.parallel)
-                .unwrap_or(PARALLEL),
+            parallel: Parallel::new(
+                self.parallel
+                    .map(usize::from)
+                    .or(of_fleet)
+                    .or(context.settings.parallel)
+                    .unwrap_or(PARALLEL),
+            ),
             wait: None,
             drain: self
                 .drain_timeout
@@ -75,7 +82,7 @@ pub(crate) fn runner(context: &Context, store: &Store) -> Result<Arc<Runner>, Cl
 
 /// The identity that opens the secrets. A new one is made only where nothing is encrypted yet:
 /// in the place of a lost one it would open nothing.
-fn identity(context: &Context, store: &Store) -> Result<Identity, CliError> {
+pub(crate) fn identity(context: &Context, store: &Store) -> Result<Identity, CliError> {
     let directory = &context.secrets_dir;
     let identity = match Identity::load(directory) {
         Err(SecretError::NoIdentity(_)) if !store.has_ciphertexts()? => {
@@ -94,7 +101,7 @@ fn identity(context: &Context, store: &Store) -> Result<Identity, CliError> {
 /// Whether this process may run jobs: no worker holds the role for that.
 pub(crate) fn may_claim(context: &Context) -> impl Fn() -> bool + use<> {
     let state_dir = context.state_dir.clone();
-    move || match daemon::role::is_held(&state_dir, clock::now()) {
+    move || match role::is_held(&state_dir, Post::Worker, clock::now()) {
         Ok(is_held) => !is_held,
         // The database keeps two processes from running one job.
         Err(error) => {

@@ -46,7 +46,7 @@ pub(crate) fn assemble(snapshot: &Snapshot, context: &Context) -> Result<Assembl
 
 /// Where parsed documents are kept. Looking at a fleet repo needs nothing but the binary and
 /// leaves nothing behind, so there is a cache only where there is a state directory of ours.
-fn cache_dir(context: &Context) -> Option<PathBuf> {
+pub(super) fn cache_dir(context: &Context) -> Option<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
     if !ownership::is_own(&context.state_dir) {
         return None;
@@ -134,6 +134,7 @@ pub(crate) fn snapshot(args: &FleetArgs, context: &Context) -> Result<Snapshot, 
         subdirectory: args.subdirectory.as_deref().unwrap_or(""),
         state_dir: &context.state_dir,
         credentials: &context.credentials(),
+        since: None,
         time_limit: git::FETCH_TIME,
     };
     git::fetch(&request, &mut |_| ControlFlow::Continue(())).map_err(|error| from_git(&error))

@@ -1,6 +1,6 @@
 //! `pressluft get`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -9,6 +9,8 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::open;
 use super::output::{self, Format};
+use crate::clock;
+use crate::core::condition::{Condition, Standing};
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::recorded::{RecordedResource, ResourceStatus};
 use crate::store::Store;
@@ -39,11 +41,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Kind::Sites => ResourceKind::Site,
         Kind::Envs => ResourceKind::Env,
     };
-    let resources = match open::if_there(context)? {
-        Some(store) => with_reach(&store, store.recorded_of_kind(kind)?)?,
-        None => Vec::new(),
+    let (resources, standings) = match open::if_there(context)? {
+        Some(store) => {
+            let standings = store.standings(clock::now())?.into_iter();
+            (
+                with_reach(&store, store.recorded_of_kind(kind)?)?,
+                standings.map(|found| (found.id.clone(), found)).collect(),
+            )
+        }
+        None => (Vec::new(), BTreeMap::new()),
     };
-    let values: Vec<Value> = resources.iter().map(element).collect();
+    let values: Vec<Value> = resources
+        .iter()
+        .map(|resource| element(resource, standings.get(&resource.id)))
+        .collect();
     output::show(args.output, &values, |_| {
         let rows: Vec<_> = resources
             .iter()
@@ -54,7 +65,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     .get(..12)
                     .unwrap_or(&resource.revision)
                     .to_owned();
-                let mut row = vec![resource.id.to_string(), resource.status.to_string()];
+                let condition = standings
+                    .get(&resource.id)
+                    .map(|standing| word(&standing.condition));
+                let mut row = vec![
+                    resource.id.to_string(),
+                    resource.status.to_string(),
+                    condition.unwrap_or_default(),
+                ];
                 row.extend(match args.kind {
                     Kind::Nodes => vec![text("host"), text("state")],
                     Kind::Sites => vec![text("node"), text("title")],
@@ -67,9 +85,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             })
             .collect();
         let heading = match args.kind {
-            Kind::Nodes => ["id", "status", "host", "state", "revision"],
-            Kind::Sites => ["id", "status", "node", "title", "revision"],
-            Kind::Envs => ["id", "status", "node", "type", "revision"],
+            Kind::Nodes => ["id", "status", "condition", "host", "state", "revision"],
+            Kind::Sites => ["id", "status", "condition", "node", "title", "revision"],
+            Kind::Envs => ["id", "status", "condition", "node", "type", "revision"],
         };
         output::table(context.width(), &heading, &rows)
     })?;
@@ -95,9 +113,17 @@ pub(super) fn with_reach(
     Ok(resources)
 }
 
-/// One element of the array: `id, kind, status, revision` and the recorded fields. A recorded
-/// field of one of these names gives way.
-pub(super) fn element(resource: &RecordedResource) -> Value {
+/// A condition in a word, with its code where it has one.
+pub(super) fn word(condition: &Condition) -> String {
+    match condition.code() {
+        Some(code) => format!("{} ({code})", condition.kind()),
+        None => condition.kind().to_string(),
+    }
+}
+
+/// One element of the array: `id, kind, status, revision`, how it stands, and the recorded fields.
+/// A recorded field of one of these names gives way.
+pub(super) fn element(resource: &RecordedResource, standing: Option<&Standing>) -> Value {
     let mut map: Map<String, Value> = resource.spec.0.clone();
     map.insert("id".to_owned(), json!(resource.id));
     map.insert("kind".to_owned(), json!(resource.id.kind()));
@@ -105,5 +131,21 @@ pub(super) fn element(resource: &RecordedResource) -> Value {
     map.insert("revision".to_owned(), json!(resource.revision));
     map.insert("generation".to_owned(), json!(resource.generation));
     map.insert("updated_at".to_owned(), json!(resource.updated_at));
+    if let Some(standing) = standing {
+        map.extend(condition_fields(standing));
+    }
     Value::Object(map)
+}
+
+/// What JSON says about how a resource stands.
+pub(super) fn condition_fields(standing: &Standing) -> Map<String, Value> {
+    let fields = [
+        ("condition", json!(standing.condition)),
+        ("desired_revision", json!(standing.desired_revision)),
+        ("attempted_revision", json!(standing.attempted_revision)),
+        ("applied_revision", json!(standing.applied_revision)),
+        ("changed_at", json!(standing.changed_at)),
+    ];
+    let named = fields.map(|(name, value)| (name.to_owned(), value));
+    named.into_iter().collect()
 }

@@ -64,7 +64,7 @@ pub(crate) fn retry(args: &RetryArgs, context: &Context) -> Result<Exit, CliErro
                 .hint("only a job that failed, was cancelled or waits can be tried again"));
         }
     }
-    if !daemon::role::is_held(&context.state_dir, now)? {
+    if !daemon::role::is_held(&context.state_dir, daemon::role::Post::Worker, now)? {
         output::note("no worker runs; `pressluft worker` or the next `pressluft apply` runs it")?;
     }
     Ok(Exit::Done)

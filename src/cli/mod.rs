@@ -14,6 +14,8 @@ mod doctor;
 mod execute;
 mod fleet;
 mod get;
+mod git_settings;
+mod hook;
 mod init;
 mod job_actions;
 mod jobs;
@@ -24,11 +26,15 @@ mod ownership;
 mod plan;
 mod plan_view;
 mod progress_view;
+mod reconcile;
+mod reconcile_view;
 mod reset;
 mod resume;
 mod scaffold;
 mod schema;
 mod secret;
+mod serve;
+mod service_manager;
 mod snippet;
 mod ssh_key;
 mod supervise;
@@ -78,6 +84,12 @@ enum Command {
     Jobs(jobs::Args),
     /// Run queued jobs until it is told to end
     Worker(worker::Args),
+    /// Keep the fleet the way its repository says: look for commits, queue their jobs, run them
+    Serve(serve::Args),
+    /// Have the fleet repo looked at now
+    Reconcile(reconcile::Args),
+    /// Let a push into a repository on this machine wake `serve`
+    Hook(hook::Args),
     /// Take a failed site or environment back once it is healthy
     Reset(reset::Args),
     /// Read the audit record and check that nobody changed it
@@ -150,6 +162,9 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Describe(args) => describe::run(args, &context),
         Command::Jobs(args) => jobs::run(args, &context),
         Command::Worker(args) => worker::run(args, &context),
+        Command::Serve(args) => serve::run(args, &context),
+        Command::Reconcile(args) => reconcile::run(args, &context),
+        Command::Hook(args) => hook::run(args, &context),
         Command::Reset(args) => reset::run(args, &context),
         Command::Audit(args) => audit::run(args, &context),
         Command::Db(args) => db::run(args, &context),

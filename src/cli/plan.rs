@@ -55,6 +55,7 @@ impl ChoiceArgs {
             targets: self.target.clone(),
             excludes: self.exclude.clone(),
             rerun: self.rerun.clone(),
+            ..Choice::default()
         }
     }
 }

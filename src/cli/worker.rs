@@ -7,7 +7,8 @@ use super::exit::Exit;
 use super::progress_view::ProgressView;
 use super::{open, output};
 use crate::clock;
-use crate::daemon::{self, Jobs, Urgency, role};
+use crate::daemon::role::{self, Post};
+use crate::daemon::{self, Jobs, Urgency};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -20,7 +21,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     context.ensure_state_dir()?;
-    let role = match role::take(&context.state_dir, clock::now())? {
+    let role = match role::take(&context.state_dir, Post::Worker, clock::now())? {
         role::Taken::Held(role) => role,
         role::Taken::By(holder) => return Err(taken(context, holder.as_ref())),
     };
@@ -58,12 +59,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     })
 }
 
-fn taken(context: &Context, holder: Option<&role::Holder>) -> CliError {
+/// Says who has the post that this process wants.
+pub(super) fn taken(context: &Context, holder: Option<&role::Holder>) -> CliError {
     let who = holder.map_or_else(
-        || "another worker".to_owned(),
+        || "another process".to_owned(),
         |holder| {
             format!(
-                "the worker with pid {} on `{}`, since {}",
+                "the process with pid {} on `{}`, since {}",
                 holder.pid,
                 holder.host,
                 output::seconds(holder.since)

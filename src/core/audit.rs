@@ -33,6 +33,12 @@ words! {
         IdentityMade = "identity_made",
         SecretSet = "secret_set",
         SecretRevealed = "secret_revealed",
+        /// A revision of the fleet repo is in force from now on.
+        RevisionAccepted = "revision_accepted",
+        /// A revision with errors, or one that is not trusted, changes nothing.
+        RevisionRejected = "revision_rejected",
+        /// What had failed too often is tried again because somebody asked for it.
+        RetryRequested = "retry_requested",
         DatabaseRestored = "database_restored",
         DatabaseResumed = "database_resumed",
     }

@@ -60,6 +60,55 @@ pub fn probe_wait(away: SignedDuration, attempts: u32, random: f64) -> SignedDur
     stretched((away / 60).max(doubled).clamp(shortest, longest), random)
 }
 
+/// What becomes of a resource whose job failed for good, as long as nobody asks for another try
+/// and no newer commit wants something else of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It is planned again after this long.
+    After(SignedDuration),
+    /// It is left alone: what failed would fail again.
+    Never,
+}
+
+/// How long a resource is left alone after its first, second, … failure in a row.
+const ROUNDS: [SignedDuration; 4] = [
+    SignedDuration::from_mins(10),
+    SignedDuration::from_mins(30),
+    SignedDuration::from_hours(2),
+    SignedDuration::from_hours(6),
+];
+
+/// What follows the end of a job that made or checked a resource, the one with number `failures`
+/// in a row for the same wish, from 1.
+///
+/// A form that has proven unhealthy is not tried twice, nor is what somebody cancelled.
+#[must_use]
+pub fn again(code: ErrorCode, failures: u32, random: f64) -> Again {
+    if matches!(
+        code,
+        ErrorCode::HealthCheckFailed | ErrorCode::CancelledByUser
+    ) {
+        return Again::Never;
+    }
+    let round = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
+    match ROUNDS.get(round) {
+        Some(wait) => Again::After(stretched(*wait, random)),
+        None => Again::Never,
+    }
+}
+
+/// How long to wait before the fleet repo is looked for again that could not be reached
+/// `failures` times in a row: its interval, doubled with each of them, at most ten minutes or the
+/// interval itself.
+#[must_use]
+pub fn fetch_wait(interval: SignedDuration, failures: u32, random: f64) -> SignedDuration {
+    let doubled = interval
+        .checked_mul(2_i32.saturating_pow(failures.clamp(1, 16) - 1))
+        .unwrap_or(SignedDuration::MAX);
+    let longest = interval.max(SignedDuration::from_mins(10));
+    stretched(doubled.min(longest), random)
+}
+
 fn stretched(wait: SignedDuration, random: f64) -> SignedDuration {
     let seconds = wait.as_secs_f64() * (1.0 + JITTER * random.clamp(0.0, 1.0));
     SignedDuration::try_from_secs_f64(seconds).unwrap_or(wait)
@@ -94,6 +143,36 @@ mod tests {
             next(ErrorCode::AnsibleHostUnreachable, 9, 3, 0.5),
             Next::Park
         );
+    }
+
+    #[test]
+    fn a_resource_that_keeps_failing_is_left_alone() {
+        let waits: Vec<Again> = (1..=6)
+            .map(|failures| again(ErrorCode::AnsibleHostFailed, failures, 0.0))
+            .collect();
+        let minutes = |minutes| Again::After(SignedDuration::from_mins(minutes));
+        assert_eq!(
+            waits,
+            [
+                minutes(10),
+                minutes(30),
+                minutes(120),
+                minutes(360),
+                Again::Never,
+                Again::Never
+            ]
+        );
+        assert_eq!(again(ErrorCode::HealthCheckFailed, 1, 0.0), Again::Never);
+    }
+
+    #[test]
+    fn a_dead_remote_is_asked_less_and_less_often() {
+        let wait = |seconds, failures| {
+            fetch_wait(SignedDuration::from_secs(seconds), failures, 0.0).as_secs()
+        };
+        assert_eq!([wait(60, 1), wait(60, 2), wait(60, 4)], [60, 120, 480]);
+        assert_eq!([wait(60, 5), wait(60, u32::MAX)], [600, 600]);
+        assert_eq!(wait(3600, 9), 3600);
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub struct Spec(pub Map<String, Value>);
 pub struct SpecHash(pub [u8; 32]);
 
 impl SpecHash {
+    /// Stands for the spec of a resource that nothing asks for.
+    pub const NOTHING: Self = Self([0; 32]);
+
     /// The digest of bytes that are already canonical JSON.
     #[must_use]
     pub fn of_canonical(json: &[u8]) -> Self {
@@ -26,6 +29,20 @@ impl SpecHash {
     #[must_use]
     pub fn to_hex(self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+}
+
+impl Serialize for SpecHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for SpecHash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let hash = blake3::Hash::from_hex(text).map_err(serde::de::Error::custom)?;
+        Ok(Self(*hash.as_bytes()))
     }
 }
 

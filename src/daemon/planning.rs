@@ -104,9 +104,14 @@ pub fn plan(
     };
     let fleet = specs.get(&ResourceId::Fleet);
     specs.finish()?;
+    let concerned = plan.jobs.iter().flat_map(PlannedJob::touched);
+    let concerned = concerned.chain(plan.blocked.iter().map(|blocked| &blocked.resource));
+    let wanted = concerned.filter_map(|id| Some((id.clone(), desired.hash(id)?)));
+    let wanted = wanted.collect();
     Ok(Prepared {
         revision: revision(snapshot),
         plan,
+        wanted,
         payloads: carried.payloads,
         parts: carried.parts,
         repo_secrets: carried.secrets,
@@ -280,7 +285,8 @@ fn templates(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, DaemonErro
         .collect()
 }
 
-fn revision(snapshot: &Snapshot) -> PlannedRevision {
+/// The state of the fleet repo that a snapshot shows.
+pub(super) fn revision(snapshot: &Snapshot) -> PlannedRevision {
     let revision = &snapshot.revision;
     let id = match (&revision.commit, revision.dirty) {
         (Some(commit), false) => commit.clone(),

@@ -9,12 +9,13 @@ use super::error::DaemonError;
 use super::payload::{JobPayload, PackedPayload, Parts, QueuedPayload};
 use super::record;
 use crate::core::id::ResourceId;
-use crate::core::job::{JobStatus, JobType};
+use crate::core::job::JobType;
 use crate::core::plan::{Effect, Plan, PlannedJob};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
 use crate::core::retry::MAX_ATTEMPTS;
+use crate::core::spec::SpecHash;
 use crate::store::{
-    Enqueued, JobFilter, NewJob, NewPlan, Revision, Store, new_job_id, new_plan_id,
+    Enqueued, Joins, NewJob, NewPlan, NewTarget, Revision, Store, new_job_id, new_plan_id,
 };
 
 /// A plan with everything that applying it needs, in one value: what `plan --out` writes.
@@ -22,6 +23,8 @@ use crate::store::{
 pub struct Prepared {
     pub revision: PlannedRevision,
     pub plan: Plan,
+    /// The hash of the spec that is asked for, of what has jobs or is blocked.
+    pub wanted: BTreeMap<ResourceId, SpecHash>,
     /// By the id that the job has in the plan.
     pub payloads: BTreeMap<String, PackedPayload>,
     /// What the payloads are made of.
@@ -110,8 +113,19 @@ pub fn enqueue(
     actor: &str,
     now: Timestamp,
 ) -> Result<Queued, DaemonError> {
+    enqueue_beside(store, prepared, Joins::Whole, actor, now)
+}
+
+/// The same with a choice of what is left out because it is queued or runs already.
+pub(super) fn enqueue_beside(
+    store: &mut Store,
+    prepared: &Prepared,
+    joins: Joins,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Queued, DaemonError> {
     let plan = &prepared.plan;
-    save_revision(store, &prepared.revision, now)?;
+    store.save_revision(&recorded_revision(&prepared.revision), now)?;
     let digests = keep_secrets(store, &prepared.repo_secrets)?;
     store.keep_parts(&prepared.parts.0)?;
     let ids: BTreeMap<String, JobId> = plan
@@ -151,51 +165,87 @@ pub fn enqueue(
             *generation += u64::from(effects.iter().any(moved));
         }
     }
+    let mut carried_by: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     // A plan of the whole fleet without jobs still says that nothing else is wanted.
-    if !jobs.is_empty() || (!plan.partial && has_queued(store)?) {
+    if !jobs.is_empty() || (!plan.partial && store.has_queued_changes()?) {
         let new = NewPlan {
             id: new_plan_id(now),
             revision: prepared.revision.id.clone(),
             digest: prepared.digest()?,
             json: serde_json::to_string(plan)?,
             partial: plan.partial,
-            joins: true,
+            joins,
             expected,
         };
         match store.enqueue(&new, &jobs, actor, now)? {
-            Enqueued::Queued { superseded } => {
+            Enqueued::Queued { superseded, joined } => {
+                let joined: BTreeMap<JobId, (JobId, PlanId)> = joined.into_iter().collect();
+                for carried_by in &mut carried_by {
+                    if let Some((job, _)) = joined.get(carried_by) {
+                        *carried_by = *job;
+                    }
+                }
                 queued.superseded = superseded.len();
-                queued.jobs = jobs.len();
-                queued.plan = (!jobs.is_empty()).then_some(new.id);
+                queued.jobs = jobs.len() - joined.len();
+                queued.plan = (queued.jobs > 0).then_some(new.id);
+                queued.joined = joined.into_values().collect();
             }
-            Enqueued::Joined { jobs } => queued.joined = jobs,
+            Enqueued::Joined { jobs } => {
+                carried_by = jobs.iter().map(|(job, _)| *job).collect();
+                queued.joined = jobs;
+            }
         }
     }
+    let targets = targets(prepared, &carried_by);
+    store.set_targets(&prepared.revision.id, &targets, !plan.partial, now)?;
     Ok(queued)
 }
 
-fn has_queued(store: &Store) -> Result<bool, DaemonError> {
-    let filter = JobFilter {
-        status: Some(JobStatus::Queued),
-        limit: 1,
-        ..JobFilter::default()
+/// What the plan wants of each resource that it has a job for or a reason why it has none;
+/// `carried_by` has the queued job for each of its jobs. The first job of a resource is the one
+/// that makes it so, the others follow.
+fn targets(prepared: &Prepared, carried_by: &[JobId]) -> Vec<NewTarget> {
+    let plan = &prepared.plan;
+    let mut targets: BTreeMap<&ResourceId, NewTarget> = BTreeMap::new();
+    let new = |id: &ResourceId| NewTarget {
+        resource: id.clone(),
+        wanted: prepared
+            .wanted
+            .get(id)
+            .map_or(SpecHash::NOTHING, |hash| *hash),
+        job: None,
+        blocked: None,
     };
-    Ok(!store.jobs(&filter)?.jobs.is_empty())
+    for (job, carried_by) in plan.jobs.iter().zip(carried_by) {
+        for id in job.touched() {
+            let target = targets.entry(id).or_insert_with(|| new(id));
+            target.job.get_or_insert(*carried_by);
+        }
+    }
+    for blocked in &plan.blocked {
+        let why = || (blocked.code.clone(), blocked.message.clone());
+        let id = &blocked.resource;
+        let target = targets.entry(id).or_insert_with(|| new(id));
+        target.blocked.get_or_insert_with(why);
+    }
+    for removed in &plan.removed {
+        let why = || ("removed".to_owned(), removed.message.clone());
+        let id = &removed.resource;
+        let target = targets.entry(id).or_insert_with(|| new(id));
+        target.blocked.get_or_insert_with(why);
+    }
+    targets.into_values().collect()
 }
 
-fn save_revision(
-    store: &mut Store,
-    revision: &PlannedRevision,
-    now: Timestamp,
-) -> Result<(), DaemonError> {
-    let saved = Revision {
+/// A revision as it is recorded.
+pub(super) fn recorded_revision(revision: &PlannedRevision) -> Revision {
+    Revision {
         id: revision.id.clone(),
         author: revision.author.clone(),
         message: revision.subject.clone(),
         committed_at: revision.committed_at,
         dirty: revision.dirty,
-    };
-    Ok(store.save_revision(&saved, now)?)
+    }
 }
 
 /// Keeps the ciphertexts; their digests by name.

@@ -9,7 +9,7 @@ use super::error::DaemonError;
 use crate::core::job::{ErrorCode, JobStatus};
 use crate::core::recorded::JobId;
 use crate::core::retry::MAX_ATTEMPTS;
-use crate::store::{Enqueued, Job, NewJob, NewPlan, Store, new_job_id, new_plan_id};
+use crate::store::{Enqueued, Job, Joins, NewJob, NewPlan, Store, new_job_id, new_plan_id};
 
 /// Queues the work of `job`, which has failed or was cancelled, as a new job. So for what it
 /// needs and that did not succeed either, and for all that was cancelled only because it waited
@@ -63,7 +63,7 @@ pub fn repeat(
             .to_string(),
         json: json!({ "again": job.id }).to_string(),
         partial: true,
-        joins: true,
+        joins: Joins::Whole,
         expected: Vec::new(),
     };
     Ok(match store.enqueue(&plan, &jobs, actor, now)? {

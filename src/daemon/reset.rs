@@ -1,20 +1,20 @@
 //! Taking a failed site or environment back, once it is proven healthy.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::error::DaemonError;
-use super::payload::{Packer, QueuedPayload};
+use super::payload::{PackedPayload, Packer, Parts, QueuedPayload};
 use super::worker::Plans;
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
 use crate::core::plan::{Action, PlannedJob};
 use crate::core::recorded::ResourceStatus;
-use crate::core::spec::Spec;
 use crate::store::{
-    Enqueued, NewJob, NewPlan, StateChange, Store, StoreError, new_job_id, new_plan_id,
+    Enqueued, Joins, NewJob, NewPlan, StateChange, Store, StoreError, new_job_id, new_plan_id,
 };
 
 /// The recorded environment whose health speaks for `id`: itself, or the production environment
@@ -56,6 +56,26 @@ pub fn check(
     actor: &str,
     now: Timestamp,
 ) -> Result<Plans, DaemonError> {
+    let (plan, job) = health_check(store, environment, reason, now)?;
+    match store.enqueue(&plan, &[job], actor, now)? {
+        Enqueued::Queued { .. } => Ok(Plans {
+            own: Some(plan.id),
+            ..Plans::default()
+        }),
+        Enqueued::Joined { jobs } => Ok(Plans {
+            joined: jobs,
+            ..Plans::default()
+        }),
+    }
+}
+
+/// A plan of nothing but a health check of a recorded environment.
+pub(super) fn health_check(
+    store: &mut Store,
+    environment: &ResourceId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(NewPlan, NewJob), DaemonError> {
     let unknown = || DaemonError::UnknownResource(environment.clone());
     let recorded = store.recorded(environment)?.ok_or_else(unknown)?;
     let node = recorded.node.clone().ok_or_else(unknown)?;
@@ -70,12 +90,8 @@ pub fn check(
         after: Vec::new(),
         effects: Vec::new(),
     };
-    let specs = specs(store)?;
-    let lookup = |id: &ResourceId| specs.get(id).cloned();
-    let production_of = |_: &str| None;
-    let mut packer = Packer::new(&lookup, &production_of, &BTreeMap::new())?;
-    let packed = packer.pack(&job)?;
-    store.keep_parts(&packer.into_parts().0)?;
+    let (packed, parts) = pack(store, &job)?;
+    store.keep_parts(&parts.0)?;
     let mut repo_secrets = match store.last_job(environment)? {
         Some(last) => {
             let content = store.job_content(last.id)?;
@@ -109,34 +125,31 @@ pub fn check(
         digest: blake3::hash(job.payload.as_bytes()).to_hex().to_string(),
         json: json!({ "check": environment }).to_string(),
         partial: true,
-        joins: false,
+        joins: Joins::Nothing,
         expected: Vec::new(),
     };
-    match store.enqueue(&plan, &[job], actor, now)? {
-        Enqueued::Queued { .. } => Ok(Plans {
-            own: Some(plan.id),
-            ..Plans::default()
-        }),
-        Enqueued::Joined { jobs } => Ok(Plans {
-            joined: jobs,
-            ..Plans::default()
-        }),
-    }
+    Ok((plan, job))
 }
 
-/// The recorded fleet, nodes, sites and environments.
-fn specs(store: &Store) -> Result<BTreeMap<ResourceId, Spec>, StoreError> {
-    let mut specs = BTreeMap::new();
-    for kind in [
-        ResourceKind::Fleet,
-        ResourceKind::Node,
-        ResourceKind::Site,
-        ResourceKind::Env,
-    ] {
-        let resources = store.recorded_of_kind(kind)?;
-        specs.extend(resources.into_iter().map(|known| (known.id, known.spec)));
+/// The payload of a job from what is recorded.
+fn pack(store: &Store, job: &PlannedJob) -> Result<(PackedPayload, Parts), DaemonError> {
+    // The packer asks for values; what cannot be read is the end of it.
+    let failure: RefCell<Option<StoreError>> = RefCell::new(None);
+    let lookup = |id: &ResourceId| match store.recorded(id) {
+        Ok(known) => known.map(|known| known.spec),
+        Err(error) => {
+            failure.borrow_mut().get_or_insert(error);
+            None
+        }
+    };
+    let production_of = |_: &str| None;
+    let mut packer = Packer::new(&lookup, &production_of, &BTreeMap::new())?;
+    let packed = packer.pack(job);
+    let parts = packer.into_parts();
+    match failure.take() {
+        Some(error) => Err(error.into()),
+        None => Ok((packed?, parts)),
     }
-    Ok(specs)
 }
 
 /// Records that the resource is active; the caller has seen that it is healthy.

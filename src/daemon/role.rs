@@ -1,4 +1,5 @@
-//! The worker role of a state directory: one long-running worker at a time holds it.
+//! The posts of a state directory: one long-running worker at a time holds the one for running
+//! jobs, one daemon the one for reconciling.
 //!
 //! It is a lock of the kernel on a file, so it is free when its holder is gone, however that
 //! went. One that is stopped and shows no life counts as gone for those who would leave their jobs
@@ -14,6 +15,24 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+/// What one process at a time does for a state directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Post {
+    /// Runs all queued jobs.
+    Worker,
+    /// Keeps the fleet the way its repository says.
+    Serve,
+}
+
+impl Post {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Worker => "worker.lock",
+            Self::Serve => "serve.lock",
+        }
+    }
+}
 
 /// Who asks whether the role is taken holds the lock for a moment; a new worker tries this often.
 const TRIES: u32 = 20;
@@ -45,7 +64,7 @@ impl Role {
         if self.beat.get().elapsed() >= BEAT {
             self.beat.set(Instant::now());
             if let Err(error) = self.file.set_modified(now.into()) {
-                tracing::warn!(%error, "cannot show that this worker lives");
+                tracing::warn!(%error, "cannot show that this process lives");
             }
         }
     }
@@ -59,12 +78,12 @@ pub enum Taken {
     By(Option<Holder>),
 }
 
-/// Takes the worker role of a state directory.
+/// Takes a post of a state directory.
 ///
 /// # Errors
 /// When the lock file cannot be made, locked or written.
-pub fn take(state_dir: &Path, now: Timestamp) -> io::Result<Taken> {
-    let mut file = open(state_dir)?;
+pub fn take(state_dir: &Path, post: Post, now: Timestamp) -> io::Result<Taken> {
+    let mut file = open(state_dir, post)?;
     let mut tries = 0;
     loop {
         match file.try_lock() {
@@ -92,12 +111,12 @@ pub fn take(state_dir: &Path, now: Timestamp) -> io::Result<Taken> {
     }))
 }
 
-/// Whether somebody holds the worker role of a state directory and has shown to live lately.
+/// Whether somebody holds a post of a state directory and has shown to live lately.
 ///
 /// # Errors
 /// When the lock file cannot be read.
-pub fn is_held(state_dir: &Path, now: Timestamp) -> io::Result<bool> {
-    let file = match File::open(state_dir.join(NAME)) {
+pub fn is_held(state_dir: &Path, post: Post, now: Timestamp) -> io::Result<bool> {
+    let file = match File::open(state_dir.join(post.file())) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
@@ -112,16 +131,14 @@ pub fn is_held(state_dir: &Path, now: Timestamp) -> io::Result<bool> {
     }
 }
 
-const NAME: &str = "worker.lock";
-
-fn open(state_dir: &Path) -> io::Result<File> {
+fn open(state_dir: &Path, post: Post) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(state_dir.join(NAME))
+        .open(state_dir.join(post.file()))
 }
 
 fn read(file: &mut File) -> io::Result<Option<Holder>> {
@@ -139,22 +156,26 @@ mod tests {
     fn one_holds_the_role_and_is_named_to_the_next() {
         let directory = tempfile::tempdir().expect("a directory");
         let at = Timestamp::UNIX_EPOCH;
-        assert!(!is_held(directory.path(), at).expect("readable"));
-        let Taken::Held(role) = take(directory.path(), at).expect("taken") else {
+        assert!(!is_held(directory.path(), Post::Worker, at).expect("readable"));
+        let Taken::Held(role) = take(directory.path(), Post::Worker, at).expect("taken") else {
             panic!("nobody else is there");
         };
-        assert!(is_held(directory.path(), at).expect("readable"));
+        assert!(is_held(directory.path(), Post::Worker, at).expect("readable"));
         // It has shown no life for too long.
         let later = at + SignedDuration::from_secs(61);
-        assert!(!is_held(directory.path(), later).expect("readable"));
-        match take(directory.path(), at).expect("asked") {
+        assert!(!is_held(directory.path(), Post::Worker, later).expect("readable"));
+        match take(directory.path(), Post::Worker, at).expect("asked") {
             Taken::By(Some(holder)) => {
                 assert_eq!((holder.pid, holder.since), (std::process::id(), at));
             }
             other => panic!("{other:?}"),
         }
+        assert!(!is_held(directory.path(), Post::Serve, at).expect("readable"));
         drop(role);
-        assert!(!is_held(directory.path(), at).expect("readable"));
-        assert!(matches!(take(directory.path(), at), Ok(Taken::Held(_))));
+        assert!(!is_held(directory.path(), Post::Worker, at).expect("readable"));
+        assert!(matches!(
+            take(directory.path(), Post::Worker, at),
+            Ok(Taken::Held(_))
+        ));
     }
 }

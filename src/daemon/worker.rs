@@ -18,6 +18,7 @@ use jiff::SignedDuration;
 use super::attempt::{self, Attempted, Runner};
 use super::disk::Disk;
 use super::error::DaemonError;
+use super::parallel::Parallel;
 use super::progress::{JobEnd, JobLabel, Progress};
 use super::recovery::recover;
 use super::stop::{Reason, Reins, Stop, Urgency};
@@ -58,9 +59,9 @@ pub struct Plans {
 }
 
 /// How much at once, and for how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
-    pub parallel: usize,
+    pub parallel: Parallel,
     /// How long to wait, when nothing else is left to do, for a next attempt or for a node that
     /// does not answer. None: two minutes for an attempt, and not at all for a node.
     pub wait: Option<Duration>,
@@ -322,7 +323,7 @@ impl Dispatcher<'_> {
 
     fn claim(&mut self) -> Result<(), DaemonError> {
         let may = self.is_claiming && self.stop.urgency() == Urgency::None;
-        while may && self.failure.is_none() && self.running.len() < self.limits.parallel.max(1) {
+        while may && self.failure.is_none() && self.running.len() < self.limits.parallel.get() {
             if !self.disk.lets_start(self.watch) {
                 break;
             }

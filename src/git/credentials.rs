@@ -12,6 +12,8 @@ use super::url::RepoUrl;
 pub struct Credentials {
     /// The control plane's own private key.
     pub ssh_key: Option<PathBuf>,
+    /// A private key that is in no file, such as a secret.
+    pub ssh_key_text: Option<String>,
     /// Whether keys of a running ssh agent may be used as well.
     pub ssh_agent: bool,
     /// The control plane's own `known_hosts`, besides that of the user.
@@ -39,6 +41,7 @@ pub(super) struct Offer {
 enum Way {
     Password(String, String),
     Key(PathBuf),
+    KeyText(String),
     Agent,
 }
 
@@ -52,6 +55,7 @@ impl Offer {
         if let Some(key) = credentials.ssh_key.as_ref().filter(|key| key.exists()) {
             left.push(Way::Key(key.clone()));
         }
+        left.extend(credentials.ssh_key_text.clone().map(Way::KeyText));
         let (user, password) = match &url.login {
             Some((user, password)) => (Some(user), password.as_ref()),
             None => (None, None),
@@ -89,8 +93,11 @@ impl Offer {
                 Way::Key(key) if allowed.is_ssh_key() => {
                     return Cred::ssh_key(user, None, &key, None);
                 }
+                Way::KeyText(key) if allowed.is_ssh_key() => {
+                    return Cred::ssh_key_from_memory(user, None, &key, None);
+                }
                 Way::Agent if allowed.is_ssh_key() => return Cred::ssh_key_from_agent(user),
-                Way::Password(..) | Way::Key(_) | Way::Agent => {}
+                Way::Password(..) | Way::Key(_) | Way::KeyText(_) | Way::Agent => {}
             }
         }
         Err(git2::Error::new(

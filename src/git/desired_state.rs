@@ -220,6 +220,12 @@ impl DesiredState {
         resources.map(|listed| (&listed.id, listed.hash))
     }
 
+    /// The hash of the spec of a resource, if a document asks for it.
+    #[must_use]
+    pub fn hash(&self, id: &ResourceId) -> Option<SpecHash> {
+        self.catalog.find(id).map(|listed| listed.hash)
+    }
+
     /// Whether a document asks for the resource.
     #[must_use]
     pub fn contains(&self, id: &ResourceId) -> bool {

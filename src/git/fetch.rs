@@ -30,6 +30,8 @@ pub struct FetchRequest<'a> {
     pub subdirectory: &'a str,
     pub state_dir: &'a Path,
     pub credentials: &'a Credentials,
+    /// A commit from which on the history has to come along, for who checks what happened since.
+    pub since: Option<&'a str>,
     /// For waiting on other processes, and again for the transfer; [`FETCH_TIME`] if in doubt.
     pub time_limit: Duration,
 }
@@ -58,30 +60,74 @@ pub fn fetch(
     progress: &mut dyn FnMut(FetchProgress) -> ControlFlow<()>,
 ) -> Result<Snapshot, GitError> {
     let prefix = subdirectory(request.subdirectory)?;
+    let found = find(request, progress)?;
+    snapshot(request, found, &prefix)
+}
+
+/// The same, or none when the commit is still the one with the id `known`.
+///
+/// # Errors
+/// Those of [`fetch`].
+pub fn fetch_unless(
+    known: Option<&str>,
+    request: &FetchRequest<'_>,
+    progress: &mut dyn FnMut(FetchProgress) -> ControlFlow<()>,
+) -> Result<Option<Snapshot>, GitError> {
+    let prefix = subdirectory(request.subdirectory)?;
+    let found = find(request, progress)?;
+    if known == Some(found.commit.to_string().as_str()) {
+        return Ok(None);
+    }
+    snapshot(request, found, &prefix).map(Some)
+}
+
+/// A commit and where it is.
+struct Found {
+    path: PathBuf,
+    repository: Repository,
+    commit: Oid,
+    /// Nobody changes the copy meanwhile.
+    _mirror: Option<Mirror>,
+}
+
+fn find(
+    request: &FetchRequest<'_>,
+    progress: &mut dyn FnMut(FetchProgress) -> ControlFlow<()>,
+) -> Result<Found, GitError> {
     if let Some(path) = request.url.local_path() {
         let repository = open_local(path, request.url)?;
         let commit = resolve_local(&repository, request)?;
-        return snapshot(request, path.to_owned(), &repository, commit, &prefix);
+        return Ok(Found {
+            path: path.to_owned(),
+            repository,
+            commit,
+            _mirror: None,
+        });
     }
     let mirror = Mirror::lock(request.state_dir, request.url, request.time_limit)?;
-    let first = fetch_into(&mirror, request, &prefix, progress);
-    match first {
+    let first = fetch_into(&mirror, request, progress);
+    let (repository, commit) = match first {
         // A damaged copy is no reason to bother anybody: it can be fetched again.
         Err(GitError::Repository { message, .. }) => {
             tracing::warn!(url = %request.url, %message, "the copy is damaged and is made anew");
             mirror::remove(&mirror.path)?;
-            fetch_into(&mirror, request, &prefix, progress)
+            fetch_into(&mirror, request, progress)?
         }
-        other => other,
-    }
+        other => other?,
+    };
+    Ok(Found {
+        path: mirror.path.clone(),
+        repository,
+        commit,
+        _mirror: Some(mirror),
+    })
 }
 
 fn fetch_into(
     mirror: &Mirror,
     request: &FetchRequest<'_>,
-    prefix: &str,
     progress: &mut dyn FnMut(FetchProgress) -> ControlFlow<()>,
-) -> Result<Snapshot, GitError> {
+) -> Result<(Repository, Oid), GitError> {
     let repository = Mirror::open(&mirror.path)?;
     let commit = match request.reference {
         Reference::Commit(id) if repository.find_commit(*id).is_ok() => *id,
@@ -92,7 +138,7 @@ fn fetch_into(
         Ok(()) => repository,
         Err(_) => Mirror::open(&mirror.path)?,
     };
-    snapshot(request, mirror.path.clone(), &repository, commit, prefix)
+    Ok((repository, commit))
 }
 
 /// Runs the transfer in a thread of its own, because libgit2 waits for a silent server
@@ -106,6 +152,7 @@ fn transfer(
     let transfer = Transfer {
         url: request.url.clone(),
         reference: request.reference.clone(),
+        since: request.since.and_then(|since| Oid::from_str(since).ok()),
         credentials: request.credentials.clone(),
         mirror: mirror.path.clone(),
         shared: Arc::clone(&shared),
@@ -150,15 +197,10 @@ fn transfer(
     Err(error)
 }
 
-fn snapshot(
-    request: &FetchRequest<'_>,
-    path: PathBuf,
-    repository: &Repository,
-    commit: Oid,
-    prefix: &str,
-) -> Result<Snapshot, GitError> {
+fn snapshot(request: &FetchRequest<'_>, found: Found, prefix: &str) -> Result<Snapshot, GitError> {
+    let repository = &found.repository;
     let fail = |e: git2::Error| GitError::repository(request.url.as_str(), &e);
-    let commit = repository.find_commit(commit).map_err(fail)?;
+    let commit = repository.find_commit(found.commit).map_err(fail)?;
     let tree = objects::subtree(repository, &commit, prefix)
         .map_err(fail)?
         .ok_or_else(|| GitError::NotFound {
@@ -171,7 +213,9 @@ fn snapshot(
         .map_err(fail)?
         .finish();
     let identity = blake3::hash(format!("{} {prefix}", request.url).as_bytes()).to_hex();
-    let source = Source::Objects { repository: path };
+    let source = Source::Objects {
+        repository: found.path,
+    };
     let revision = Revision::of(&commit);
     Ok(Snapshot::new(
         revision,

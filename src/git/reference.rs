@@ -1,9 +1,11 @@
-//! What of a remote repository is wanted: a branch, a tag, or one commit.
+//! What of a remote repository is wanted: a branch, a tag, the newest tag of a range of versions,
+//! or one commit.
 
 use std::fmt;
 use std::str::FromStr;
 
 use git2::Oid;
+use semver::{Version, VersionReq};
 
 use super::error::GitError;
 use super::selection::escaped;
@@ -20,7 +22,12 @@ pub enum Reference {
     Full(String),
     /// A commit by its full id.
     Commit(Oid),
+    /// The tag with the highest version in this range, such as `v1.4.0` for `semver:^1.2`.
+    Range(VersionReq),
 }
+
+/// Starts a range of versions.
+const RANGE: &str = "semver:";
 
 /// One entry of what a repository has: the full name, and the object it leads to.
 pub(super) type Head = (String, Oid);
@@ -34,6 +41,7 @@ impl Reference {
             url: url.to_owned(),
             what: match self {
                 Self::Commit(_) => "commit",
+                Self::Range(_) => "tag with a version in the range",
                 Self::Head | Self::Name(_) | Self::Full(_) => "branch or tag",
             },
             name: self.to_string(),
@@ -55,6 +63,13 @@ impl Reference {
                     (None, None) => Err(missing()),
                 }
             }
+            Self::Range(range) => heads
+                .iter()
+                .filter_map(|head| Some((version(&head.0)?, head)))
+                .filter(|(version, _)| range.matches(version))
+                .max_by(|(left, _), (right, _)| left.cmp(right))
+                .map(|(_, head)| head.clone())
+                .ok_or_else(missing),
             Self::Commit(id) => heads
                 .iter()
                 .find(|(_, known)| known == id)
@@ -70,6 +85,7 @@ impl fmt::Display for Reference {
             Self::Head => f.write_str("HEAD"),
             Self::Name(name) | Self::Full(name) => f.write_str(name),
             Self::Commit(id) => write!(f, "{id}"),
+            Self::Range(range) => write!(f, "{RANGE}{range}"),
         }
     }
 }
@@ -84,6 +100,11 @@ impl FromStr for Reference {
         };
         if text == "HEAD" {
             return Ok(Self::Head);
+        }
+        if let Some(range) = text.strip_prefix(RANGE) {
+            return VersionReq::parse(range)
+                .map(Self::Range)
+                .map_err(|_| invalid("it is no range of versions, such as `semver:^1.2`"));
         }
         if text.is_empty() || text.len() > 255 {
             return Err(invalid("it is empty or too long"));
@@ -111,6 +132,12 @@ impl FromStr for Reference {
             Self::Name(text.to_owned())
         })
     }
+}
+
+/// The version that a tag names, with or without a `v`.
+fn version(name: &str) -> Option<Version> {
+    let tag = name.strip_prefix("refs/tags/")?;
+    Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()
 }
 
 #[cfg(test)]
@@ -151,6 +178,36 @@ mod tests {
             let parsed = text.parse::<Reference>();
             assert!(parsed.is_err() || text == "+a", "{text:?}: {parsed:?}");
         }
+    }
+
+    #[test]
+    fn a_range_takes_the_highest_version_and_no_preview_of_one() {
+        let heads: Vec<Head> = [
+            "refs/heads/v1.9.0",
+            "refs/tags/v1.2.0",
+            "refs/tags/1.10.0",
+            "refs/tags/v1.10.1-rc.1",
+            "refs/tags/v1.9.3",
+            "refs/tags/v1.9.3^{}",
+            "refs/tags/v2.0.0",
+            "refs/tags/nightly",
+        ]
+        .map(|name| (name.to_owned(), Oid::ZERO_SHA1))
+        .to_vec();
+        let find = |text: &str| {
+            let reference: Reference = text.parse()?;
+            assert_eq!(reference.to_string().parse::<Reference>()?, reference);
+            reference.find(&heads, "u").map(|head| head.0)
+        };
+        let found = |text: &str| find(text).ok();
+        assert_eq!(found("semver:^1.2").as_deref(), Some("refs/tags/1.10.0"));
+        assert_eq!(found("semver:<1.10").as_deref(), Some("refs/tags/v1.9.3"));
+        assert_eq!(found("semver:*").as_deref(), Some("refs/tags/v2.0.0"));
+        assert!(matches!(find("semver:^3"), Err(GitError::NotFound { .. })));
+        assert!(matches!(
+            find("semver:newest"),
+            Err(GitError::InvalidReference { .. })
+        ));
     }
 
     #[test]

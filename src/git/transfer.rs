@@ -46,6 +46,8 @@ impl Shared {
 pub(super) struct Transfer {
     pub(super) url: RepoUrl,
     pub(super) reference: Reference,
+    /// A commit from which on the history has to be there.
+    pub(super) since: Option<Oid>,
     pub(super) credentials: Credentials,
     pub(super) mirror: PathBuf,
     pub(super) shared: Arc<Shared>,
@@ -69,18 +71,47 @@ impl Transfer {
         let remote = connection.remote();
         match self.reference.find(&heads, self.url.as_str()) {
             Ok((name, id)) => {
+                let kept = format!("{KEPT}/{}", name.trim_start_matches("refs/"));
+                let spec = [format!("+{name}:{kept}")];
                 if repository.find_object(id, None).is_err() {
-                    let kept = format!("{KEPT}/{}", name.trim_start_matches("refs/"));
-                    self.download(remote, &[format!("+{name}:{kept}")], 1)?;
+                    self.download(remote, &spec, self.depth(&repository))?;
+                    self.keep(&repository, &kept, id)?;
+                }
+                if self.lacks_history(&repository, id) {
+                    self.download(remote, &spec, UNSHALLOW)?;
                     self.keep(&repository, &kept, id)?;
                 }
                 self.commit(&repository, id)
             }
             Err(error) => match self.reference {
                 Reference::Commit(id) => self.fetch_commit(&repository, remote, id, error),
-                Reference::Head | Reference::Name(_) | Reference::Full(_) => Err(error),
+                Reference::Head | Reference::Name(_) | Reference::Full(_) | Reference::Range(_) => {
+                    Err(error)
+                }
             },
         }
+    }
+
+    /// How much of the history to ask for: nothing but the commit itself, or what is new.
+    fn depth(&self, repository: &Repository) -> i32 {
+        match self.since {
+            None => 1,
+            Some(since) if repository.find_commit(since).is_ok() => AS_BEFORE,
+            Some(_) => UNSHALLOW,
+        }
+    }
+
+    /// Whether the history ends before it leads back to where it has to, because only a part of it
+    /// was fetched.
+    fn lacks_history(&self, repository: &Repository, id: Oid) -> bool {
+        let Some(since) = self.since else {
+            return false;
+        };
+        let is_refreshed = repository.odb().and_then(|odb| odb.refresh()).is_ok();
+        let leads_back = self
+            .commit(repository, id)
+            .is_ok_and(|tip| tip == since || is_descendant(repository, tip, since));
+        is_refreshed && !leads_back && repository.is_shallow()
     }
 
     /// Not every server gives out a commit that no name leads to; but it may be in the
@@ -257,6 +288,14 @@ impl Transfer {
         }
     }
 }
+
+/// Whether `since` is in the history of `tip` as far as it is there.
+fn is_descendant(repository: &Repository, tip: Oid, since: Oid) -> bool {
+    repository.graph_descendant_of(tip, since).unwrap_or(false)
+}
+
+/// What is new, down to where the history that is there begins.
+const AS_BEFORE: i32 = 0;
 
 /// The whole history, also of what was fetched without it before.
 const UNSHALLOW: i32 = i32::MAX;

@@ -1,9 +1,9 @@
 //! Queueing a plan: all of its jobs or none, against the record that it was made from.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, params};
 use serde_json::json;
 
 use super::Store;
@@ -32,10 +32,20 @@ pub struct NewPlan {
     pub json: String,
     /// Whether it covers only a part of the fleet (`--target`, `--exclude`).
     pub partial: bool,
-    /// Whether nothing is queued when equal work is queued or runs for each of its jobs.
-    pub joins: bool,
+    /// What of it is left out when equal work is queued or runs already.
+    pub joins: Joins,
     /// The recorded generation of every resource that the plan touches; 0: not recorded.
     pub expected: Vec<(ResourceId, u64)>,
+}
+
+/// What is left out of a plan because work that does the same is queued or runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joins {
+    Nothing,
+    /// All of it, when there is such work for each of its jobs.
+    Whole,
+    /// Each group of jobs that wait for each other, when there is such work for all of the group.
+    Groups,
 }
 
 /// One job of a plan. Site and environment follow from its resource.
@@ -67,6 +77,8 @@ pub enum Enqueued {
     Queued {
         /// Queued jobs of older plans that this plan made pointless.
         superseded: Vec<JobId>,
+        /// Jobs of the plan that were left out, each with the one that does the same.
+        joined: Vec<(JobId, (JobId, PlanId))>,
     },
     /// Nothing: all of its work is there already. The jobs that do it, in the order of the plan's.
     Joined { jobs: Vec<(JobId, PlanId)> },
@@ -91,45 +103,103 @@ impl Store {
         now: Timestamp,
     ) -> Result<Enqueued> {
         check_dependencies(jobs)?;
-        self.write(|tx| {
-            check_generations(tx, &plan.expected)?;
-            reach("enqueue: begun");
-            for node in jobs.iter().map(|job| &job.node).collect::<BTreeSet<_>>() {
-                wake(tx, node, actor, now)?;
-            }
-            if plan.joins
-                && let Some(jobs) = equal_work(tx, jobs, now)?
-            {
-                return Ok(Enqueued::Joined { jobs });
-            }
-            insert_plan(tx, plan, actor, now)?;
-            reach("enqueue: plan inserted");
-            let mut superseded = supersede(tx, plan, jobs, actor, now)?;
-            if !plan.partial {
-                superseded.extend(supersede_rest(tx, plan, actor, now)?);
-            }
-            reach("enqueue: superseded");
-            let detail = json!({
-                "plan": plan.id, "revision": plan.revision, "digest": plan.digest,
-                "partial": plan.partial, "jobs": jobs.len(), "superseded": superseded.len(),
-            });
-            let action = AuditAction::PlanQueued;
-            append(
-                tx,
-                now,
-                &NewEntry {
-                    actor,
-                    action,
-                    resource: None,
-                    job: None,
-                    detail,
-                },
-            )?;
-            reach("enqueue: audited");
-            insert_jobs(tx, plan, jobs, now)?;
-            reach("enqueue: jobs inserted");
-            Ok(Enqueued::Queued { superseded })
-        })
+        self.write(|tx| queue(tx, plan, jobs, actor, now))
+    }
+}
+
+/// Queues jobs that can be finished in some order.
+pub(super) fn queue(
+    tx: &Transaction<'_>,
+    plan: &NewPlan,
+    jobs: &[NewJob],
+    actor: &str,
+    now: Timestamp,
+) -> Result<Enqueued> {
+    check_generations(tx, &plan.expected)?;
+    reach("enqueue: begun");
+    // Whoever asks for a whole plan does not want to wait for a node's next probe.
+    let wakes = |tx: &Transaction<'_>, jobs: &mut dyn Iterator<Item = &NewJob>| {
+        for node in jobs.map(|job| &job.node).collect::<BTreeSet<_>>() {
+            wake(tx, node, actor, now)?;
+        }
+        Ok::<(), StoreError>(())
+    };
+    if plan.joins != Joins::Groups {
+        wakes(tx, &mut jobs.iter())?;
+    }
+    let joined = joined(tx, plan, jobs, now)?;
+    if !jobs.is_empty() && joined.len() == jobs.len() {
+        let jobs = jobs.iter().filter_map(|job| joined.get(&job.id).copied());
+        return Ok(Enqueued::Joined {
+            jobs: jobs.collect(),
+        });
+    }
+    let left: Vec<&NewJob> = jobs
+        .iter()
+        .filter(|job| !joined.contains_key(&job.id))
+        .collect();
+    if plan.joins == Joins::Groups {
+        wakes(tx, &mut left.iter().copied())?;
+    }
+    insert_plan(tx, plan, actor, now)?;
+    reach("enqueue: plan inserted");
+    let mut superseded = supersede(tx, plan, &left, actor, now)?;
+    if !plan.partial {
+        let spared: Vec<JobId> = joined.values().map(|(job, _)| *job).collect();
+        superseded.extend(supersede_rest(tx, plan, &spared, actor, now)?);
+    }
+    reach("enqueue: superseded");
+    let detail = json!({
+        "plan": plan.id, "revision": plan.revision, "digest": plan.digest,
+        "partial": plan.partial, "jobs": left.len(), "superseded": superseded.len(),
+    });
+    let action = AuditAction::PlanQueued;
+    append(
+        tx,
+        now,
+        &NewEntry {
+            actor,
+            action,
+            resource: None,
+            job: None,
+            detail,
+        },
+    )?;
+    reach("enqueue: audited");
+    insert_jobs(tx, plan, &left, now)?;
+    reach("enqueue: jobs inserted");
+    let joined = joined.into_iter().collect();
+    Ok(Enqueued::Queued { superseded, joined })
+}
+
+impl Store {
+    /// Whether any job has not ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn has_open_jobs(&self) -> Result<bool> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT 1 FROM jobs INDEXED BY jobs_open_work
+                 WHERE status IN ('queued', 'running', 'unknown')",
+            )?
+            .exists([])?)
+    }
+
+    /// Whether a job is queued, and waits for no other one, that would change something.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn has_queued_changes(&self) -> Result<bool> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT 1 FROM jobs INDEXED BY jobs_ready
+                 WHERE status = 'queued' AND blocked_by = 0
+                   AND (SELECT changes <> '[]' FROM job_payloads WHERE job = jobs.id)",
+            )?
+            .exists([])?)
     }
 }
 
@@ -188,7 +258,7 @@ fn insert_plan(tx: &Connection, plan: &NewPlan, actor: &str, now: Timestamp) -> 
 fn supersede(
     tx: &Connection,
     plan: &NewPlan,
-    jobs: &[NewJob],
+    jobs: &[&NewJob],
     actor: &str,
     now: Timestamp,
 ) -> Result<Vec<JobId>> {
@@ -217,14 +287,16 @@ fn supersede(
     Ok(superseded)
 }
 
-/// Cancels what is queued by other plans and would change something. A job that waits for one
-/// that runs is left alone: what that one does is not known yet.
+/// Cancels what is queued by other plans and would change something, but for the `spared` jobs. A
+/// job that waits for one that runs is left alone: what that one does is not known yet.
 fn supersede_rest(
     tx: &Connection,
     plan: &NewPlan,
+    spared: &[JobId],
     actor: &str,
     now: Timestamp,
 ) -> Result<Vec<JobId>> {
+    let spared = json!(spared).to_string();
     let mut superseded = Vec::new();
     loop {
         let found = tx
@@ -232,9 +304,10 @@ fn supersede_rest(
                 "SELECT id, job_type, resource FROM jobs INDEXED BY jobs_ready
                  WHERE status = 'queued' AND blocked_by = 0
                    AND (SELECT changes <> '[]' FROM job_payloads WHERE job = jobs.id)
+                   AND id NOT IN (SELECT value FROM json_each(?1))
                  ORDER BY node_id, sequence LIMIT 1",
             )?
-            .query_and_then([], |row| {
+            .query_and_then([&spared], |row| {
                 let what: (String, String) = (get(row, "job_type")?, get(row, "resource")?);
                 Ok::<_, StoreError>((parsed::<JobId>(row, "id")?, what))
             })?
@@ -273,13 +346,66 @@ fn end_superseded(
     Ok(ended)
 }
 
-/// For each of `jobs` one that does the same and will not be refused, or none when there is not
-/// one for each. One that waits for its next attempt is none: whoever plans anew does not want
-/// to wait.
-fn equal_work(
+/// The jobs of the plan that are left out, each with one that does the same.
+fn joined(
     tx: &Connection,
+    plan: &NewPlan,
     jobs: &[NewJob],
     now: Timestamp,
+) -> Result<BTreeMap<JobId, (JobId, PlanId)>> {
+    let (groups, due) = match plan.joins {
+        Joins::Nothing => return Ok(BTreeMap::new()),
+        // Whoever plans anew by hand does not want to wait for a next attempt.
+        Joins::Whole => (vec![jobs.iter().collect()], now),
+        Joins::Groups => (groups(jobs), Timestamp::MAX),
+    };
+    let mut joined = BTreeMap::new();
+    for group in groups {
+        if let Some(equal) = equal_work(tx, &group, due)? {
+            joined.extend(group.iter().map(|job| job.id).zip(equal));
+        }
+    }
+    Ok(joined)
+}
+
+/// The jobs in groups, so that none waits for one of another group or is for the same resource.
+fn groups(jobs: &[NewJob]) -> Vec<Vec<&NewJob>> {
+    let mut number: HashMap<JobId, usize> = HashMap::new();
+    let mut of_resource: HashMap<&ResourceId, usize> = HashMap::new();
+    // Groups that turned out to be one have the same root.
+    let mut parent: Vec<usize> = (0..jobs.len()).collect();
+    for (index, job) in jobs.iter().enumerate() {
+        number.insert(job.id, index);
+        let same = *of_resource.entry(&job.resource).or_insert(index);
+        let (a, b) = (root(&parent, same), root(&parent, index));
+        parent[a.max(b)] = a.min(b);
+    }
+    for (index, job) in jobs.iter().enumerate() {
+        for need in job.depends_on.iter().filter_map(|need| number.get(need)) {
+            let (a, b) = (root(&parent, *need), root(&parent, index));
+            parent[a.max(b)] = a.min(b);
+        }
+    }
+    let mut groups: BTreeMap<usize, Vec<&NewJob>> = BTreeMap::new();
+    for (index, job) in jobs.iter().enumerate() {
+        groups.entry(root(&parent, index)).or_default().push(job);
+    }
+    groups.into_values().collect()
+}
+
+fn root(parent: &[usize], mut at: usize) -> usize {
+    while parent[at] != at {
+        at = parent[at];
+    }
+    at
+}
+
+/// For each of `jobs` one that does the same and will not be refused, or none when there is not
+/// one for each. One whose next attempt comes after `due` is none.
+fn equal_work(
+    tx: &Connection,
+    jobs: &[&NewJob],
+    due: Timestamp,
 ) -> Result<Option<Vec<(JobId, PlanId)>>> {
     let mut found = Vec::new();
     for job in jobs {
@@ -290,7 +416,7 @@ fn equal_work(
                    AND (status <> 'queued' OR run_after <= ?2)
                  ORDER BY sequence",
             )?
-            .query_and_then(params![work(job), now.as_microsecond()], |row| {
+            .query_and_then(params![work(job), due.as_microsecond()], |row| {
                 parsed(row, "id")
             })?
             .collect::<Result<_>>()?;
@@ -327,7 +453,7 @@ fn work(job: &NewJob) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[NewJob], now: Timestamp) -> Result<()> {
+fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[&NewJob], now: Timestamp) -> Result<()> {
     let first = next(tx, "job_sequence", jobs.len())?;
     let expected: HashMap<&ResourceId, u64> = plan
         .expected

@@ -17,7 +17,10 @@ use crate::crash_point::reach;
 const APPLICATION_ID: i32 = 0x504c_4654;
 
 /// Append-only: the migration at index `n` leads from schema `n` to schema `n + 1`.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// The schema that this program reads and writes.
 pub const SCHEMA: u32 = MIGRATIONS.len() as u32;
@@ -368,9 +371,14 @@ mod tests {
     fn the_first_schema_survives_every_later_migration() {
         let directory = tempfile::tempdir().expect("directory");
         let mut raw = Connection::open(directory.path().join("state.db")).expect("raw");
-        migrate_to(&mut raw, &MIGRATIONS[..1]).expect("first schema");
-        raw.execute_batch(include_str!("migrations/0001.populated.sql"))
-            .expect("populated");
+        let populated = [
+            include_str!("migrations/0001.populated.sql"),
+            include_str!("migrations/0003.populated.sql"),
+        ];
+        for (migration, rows) in populated.into_iter().enumerate() {
+            migrate_to(&mut raw, &MIGRATIONS[..=migration]).expect("schema");
+            raw.execute_batch(rows).expect("populated");
+        }
         let count = |raw: &Connection| -> i64 {
             raw.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0))
                 .expect("count")

@@ -43,7 +43,7 @@ impl Store {
     }
 }
 
-fn save(tx: &Connection, revision: &Revision, now: Timestamp) -> Result<()> {
+pub(super) fn save(tx: &Connection, revision: &Revision, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO revisions (id, author, message, committed_at, dirty, first_seen_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",

@@ -14,7 +14,7 @@ use pressluft::core::id::ResourceId;
 use pressluft::core::job::{ErrorCode, JobStatus, JobType};
 use pressluft::core::recorded::{JobId, PlanId, ResourceStatus, Source};
 use pressluft::store::{
-    Domain, Finish, GeneratedSecret, HostKeySource, JobFilter, NewJob, NewPlan, NewRecord,
+    Domain, Finish, GeneratedSecret, HostKeySource, JobFilter, Joins, NewJob, NewPlan, NewRecord,
     NewTaskEvent, Outcome, Process, Release, ReleaseHealth, Revision, Scope, StateChange, Store,
     StoreError, TlsStatus,
 };
@@ -208,7 +208,7 @@ impl Script {
                     digest: format!("digest {index}"),
                     json: "{}".to_owned(),
                     partial: !whole,
-                    joins: *joins,
+                    joins: if *joins { Joins::Whole } else { Joins::Nothing },
                     expected: vec![],
                 };
                 store.enqueue(&plan, &jobs, "ops", now).map(drop)

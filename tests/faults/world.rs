@@ -13,7 +13,7 @@ use pressluft::clock;
 use pressluft::core::job::{JobStatus, JobType};
 use pressluft::core::recorded::{JobId, ResourceStatus};
 use pressluft::store::{
-    JobFilter, NewJob, NewPlan, Scope, Store, StoreError, new_job_id, new_plan_id,
+    JobFilter, Joins, NewJob, NewPlan, Scope, Store, StoreError, new_job_id, new_plan_id,
 };
 
 use crate::Result;
@@ -131,7 +131,7 @@ impl World {
             digest: "digest".to_owned(),
             json: "{}".to_owned(),
             partial: true,
-            joins: false,
+            joins: Joins::Nothing,
             expected: vec![],
         };
         self.store.enqueue(&plan, &jobs, "ops", now)?;

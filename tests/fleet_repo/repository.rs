@@ -95,6 +95,7 @@ pub(crate) fn fetch_from(
         subdirectory: "",
         state_dir: state,
         credentials,
+        since: None,
         time_limit: FETCH_TIME,
     };
     fetch(&request, &mut |_| ControlFlow::Continue(()))

@@ -296,6 +296,7 @@ fn a_server_that_says_nothing_is_given_up() {
         subdirectory: "",
         state_dir: state.path(),
         credentials: &Credentials::default(),
+        since: None,
         time_limit: Duration::from_millis(300),
     };
     let slow = fetch(&request, &mut |_| ControlFlow::Continue(())).expect_err("slow");

@@ -9,8 +9,8 @@ use pressluft::core::job::{ErrorCode, JobStatus, JobType};
 use pressluft::core::recorded::{JobId, PlanId, ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::store::{
-    Enqueued, Finish, JobFilter, NewJob, NewPlan, NewRecord, NewTaskEvent, Outcome, Revision,
-    Scope, StateChange, Store, StoreError,
+    Enqueued, Finish, JobFilter, Joins, NewJob, NewPlan, NewRecord, NewTaskEvent, Outcome,
+    Revision, Scope, StateChange, Store, StoreError,
 };
 use proptest_state_machine::StateMachineTest;
 
@@ -231,12 +231,12 @@ impl Real {
             digest: "digest".to_owned(),
             json: "{}".to_owned(),
             partial: !whole,
-            joins,
+            joins: if joins { Joins::Whole } else { Joins::Nothing },
             expected: vec![],
         };
         let now = at(model.now());
         Ok(match self.workers[0].enqueue(&plan, jobs, "ops", now)? {
-            Enqueued::Queued { superseded } => Answer::Jobs(numbers(model, &superseded)),
+            Enqueued::Queued { superseded, .. } => Answer::Jobs(numbers(model, &superseded)),
             Enqueued::Joined { jobs } => Answer::Joined(
                 jobs.iter()
                     .filter_map(|(id, _)| (0..model.jobs.len()).find(|n| job_id(*n) == *id))

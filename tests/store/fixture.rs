@@ -8,7 +8,7 @@ use pressluft::core::job::JobType;
 use pressluft::core::recorded::{JobId, PlanId, ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::store::{
-    Finish, NewJob, NewPlan, NewRecord, Outcome, Revision, StateChange, Store, new_job_id,
+    Finish, Joins, NewJob, NewPlan, NewRecord, Outcome, Revision, StateChange, Store, new_job_id,
     new_plan_id,
 };
 
@@ -67,7 +67,7 @@ pub(crate) fn plan(expected: &[(ResourceId, u64)]) -> NewPlan {
         digest: "digest".to_owned(),
         json: "{}".to_owned(),
         partial: true,
-        joins: false,
+        joins: Joins::Nothing,
         expected: expected.to_vec(),
     }
 }

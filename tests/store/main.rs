@@ -7,6 +7,8 @@ mod backup;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod condition;
+#[cfg(test)]
 mod fence;
 #[cfg(test)]
 mod fixture;

@@ -3,7 +3,9 @@
 use pressluft::core::event::TaskStatus;
 use pressluft::core::job::{ErrorCode, JobStatus, JobType};
 use pressluft::core::recorded::ResourceStatus;
-use pressluft::store::{Enqueued, Finish, JobFilter, NewTaskEvent, Outcome, Scope, StoreError};
+use pressluft::store::{
+    Enqueued, Finish, JobFilter, Joins, NewTaskEvent, Outcome, Scope, StoreError,
+};
 
 use crate::fixture::{Fixture, at, id, job, plan, record, succeed};
 
@@ -222,6 +224,52 @@ fn a_retry_waits_for_its_moment_and_the_resource_mirrors_its_job() {
 }
 
 #[test]
+fn groups_of_equal_work_are_joined_and_only_the_others_are_queued() {
+    let mut fixture = Fixture::new();
+    let config = |name: &str| {
+        let resource = format!("env/{name}/production");
+        let job = |job_type| job(job_type, &resource, "web-1", &[]);
+        let first = job(JobType::EnvConfigure);
+        let mut check = job(JobType::HealthCheck);
+        check.depends_on = vec![first.id];
+        [first, check]
+    };
+    let acme = config("acme");
+    fixture.enqueue(&acme);
+    let claim = fixture
+        .store
+        .claim("w", Scope::All, at(1))
+        .expect("claimed");
+    assert_eq!(claim.expect("a job").job.id, acme[0].id);
+    let (again, other) = (config("acme"), config("bakery"));
+    let all = [again.clone(), other.clone()].concat();
+    let mut groups = plan(&[]);
+    groups.joins = Joins::Groups;
+    groups.partial = false;
+    let enqueued = fixture.store.enqueue(&groups, &all, "serve", at(2));
+    let Enqueued::Queued { superseded, joined } = enqueued.expect("enqueued") else {
+        panic!("one group is new");
+    };
+    assert_eq!(superseded, []);
+    let same: Vec<_> = joined
+        .iter()
+        .map(|(own, (same, _))| (*own, *same))
+        .collect();
+    let mut expected = [(again[0].id, acme[0].id), (again[1].id, acme[1].id)];
+    expected.sort();
+    assert_eq!(same, expected);
+    let is_there = |id| fixture.store.job(id).expect("read").is_some();
+    assert!(!is_there(again[0].id) && is_there(other[1].id));
+    // All of it is there now.
+    let mut groups = plan(&[]);
+    groups.joins = Joins::Groups;
+    let all = [config("acme"), config("bakery")].concat();
+    let enqueued = fixture.store.enqueue(&groups, &all, "serve", at(3));
+    assert!(matches!(enqueued, Ok(Enqueued::Joined { jobs }) if jobs.len() == 4));
+    fixture.assert_sound();
+}
+
+#[test]
 fn a_newer_plan_supersedes_what_is_queued_for_its_resources() {
     let mut fixture = Fixture::new();
     let node = job(JobType::NodeProvision, "node/web-1", "web-1", &[]);
@@ -234,7 +282,8 @@ fn a_newer_plan_supersedes_what_is_queued_for_its_resources() {
         .enqueue(&plan(&[]), &[newer], "ops", at(1))
         .expect("enqueued");
     let superseded = vec![node.id, site.id];
-    assert_eq!(enqueued, Enqueued::Queued { superseded });
+    let joined = Vec::new();
+    assert_eq!(enqueued, Enqueued::Queued { superseded, joined });
     let read = |id| fixture.store.job(id).expect("read").expect("is there");
     assert_eq!(read(node.id).error_code, Some(ErrorCode::Superseded));
     assert_eq!(read(site.id).error_code, Some(ErrorCode::DependencyFailed));

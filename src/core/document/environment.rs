@@ -497,5 +497,7 @@ block! {
         expect: HttpStatus = HttpStatus::OK,
         /// How long an answer may take.
         timeout: Duration = Duration::seconds(10),
+        /// When it is also looked at without a change; never without it.
+        schedule?: Schedule,
     }
 }

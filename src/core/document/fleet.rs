@@ -57,7 +57,7 @@ choice! {
 choice! {
     /// What a notification is sent about.
     NotifyEvent {
-        /// A job failed for good.
+        /// A job failed for good, or a commit has errors or is not trusted.
         Failed = "failed",
         /// A resource that had failed works again.
         Recovered = "recovered",
@@ -69,6 +69,8 @@ choice! {
         Blocked = "blocked",
         /// A node cannot be reached.
         Unreachable = "unreachable",
+        /// Nothing is left to do for a revision of the fleet repo.
+        Converged = "converged",
     }
 }
 

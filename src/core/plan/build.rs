@@ -166,7 +166,7 @@ impl Work<'_> {
     fn rerun(&mut self, id: &ResourceId, reason: &str) {
         let Some(spec) = self.spec(id) else { return };
         let Some(node) = self.node_of(id) else { return };
-        if self.is_suspended(id) {
+        if self.is_held_back(id) {
             return;
         }
         let job_types: &[JobType] = match id {

@@ -32,6 +32,9 @@ pub struct Choice {
     pub excludes: Vec<ResourceId>,
     /// Resources whose jobs run again although their documents did not change.
     pub rerun: Vec<ResourceId>,
+    /// Resources that get no job now, each with the reason, because they failed before. What
+    /// builds on them waits.
+    pub held: BTreeMap<ResourceId, String>,
 }
 
 /// Everything that the plan is a function of.

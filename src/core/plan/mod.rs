@@ -74,7 +74,7 @@ pub struct PlannedJob {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Blocked {
     pub resource: ResourceId,
-    /// A stable word: `suspended`, `not-supported`, `fixed-field`, `dependency-blocked`.
+    /// A stable word: `suspended`, `held`, `not-supported`, `fixed-field`, `dependency-blocked`.
     pub code: String,
     pub message: String,
 }

@@ -82,7 +82,12 @@ pub(super) fn order(
 }
 
 /// Codes that keep a resource from being made at all, and with it what builds on it.
-const HOLDING: [&str; 3] = ["suspended", "node-not-available", "dependency-blocked"];
+const HOLDING: [&str; 4] = [
+    "suspended",
+    "held",
+    "node-not-available",
+    "dependency-blocked",
+];
 
 fn drop_dependents(
     drafts: &mut Vec<Draft>,

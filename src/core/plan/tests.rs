@@ -316,7 +316,39 @@ fn a_suspended_site_blocks_what_builds_on_it() {
             "j0 node_provision node/web-1 ",
             "record fleet",
             "suspended site/acme: `site/acme` is suspended",
+            "suspended env/acme/production: `site/acme` is suspended",
             "suspended env/acme/staging: `site/acme` is suspended",
+        ]
+    );
+}
+
+#[test]
+fn what_failed_before_is_held_with_what_builds_on_it_and_holds_nothing_else() {
+    let mut fleet = Fleet::new();
+    let why = "it failed".to_owned();
+    fleet
+        .choice
+        .held
+        .insert(id("env/acme/staging"), why.clone());
+    assert_eq!(
+        fleet.outline(),
+        [
+            "j0 node_provision node/web-1 ",
+            "j1 site_create site/acme j0",
+            "j2 health_check env/acme/production j0,j1",
+            "record fleet",
+            "held env/acme/staging: it failed",
+        ]
+    );
+    fleet.choice.held = [(id("node/web-1"), why)].into();
+    assert_eq!(
+        fleet.outline(),
+        [
+            "record fleet",
+            "held node/web-1: it failed",
+            "dependency-blocked site/acme: waits for `node/web-1`, which is blocked",
+            "dependency-blocked env/acme/production: waits for `node/web-1`, which is blocked",
+            "dependency-blocked env/acme/staging: waits for `node/web-1`, which is blocked",
         ]
     );
 }

@@ -112,6 +112,10 @@ fn schedules() {
         ("0 3 * *", "-"),
         ("0 0 3 * * *", "-"),
         ("@daily", "-"),
+        ("0 3 * * * europe/berlin", "0 3 * * * Europe/Berlin"),
+        ("0 3 * * * utc", "0 3 * * *"),
+        ("0 3 * * * Mars/Olympus", "-"),
+        ("0 3 * * * Europe/Berlin x", "-"),
         ("0 25 * * *", "-"),
     ]);
 }

@@ -22,16 +22,37 @@ fn date(text: &str) -> Result<(), Malformed> {
         .hint("write year, month and day, such as `2026-12-31`"))
 }
 
-/// A cron expression of five fields: minute, hour, day of month, month, day of week.
+/// A cron expression of five fields (minute, hour, day of month, month, day of week), and a time
+/// zone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode)]
 pub struct Schedule(String);
 
 impl Schedule {
-    /// The expression with single spaces.
+    /// The expression with single spaces, and the time zone unless it is UTC.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The first moment after `after`, or none when there is none.
+    #[must_use]
+    pub fn next_after(&self, after: jiff::Timestamp) -> Option<jiff::Timestamp> {
+        let end = self.0.match_indices(' ').nth(4).map(|(at, _)| at);
+        let (expression, zone) = match end {
+            Some(end) => (&self.0[..end], &self.0[end + 1..]),
+            None => (self.0.as_str(), "UTC"),
+        };
+        let after = after.to_zoned(ZONES.get(zone).ok()?);
+        let next = cron(expression).ok()?.find_next_occurrence(&after, false);
+        next.ok().map(|next| next.timestamp())
+    }
+}
+
+fn cron(expression: &str) -> Result<croner::Cron, croner::errors::CronError> {
+    croner::parser::CronParser::builder()
+        .seconds(croner::parser::Seconds::Disallowed)
+        .build()
+        .parse(expression)
 }
 
 impl fmt::Display for Schedule {
@@ -42,13 +63,30 @@ impl fmt::Display for Schedule {
 
 impl Scalar for Schedule {
     const FORMAT: &'static str = "cron";
-    const DESCRIPTION: &'static str = "A cron expression of five fields (minute, hour, day of month, month, day of week), in UTC.";
-    const EXAMPLES: &'static [&'static str] = &["0 3 * * *", "30 2 * * sun"];
+    const DESCRIPTION: &'static str = "A cron expression of five fields (minute, hour, day of month, month, day of week), and a time zone (UTC when left out).";
+    const EXAMPLES: &'static [&'static str] =
+        &["0 3 * * *", "30 2 * * sun", "0 3 * * * Europe/Berlin"];
 
     fn parse(text: &str) -> Result<Self, Malformed> {
         printable(text)?;
         let hint = "write minute, hour, day of month, month and day of week, such as `0 3 * * *`";
-        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        let mut fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        let zone = match fields.get(5) {
+            Some(name) if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                let known = ZONES.get(name).ok();
+                let Some(name) = known.and_then(|zone| zone.iana_name().map(str::to_owned)) else {
+                    return Err(Malformed::new(format!(
+                        "{} is not a cron expression: {} is not a time zone",
+                        quoted(text),
+                        quoted(name),
+                    ))
+                    .hint(hint));
+                };
+                fields.remove(5);
+                (name != "UTC").then_some(name)
+            }
+            Some(_) | None => None,
+        };
         if fields.len() != 5 || text.len() > 200 {
             return Err(Malformed::new(format!(
                 "{} is not a cron expression: it has {} field{} instead of 5",
@@ -59,11 +97,11 @@ impl Scalar for Schedule {
             .hint(hint));
         }
         let canonical = fields.join(" ").to_ascii_lowercase();
-        let parser = croner::parser::CronParser::builder()
-            .seconds(croner::parser::Seconds::Disallowed)
-            .build();
-        match parser.parse(&canonical) {
-            Ok(_) => Ok(Self(canonical)),
+        match cron(&canonical) {
+            Ok(_) => Ok(Self(match zone {
+                Some(zone) => format!("{canonical} {zone}"),
+                None => canonical,
+            })),
             Err(error) => Err(Malformed::new(format!(
                 "{} is not a cron expression: {}",
                 quoted(text),

@@ -26,7 +26,7 @@ impl Work<'_> {
     }
 
     fn new_node(&mut self, id: &ResourceId, name: &str, wanted: &Wanted) {
-        if wanted.spec.str("state") == Some("absent") || self.is_suspended(id) {
+        if wanted.spec.str("state") == Some("absent") || self.is_held_back(id) {
             return;
         }
         let effect = self.creation(id, wanted);
@@ -44,7 +44,7 @@ impl Work<'_> {
         let Some(node) = wanted.spec.str("node").map(str::to_owned) else {
             return;
         };
-        if self.is_suspended(id) || self.is_held_by_node(id, &node) {
+        if self.is_held_back(id) || self.is_held_by_node(id, &node) {
             return;
         }
         let mut effects = vec![self.creation(id, wanted)];
@@ -52,7 +52,7 @@ impl Work<'_> {
         if let Some(env) = production.filter(|env| !self.input.recorded.contains_key(env))
             && let Some(wanted) = self.input.wanted.get(&env)
         {
-            if self.is_suspended(&env) {
+            if self.is_held_back(&env) {
                 return;
             }
             effects.push(self.creation(&env, wanted));
@@ -79,11 +79,14 @@ impl Work<'_> {
                                use `moved` to rename an environment"
                     .to_owned();
                 self.block(id, "not-supported", message);
+            } else if !self.has(&site_id, JobType::SiteCreate) && !self.is_held_back(id) {
+                let message = format!("comes with `{site_id}`, which is blocked");
+                self.block(id, "dependency-blocked", message);
             }
             return;
         }
         let Some(node) = self.node_of(id) else { return };
-        if self.is_suspended(id) || self.is_held_by_node(id, &node) {
+        if self.is_held_back(id) || self.is_held_by_node(id, &node) {
             return;
         }
         let effect = self.creation(id, wanted);

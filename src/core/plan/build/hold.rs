@@ -4,8 +4,17 @@ use super::{Work, is_nothing};
 use crate::core::id::ResourceId;
 
 impl Work<'_> {
-    /// Whether `id` or what it belongs to is suspended; says so in the plan if it is.
-    pub(super) fn is_suspended(&mut self, id: &ResourceId) -> bool {
+    /// Whether `id` gets no job now, because it or what it belongs to is suspended, or because it
+    /// failed before; says so in the plan then.
+    pub(super) fn is_held_back(&mut self, id: &ResourceId) -> bool {
+        if let Some(reason) = self.input.choice.held.get(id) {
+            self.block(id, "held", reason.clone());
+            return true;
+        }
+        self.is_suspended(id)
+    }
+
+    fn is_suspended(&mut self, id: &ResourceId) -> bool {
         let mut holders = vec![ResourceId::Fleet, id.clone()];
         holders.extend(id.site().map(|site| ResourceId::Site(site.to_owned())));
         holders.extend(self.node_of(id).map(ResourceId::Node));

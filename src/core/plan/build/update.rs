@@ -100,7 +100,7 @@ impl Work<'_> {
         let Some(node) = self.node_of(&resource) else {
             return;
         };
-        if self.is_suspended(&resource) {
+        if self.is_held_back(&resource) {
             return;
         }
         let reason = format!("{} changed", fields_of(&delta.changes));

@@ -1,0 +1,120 @@
+//! `pressluft hook`
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::{git_settings, output};
+use crate::daemon::{self, HOOK_NOTE};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Write a `post-receive` hook into a repository on this machine
+    Install(InstallArgs),
+}
+
+/// The hook leaves a note that a running `serve` sees at once. Without one it does nothing.
+#[derive(clap::Args, Debug)]
+struct InstallArgs {
+    /// The repository that is pushed to [default: .]
+    #[arg(value_name = "REPOSITORY")]
+    repository: Option<PathBuf>,
+}
+
+/// How our own hooks are known.
+const MARK: &str = "# Wakes `pressluft serve`.";
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.command {
+        Command::Install(args) => install(args, context),
+    }
+}
+
+fn install(args: &InstallArgs, context: &Context) -> Result<Exit, CliError> {
+    let repository = args
+        .repository
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("."));
+    let directory = git_directory(&repository)?;
+    let hooks = directory.join("hooks");
+    fs::create_dir_all(&hooks)?;
+    let script = script(context);
+    let hook = hooks.join("post-receive");
+    match fs::read_to_string(&hook) {
+        Ok(known) if known == script => {
+            output::print(&format!("`{}` is there already\n", hook.display()))?;
+        }
+        Ok(known) if !known.contains(MARK) => return beside(&hooks, &script),
+        Ok(_) => write(&hook, &script, "is written anew")?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            write(&hook, &script, "is written")?;
+        }
+        Err(error) => {
+            return Err(CliError::new(format!(
+                "cannot read `{}`: {error}",
+                hook.display()
+            )));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Keeps a hook of somebody else as it is, and says how it calls ours.
+fn beside(hooks: &Path, script: &str) -> Result<Exit, CliError> {
+    let own = hooks.join("post-receive.pressluft");
+    write(&own, script, "is written")?;
+    let hook = hooks.join("post-receive");
+    let called = fs::read_to_string(&hook)?.contains("post-receive.pressluft");
+    if called {
+        return Ok(Exit::Done);
+    }
+    Err(CliError::new(format!(
+        "`{}` is a hook of your own and stays as it is",
+        hook.display()
+    ))
+    .exit(Exit::Blocked)
+    .hint("add this line to it: \"${0%/*}/post-receive.pressluft\" </dev/null"))
+}
+
+fn write(path: &Path, script: &str, done: &str) -> Result<(), CliError> {
+    let failed = |error| CliError::new(format!("cannot write `{}`: {error}", path.display()));
+    fs::write(path, script).map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    output::print(&format!("`{}` {done}\n", path.display()))
+}
+
+fn git_directory(repository: &Path) -> Result<PathBuf, CliError> {
+    let inner = repository.join(".git");
+    if git_settings::is_bare(repository) {
+        return Ok(std::path::absolute(repository)?);
+    }
+    if git_settings::is_bare(&inner) {
+        return Ok(std::path::absolute(inner)?);
+    }
+    Err(
+        CliError::new(format!("`{}` is no git repository", repository.display()))
+            .hint("name the repository that is pushed to, such as `/srv/git/fleet.git`"),
+    )
+}
+
+/// Notes in two places: in the repository, which `serve` watches when it reads it from there, and
+/// in the state directory, where the user that receives pushes may write to that.
+fn script(context: &Context) -> String {
+    let note = daemon::hook_note(&context.state_dir);
+    let note = note.display().to_string().replace('\'', "'\\''");
+    format!(
+        "#!/bin/sh\n{MARK} Written by `pressluft hook install`.\n\
+         touch \"${{GIT_DIR:-.}}/{HOOK_NOTE}\" 2>/dev/null || true\n\
+         if [ -d '{}' ]; then touch '{note}' 2>/dev/null || true; fi\nexit 0\n",
+        note.trim_end_matches("/hook")
+    )
+}

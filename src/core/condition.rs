@@ -1,0 +1,560 @@
+//! The condition of a resource: how it stands against what the fleet repo asks for.
+//!
+//! A pure function of recorded facts, so the command line, the status pages and notifications say
+//! the same. It follows the reconcilers that people know: a *desired* revision that is asked for,
+//! an *attempted* one that a job began to carry out, an *applied* one that is recorded, and one
+//! word for how that goes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::id::ResourceId;
+use super::job::{ErrorCode, JobStatus, UnknownWord, words};
+use super::recorded::{JobId, ResourceStatus};
+use super::spec::SpecHash;
+
+words! {
+    /// The word for a condition, for filters, counts and metrics. The order is that of urgency.
+    ConditionKind, "condition" {
+        Failed = "failed",
+        Stalled = "stalled",
+        Blocked = "blocked",
+        Drifted = "drifted",
+        Suspended = "suspended",
+        Reconciling = "reconciling",
+        Ready = "ready",
+    }
+}
+
+/// How a resource stands, with what is to be said about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Condition {
+    /// It is as it is asked for, as far as anybody knows.
+    Ready,
+    /// A job is queued or runs that makes it so, or the next reconcile queues one.
+    Reconciling,
+    /// No job could be planned for some of what is asked for. The code is a stable word of the
+    /// planner, such as `not-supported`.
+    Blocked { code: String, reason: String },
+    /// Nothing gets on, and it takes something from outside: a node that answers, a newer commit, or
+    /// somebody who asks for another try.
+    Stalled {
+        error_code: ErrorCode,
+        reason: String,
+    },
+    /// Somebody holds it back on purpose.
+    Suspended { reason: String },
+    /// Its last job failed. It is tried again later.
+    Failed {
+        error_code: ErrorCode,
+        reason: String,
+    },
+    /// The node is found to differ from what was applied.
+    Drifted,
+}
+
+impl Condition {
+    /// The word for it.
+    #[must_use]
+    pub fn kind(&self) -> ConditionKind {
+        match self {
+            Self::Ready => ConditionKind::Ready,
+            Self::Reconciling => ConditionKind::Reconciling,
+            Self::Blocked { .. } => ConditionKind::Blocked,
+            Self::Stalled { .. } => ConditionKind::Stalled,
+            Self::Suspended { .. } => ConditionKind::Suspended,
+            Self::Failed { .. } => ConditionKind::Failed,
+            Self::Drifted => ConditionKind::Drifted,
+        }
+    }
+
+    /// The error code, or the planner's word for what blocks it.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Blocked { code, .. } => Some(code),
+            Self::Stalled { error_code, .. } | Self::Failed { error_code, .. } => {
+                Some(error_code.as_str())
+            }
+            Self::Suspended { .. } | Self::Ready | Self::Reconciling | Self::Drifted => None,
+        }
+    }
+
+    /// Why, as a sentence for people, where there is more to say than the word.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Blocked { reason, .. }
+            | Self::Stalled { reason, .. }
+            | Self::Suspended { reason }
+            | Self::Failed { reason, .. } => Some(reason),
+            Self::Ready | Self::Reconciling | Self::Drifted => None,
+        }
+    }
+}
+
+/// One resource against what is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    pub id: ResourceId,
+    /// The name of the node that it is on, where that is recorded.
+    pub node: Option<String>,
+    pub condition: Condition,
+    /// The revision that first asked for the form that is wanted now.
+    pub desired_revision: Option<String>,
+    /// The revision that the last job for it began to carry out.
+    pub attempted_revision: Option<String>,
+    /// The revision of what is recorded; none before the first job has succeeded.
+    pub applied_revision: Option<String>,
+    /// The job that makes it so or that failed to, if there is one.
+    pub job: Option<JobId>,
+    /// When it came to stand so, in UTC.
+    pub changed_at: Timestamp,
+}
+
+/// What is recorded that the condition of one resource follows from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// What the last successful job left.
+    pub recorded: Option<RecordedFact>,
+    /// What the last plan of the fleet wanted of it; none where that is what is recorded.
+    pub target: Option<Target>,
+    /// A job that has not ended and makes or checks it.
+    pub open: Option<OpenJob>,
+    /// The last job that ended and tells how it stands.
+    pub ended: Option<EndedJob>,
+    /// The resource whose `suspend` holds it back: itself or what it belongs to.
+    pub suspended_by: Option<ResourceId>,
+    /// Since when its node has not answered a job.
+    pub away_since: Option<Timestamp>,
+    /// Since when the node is known to differ from what was applied.
+    pub drifted_since: Option<Timestamp>,
+}
+
+/// The record of a resource, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedFact {
+    pub status: ResourceStatus,
+    pub spec_hash: SpecHash,
+    pub node: Option<String>,
+    pub revision: String,
+    pub updated_at: Timestamp,
+}
+
+/// What is wanted of a resource that is not as it is wanted, or was not when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The revision that first asked for it.
+    pub revision: String,
+    /// The hash of the spec that is asked for.
+    pub wanted: SpecHash,
+    pub since: Timestamp,
+    /// The revision of the last job that began to carry it or an earlier form out.
+    pub attempted: Option<String>,
+    pub blocked: Option<Block>,
+    /// Whether it has failed as often as it is tried without being asked.
+    pub given_up: bool,
+}
+
+/// What the planner said in place of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    pub code: String,
+    pub reason: String,
+    pub since: Timestamp,
+}
+
+/// A job that is queued or runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenJob {
+    pub id: JobId,
+    pub status: JobStatus,
+    pub revision: String,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+}
+
+/// A job that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedJob {
+    pub id: JobId,
+    pub status: JobStatus,
+    pub error_code: Option<ErrorCode>,
+    pub error_message: Option<String>,
+    pub revision: String,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Timestamp,
+}
+
+/// How `id` stands, given what is recorded; `looked_at` is the moment for which nothing else is known.
+///
+/// What a job does at this moment comes first, then what keeps one from being planned, then how
+/// the last one ended, then what was found on the node.
+#[must_use]
+pub fn standing(id: ResourceId, facts: &Facts, looked_at: Timestamp) -> Standing {
+    let (condition, changed_at) = condition(facts, looked_at);
+    let applied = facts.recorded.as_ref().map(|known| known.revision.clone());
+    // A later commit may have carried the same wish out.
+    let target = facts.target.as_ref().filter(|_| !is_applied(facts));
+    let desired = target.map(|target| target.revision.clone());
+    Standing {
+        id,
+        node: facts.recorded.as_ref().and_then(|known| known.node.clone()),
+        job: job(facts, &condition),
+        condition,
+        desired_revision: desired.or_else(|| applied.clone()),
+        attempted_revision: attempted(facts).or_else(|| applied.clone()),
+        applied_revision: applied,
+        changed_at,
+    }
+}
+
+fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
+    if let Some(open) = &facts.open {
+        return under_way(open, facts.away_since);
+    }
+    let recorded_at = facts.recorded.as_ref().map(|known| known.updated_at);
+    let target_since = facts.target.as_ref().map(|target| target.since);
+    let fallback = recorded_at.or(target_since).unwrap_or(looked_at);
+    if let Some(holder) = &facts.suspended_by {
+        let reason = format!("`{holder}` is suspended");
+        return (Condition::Suspended { reason }, fallback);
+    }
+    if let Some(failure) = failure(facts) {
+        return failure;
+    }
+    if let Some(block) = facts
+        .target
+        .as_ref()
+        .and_then(|target| target.blocked.as_ref())
+    {
+        let reason = block.reason.clone();
+        let condition = if block.code == "suspended" {
+            Condition::Suspended { reason }
+        } else {
+            let code = block.code.clone();
+            Condition::Blocked { code, reason }
+        };
+        return (condition, block.since);
+    }
+    match facts.recorded.as_ref().map(|known| known.status) {
+        Some(ResourceStatus::Active | ResourceStatus::Decommissioned) if is_applied(facts) => {
+            match facts.drifted_since {
+                Some(since) => (Condition::Drifted, since),
+                None => (Condition::Ready, fallback),
+            }
+        }
+        Some(ResourceStatus::Unreachable) => {
+            let since = facts.away_since.unwrap_or(fallback);
+            (away(since), since)
+        }
+        Some(ResourceStatus::Failed) => {
+            let condition = Condition::Failed {
+                error_code: ErrorCode::InternalError,
+                reason: "it is recorded as failed, and no job says why".to_owned(),
+            };
+            (condition, fallback)
+        }
+        // Without a job of its own: the next reconcile plans one.
+        Some(
+            ResourceStatus::Active
+            | ResourceStatus::Decommissioned
+            | ResourceStatus::New
+            | ResourceStatus::Provisioning
+            | ResourceStatus::Cloning
+            | ResourceStatus::Deploying
+            | ResourceStatus::Restoring,
+        )
+        | None => (Condition::Reconciling, target_since.unwrap_or(fallback)),
+    }
+}
+
+fn under_way(open: &OpenJob, away_since: Option<Timestamp>) -> (Condition, Timestamp) {
+    match (open.status, away_since) {
+        (JobStatus::Queued, Some(since)) => (away(since), since.max(open.created_at)),
+        (JobStatus::Running | JobStatus::Unknown, _) => (
+            Condition::Reconciling,
+            open.started_at.unwrap_or(open.created_at),
+        ),
+        (
+            JobStatus::Queued | JobStatus::Succeeded | JobStatus::Failed | JobStatus::Cancelled,
+            _,
+        ) => (Condition::Reconciling, open.created_at),
+    }
+}
+
+fn away(since: Timestamp) -> Condition {
+    Condition::Stalled {
+        error_code: ErrorCode::AnsibleHostUnreachable,
+        reason: format!(
+            "its node has not answered since {}",
+            since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        ),
+    }
+}
+
+/// What the end of the last job means, unless it ended well or was only overtaken.
+fn failure(facts: &Facts) -> Option<(Condition, Timestamp)> {
+    let is_failed = facts
+        .recorded
+        .as_ref()
+        .is_some_and(|known| known.status == ResourceStatus::Failed);
+    if is_applied(facts) && !is_failed {
+        return None;
+    }
+    let ended = facts.ended.as_ref()?;
+    let error_code = match ended.status {
+        JobStatus::Failed => ended.error_code.unwrap_or(ErrorCode::InternalError),
+        JobStatus::Cancelled => ended.error_code?,
+        JobStatus::Queued | JobStatus::Running | JobStatus::Unknown | JobStatus::Succeeded => {
+            return None;
+        }
+    };
+    let first = |message: &String| message.lines().next().map(str::to_owned);
+    let said = ended.error_message.as_ref().and_then(first);
+    let reason = said.unwrap_or_else(|| format!("its last job ended with `{error_code}`"));
+    let given_up = facts.target.as_ref().is_some_and(|target| target.given_up);
+    let condition = match error_code {
+        // They say nothing about the resource: it is planned anew.
+        ErrorCode::Superseded | ErrorCode::PlanStale => return None,
+        ErrorCode::DependencyFailed => Condition::Blocked {
+            code: "dependency-failed".to_owned(),
+            reason,
+        },
+        ErrorCode::CancelledByUser => Condition::Stalled { error_code, reason },
+        error_code if given_up => Condition::Stalled { error_code, reason },
+        error_code => Condition::Failed { error_code, reason },
+    };
+    Some((condition, ended.finished_at))
+}
+
+/// Whether what is recorded is all that is wanted.
+fn is_applied(facts: &Facts) -> bool {
+    match (&facts.recorded, &facts.target) {
+        (Some(recorded), Some(target)) => {
+            recorded.spec_hash == target.wanted && target.blocked.is_none()
+        }
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+fn attempted(facts: &Facts) -> Option<String> {
+    let began = |started: Option<Timestamp>, revision: &String| started.map(|_| revision.clone());
+    let open = facts.open.as_ref();
+    let ended = facts.ended.as_ref().filter(|_| !is_applied(facts));
+    let target = facts.target.as_ref().filter(|_| !is_applied(facts));
+    open.and_then(|job| began(job.started_at, &job.revision))
+        .or_else(|| ended.and_then(|job| began(job.started_at, &job.revision)))
+        .or_else(|| target?.attempted.clone())
+}
+
+fn job(facts: &Facts, condition: &Condition) -> Option<JobId> {
+    let open = facts.open.as_ref().map(|job| job.id);
+    match condition.kind() {
+        ConditionKind::Failed | ConditionKind::Stalled | ConditionKind::Blocked => {
+            open.or_else(|| facts.ended.as_ref().map(|job| job.id))
+        }
+        ConditionKind::Reconciling
+        | ConditionKind::Ready
+        | ConditionKind::Suspended
+        | ConditionKind::Drifted => open,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_772_000_000 + seconds).expect("a time")
+    }
+
+    fn hash(text: &str) -> SpecHash {
+        SpecHash(*blake3::hash(text.as_bytes()).as_bytes())
+    }
+
+    fn applied(revision: &str, status: ResourceStatus) -> Facts {
+        Facts {
+            recorded: Some(RecordedFact {
+                status,
+                spec_hash: hash(revision),
+                node: Some("web-1".to_owned()),
+                revision: revision.to_owned(),
+                updated_at: at(10),
+            }),
+            ..Facts::default()
+        }
+    }
+
+    fn wanted(revision: &str) -> Target {
+        Target {
+            revision: revision.to_owned(),
+            wanted: hash(revision),
+            since: at(20),
+            attempted: None,
+            blocked: None,
+            given_up: false,
+        }
+    }
+
+    fn ended(status: JobStatus, code: ErrorCode) -> EndedJob {
+        EndedJob {
+            id: JobId::new(at(0), [7; 10]),
+            status,
+            error_code: Some(code),
+            error_message: Some("first line\nsecond".to_owned()),
+            revision: "b".to_owned(),
+            started_at: Some(at(25)),
+            finished_at: at(30),
+        }
+    }
+
+    fn open(status: JobStatus) -> OpenJob {
+        OpenJob {
+            id: JobId::new(at(0), [9; 10]),
+            status,
+            revision: "b".to_owned(),
+            created_at: at(21),
+            started_at: (status == JobStatus::Running).then(|| at(22)),
+        }
+    }
+
+    fn shown(facts: &Facts) -> String {
+        let standing = standing(ResourceId::env("acme", "production"), facts, at(99));
+        let revision = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        format!(
+            "{} {} {} desired {} attempted {} applied {} at {}",
+            standing.condition.kind(),
+            standing.condition.code().unwrap_or("-"),
+            standing.condition.reason().unwrap_or("-"),
+            revision(&standing.desired_revision),
+            revision(&standing.attempted_revision),
+            revision(&standing.applied_revision),
+            standing.changed_at.as_second() - at(0).as_second(),
+        )
+    }
+
+    #[test]
+    fn the_life_of_a_change() {
+        let mut facts = applied("a", ResourceStatus::Active);
+        let mut lines = vec![shown(&facts)];
+        facts.target = Some(wanted("b"));
+        lines.push(shown(&facts));
+        facts.open = Some(open(JobStatus::Queued));
+        lines.push(shown(&facts));
+        facts.away_since = Some(at(24));
+        lines.push(shown(&facts));
+        facts.away_since = None;
+        facts.open = Some(open(JobStatus::Running));
+        lines.push(shown(&facts));
+        facts.open = None;
+        facts.ended = Some(ended(JobStatus::Failed, ErrorCode::AnsibleHostFailed));
+        lines.push(shown(&facts));
+        facts.target = Some(Target {
+            given_up: true,
+            ..wanted("b")
+        });
+        lines.push(shown(&facts));
+        facts.ended = Some(ended(JobStatus::Succeeded, ErrorCode::InternalError));
+        facts.recorded = applied("b", ResourceStatus::Active).recorded;
+        lines.push(shown(&facts));
+        facts.drifted_since = Some(at(70));
+        lines.push(shown(&facts));
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        ready - - desired a attempted a applied a at 10
+        reconciling - - desired b attempted a applied a at 20
+        reconciling - - desired b attempted a applied a at 21
+        stalled ANSIBLE_HOST_UNREACHABLE its node has not answered since 2026-02-25T06:13:44Z desired b attempted a applied a at 24
+        reconciling - - desired b attempted b applied a at 22
+        failed ANSIBLE_HOST_FAILED first line desired b attempted b applied a at 30
+        stalled ANSIBLE_HOST_FAILED first line desired b attempted b applied a at 30
+        ready - - desired b attempted b applied b at 10
+        drifted - - desired b attempted b applied b at 70
+        ");
+    }
+
+    #[test]
+    fn what_keeps_a_job_from_being_planned() {
+        let mut facts = applied("a", ResourceStatus::Active);
+        let mut lines = Vec::new();
+        let block = |code: &str| {
+            Some(Target {
+                blocked: Some(Block {
+                    code: code.to_owned(),
+                    reason: "why".to_owned(),
+                    since: at(40),
+                }),
+                ..wanted("b")
+            })
+        };
+        for code in ["not-supported", "suspended"] {
+            facts.target = block(code);
+            lines.push(shown(&facts));
+        }
+        facts.suspended_by = Some(ResourceId::Node("web-1".to_owned()));
+        lines.push(shown(&facts));
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        blocked not-supported why desired b attempted a applied a at 40
+        suspended - why desired b attempted a applied a at 40
+        suspended - `node/web-1` is suspended desired b attempted a applied a at 10
+        ");
+    }
+
+    #[test]
+    fn how_the_last_job_ended() {
+        let mut facts = Facts {
+            target: Some(wanted("b")),
+            ..Facts::default()
+        };
+        let mut lines = Vec::new();
+        for code in [
+            ErrorCode::DependencyFailed,
+            ErrorCode::CancelledByUser,
+            ErrorCode::Superseded,
+            ErrorCode::PlanStale,
+        ] {
+            facts.ended = Some(ended(JobStatus::Cancelled, code));
+            lines.push(shown(&facts));
+        }
+        // A check failed after the change was recorded.
+        let mut facts = applied("b", ResourceStatus::Failed);
+        facts.target = Some(wanted("b"));
+        facts.ended = Some(ended(JobStatus::Failed, ErrorCode::HealthCheckFailed));
+        lines.push(shown(&facts));
+        // It was reset, or another check succeeded.
+        facts.recorded = applied("b", ResourceStatus::Active).recorded;
+        lines.push(shown(&facts));
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        blocked dependency-failed first line desired b attempted b applied - at 30
+        stalled CANCELLED_BY_USER first line desired b attempted b applied - at 30
+        reconciling - - desired b attempted b applied - at 20
+        reconciling - - desired b attempted b applied - at 20
+        failed HEALTH_CHECK_FAILED first line desired b attempted b applied b at 30
+        ready - - desired b attempted b applied b at 10
+        ");
+    }
+
+    #[test]
+    fn nothing_but_its_status_is_enough() {
+        let lines: Vec<String> = ResourceStatus::ALL
+            .iter()
+            .map(|status| format!("{status}: {}", shown(&applied("a", *status))))
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        new: reconciling - - desired a attempted a applied a at 10
+        provisioning: reconciling - - desired a attempted a applied a at 10
+        active: ready - - desired a attempted a applied a at 10
+        unreachable: stalled ANSIBLE_HOST_UNREACHABLE its node has not answered since 2026-02-25T06:13:30Z desired a attempted a applied a at 10
+        decommissioned: ready - - desired a attempted a applied a at 10
+        cloning: reconciling - - desired a attempted a applied a at 10
+        deploying: reconciling - - desired a attempted a applied a at 10
+        restoring: reconciling - - desired a attempted a applied a at 10
+        failed: failed INTERNAL_ERROR it is recorded as failed, and no job says why desired a attempted a applied a at 10
+        ");
+    }
+}

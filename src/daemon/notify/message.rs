@@ -1,0 +1,121 @@
+//! Messages in the shapes that chat services read. Several at once become one digest.
+
+use serde_json::{Value, json};
+
+use crate::store::Message;
+
+/// So many events are written out in one message.
+const MOST_LINES: usize = 50;
+
+/// The body for a format, with its content type.
+pub(super) fn body(format: &str, fleet: &str, messages: &[Message]) -> (&'static str, String) {
+    let text = text(fleet, messages);
+    const JSON: &str = "application/json";
+    match format {
+        "slack" => (JSON, json!({ "text": text }).to_string()),
+        "discord" => {
+            // Longer ones are refused there.
+            let short: String = text.chars().take(1900).collect();
+            let quiet = json!({ "parse": [] });
+            (
+                JSON,
+                json!({ "content": short, "allowed_mentions": quiet }).to_string(),
+            )
+        }
+        "text" => ("text/plain; charset=utf-8", text),
+        _ => {
+            let events: Vec<&Value> = messages.iter().map(|message| &message.detail).collect();
+            let body = json!({
+                "type": "notification", "fleet": fleet, "summary": summary(messages),
+                "events": events,
+            });
+            (JSON, body.to_string())
+        }
+    }
+}
+
+/// `2 failed, 1 recovered`.
+fn summary(messages: &[Message]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for message in messages {
+        match counts.iter_mut().find(|(event, _)| *event == message.event) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((&message.event, 1)),
+        }
+    }
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(event, count)| format!("{count} {event}"))
+        .collect();
+    parts.join(", ")
+}
+
+fn text(fleet: &str, messages: &[Message]) -> String {
+    let mut text = format!("{fleet}: {}\n", summary(messages));
+    for message in messages.iter().take(MOST_LINES) {
+        let field = |name: &str| message.detail.get(name).and_then(Value::as_str);
+        text.push_str(&format!("{} {}", message.event, message.subject));
+        if let Some(revision) = field("revision") {
+            text.push_str(&format!(" at {}", revision.get(..12).unwrap_or(revision)));
+        }
+        if let Some(code) = field("code") {
+            text.push_str(&format!(" {code}"));
+        }
+        if let Some(reason) = field("reason") {
+            let line: String = reason
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(300)
+                .collect();
+            text.push_str(&format!(": {line}"));
+        }
+        text.push('\n');
+    }
+    if messages.len() > MOST_LINES {
+        text.push_str(&format!("and {} more\n", messages.len() - MOST_LINES));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(event: &str, subject: &str, code: Option<&str>) -> Message {
+        Message {
+            id: 1,
+            channel: "notify/ops".to_owned(),
+            event: event.to_owned(),
+            subject: subject.to_owned(),
+            detail: json!({
+                "event": event, "subject": subject, "code": code, "reason": "no\u{1b}[31m space",
+                "revision": "4f5c7f0d6f0f4c6c8a0b7b2f9f1d6a1e2b3c4d5e",
+            }),
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            ended_at: None,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn several_events_are_one_digest() {
+        let messages = [
+            message("failed", "env/acme/production", Some("ANSIBLE_HOST_FAILED")),
+            message("failed", "env/bakery/production", None),
+            message("recovered", "node/web-1", None),
+        ];
+        insta::assert_snapshot!(body("text", "studio", &messages).1, @r"
+        studio: 2 failed, 1 recovered
+        failed env/acme/production at 4f5c7f0d6f0f ANSIBLE_HOST_FAILED: no[31m space
+        failed env/bakery/production at 4f5c7f0d6f0f: no[31m space
+        recovered node/web-1 at 4f5c7f0d6f0f: no[31m space
+        ");
+        let (_, slack) = body("slack", "studio", &messages[..1]);
+        insta::assert_snapshot!(slack, @r#"{"text":"studio: 1 failed\nfailed env/acme/production at 4f5c7f0d6f0f ANSIBLE_HOST_FAILED: no[31m space\n"}"#);
+        let (_, json) = body("json", "studio", &messages[2..]);
+        insta::assert_snapshot!(json, @r#"{"events":[{"code":null,"event":"recovered","reason":"no\u001b[31m space","revision":"4f5c7f0d6f0f4c6c8a0b7b2f9f1d6a1e2b3c4d5e","subject":"node/web-1"}],"fleet":"studio","summary":"1 recovered","type":"notification"}"#);
+        let many: Vec<Message> = (0..60).map(|_| message("failed", "x", None)).collect();
+        let (_, text) = body("text", "studio", &many);
+        assert!(text.ends_with("and 10 more\n"), "{text}");
+    }
+}

@@ -1,0 +1,49 @@
+//! One HTTP request, with limits. No message of it holds the address, which may be a secret.
+
+use std::time::Duration;
+
+/// From connecting to the last byte of the answer.
+const TIME: Duration = Duration::from_secs(15);
+
+/// What sends requests.
+#[derive(Clone, Debug)]
+pub(super) struct Client(ureq::Agent);
+
+impl Client {
+    pub(super) fn new() -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(TIME))
+            .http_status_as_error(false)
+            // Whoever is sent elsewhere is not whom the operator named.
+            .max_redirects(0)
+            .user_agent(concat!("pressluft/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self(config.new_agent())
+    }
+
+    /// Posts `body`; why it was not taken, if it was not.
+    pub(super) fn post(
+        &self,
+        address: &str,
+        headers: &[(&str, &str)],
+        content_type: &str,
+        body: &str,
+    ) -> Result<(), String> {
+        let is_web = address.starts_with("https://") || address.starts_with("http://");
+        if !is_web {
+            return Err("the address is not one of the web".to_owned());
+        }
+        let mut request = self.0.post(address).header("content-type", content_type);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        match request.send(body) {
+            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) => Err(format!(
+                "the other side answered with {}",
+                response.status()
+            )),
+            Err(error) => Err(error.to_string().replace(address, "the address")),
+        }
+    }
+}
