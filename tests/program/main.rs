@@ -16,6 +16,7 @@ use serde_json::Value;
 
 mod ownership;
 mod queue;
+mod settings;
 mod user;
 
 struct Program {
