@@ -20,7 +20,7 @@ use super::watch::{command_note, take_note};
 use crate::clock;
 use crate::core::reconcile::{Cause, Verdict};
 use crate::core::retry;
-use crate::store::Store;
+use crate::store::{Measure, Store};
 
 /// How often the fleet repo is looked at before it has said itself.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -90,6 +90,7 @@ pub fn keep_reconciling(
                     shared.parallel.set(parallel);
                 }
                 let took = began.elapsed();
+                measure(store, &pass, took);
                 let pass = Box::new(pass);
                 tell(Reconciled::Passed { cause, pass, took });
                 wait
@@ -169,6 +170,19 @@ fn run_schedules(
             tracing::warn!(%error, "cannot look what is due");
             INTERVAL
         }
+    }
+}
+
+/// Counts how long a pass took, unless there was nothing to do in it.
+fn measure(store: &mut Store, pass: &Pass, took: Duration) {
+    let result = match &pass.work {
+        Work::Unchanged => return,
+        Work::Nothing => "nothing",
+        Work::Paused(_) => "paused",
+        Work::Planned { .. } => "planned",
+    };
+    if let Err(error) = store.measure(Measure::Reconcile, result, took) {
+        tracing::warn!(%error, "cannot count a reconcile");
     }
 }
 

@@ -94,5 +94,7 @@ fn the_table_has_the_settings_of_the_reference() {
     of_reference.insert("git.path".to_owned());
     of_reference.remove("timeouts.node_provision");
     of_reference.insert("timeouts.JOB_TYPE".to_owned());
+    of_reference.remove("webhooks.github");
+    of_reference.insert("webhooks.NAME".to_owned());
     assert_eq!(rows, of_reference);
 }

@@ -15,8 +15,9 @@ use pressluft::core::recorded::{JobId, ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::secrets::Secret;
 use pressluft::store::{
-    Claim, Domain, Finish, NewJob, NewPlan, NewRecord, NewTarget, NewTaskEvent, Outcome, Release,
-    ReleaseHealth, Revision, Scope, StateChange, Store, TlsStatus, new_job_id, new_plan_id,
+    Claim, Domain, Finish, Joins, NewJob, NewPlan, NewRecord, NewTarget, NewTaskEvent, Outcome,
+    Release, ReleaseHealth, Revision, Scope, StateChange, Store, TlsStatus, new_job_id,
+    new_plan_id,
 };
 use pressluft::web::{
     Handle, NotReady, Options, Remote, Server, Wake, new_api_token, token_digest,
@@ -157,7 +158,7 @@ impl World {
             digest: "digest".to_owned(),
             json: "{}".to_owned(),
             partial: true,
-            joins: false,
+            joins: Joins::Nothing,
             expected: vec![],
         };
         self.store

@@ -25,7 +25,7 @@ use crate::core::plan::Choice;
 use crate::core::reconcile::{Cause, Refusal, Verdict};
 use crate::git::{self, Change, DesiredState, GitError, Loaded, Snapshot};
 use crate::secrets::FingerprintKey;
-use crate::store::{Joins, NewSighting, Refused, Revision, Store, StoreError};
+use crate::store::{Joins, Measure, NewSighting, Refused, Revision, Store, StoreError};
 
 pub use source::{Access, FleetSource};
 pub use trust::Trust;
@@ -332,8 +332,16 @@ fn work(
         store.note_plan(revision, plan, queued.jobs)?;
     }
     let is_idle = queued.jobs == 0 && queued.joined.is_empty();
-    if is_idle && choice.held.is_empty() && !store.has_open_jobs()? {
-        store.note_converged(revision)?;
+    if is_idle
+        && choice.held.is_empty()
+        && !store.has_open_jobs()?
+        && store.note_converged(revision)?
+        && let Some(committed) = store
+            .revision(revision)?
+            .and_then(|known| known.committed_at)
+    {
+        let took = Duration::try_from(now.duration_since(committed)).unwrap_or_default();
+        store.measure(Measure::CommitToConverged, "", took)?;
     }
     let interval = interval(desired)?;
     pass.interval = Some(interval);
