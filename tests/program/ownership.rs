@@ -10,6 +10,7 @@ const DAEMON: u32 = 1;
 
 #[test]
 fn root_looks_at_what_is_somebody_elses_and_leaves_nothing_in_it() {
+    // Only root can give a directory away.
     if !nix::unistd::geteuid().is_root() {
         return;
     }
