@@ -1,5 +1,6 @@
 //! `pressluft serve`
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -86,18 +87,32 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let reconciling = start_reconciling(setup, context, shared.clone(), args.json)?;
     let end = Arc::new(AtomicBool::new(false));
     let delivering = start_delivering(context, &store, &end)?;
-    let mut manager = ServiceManager::of_environment();
-    manager.ready();
+    let manager = RefCell::new(ServiceManager::of_environment());
+    manager.borrow().ready();
+    // Every few seconds: this process lives, and so does its loop.
+    let keep = || {
+        for role in &roles {
+            role.keep(clock::now());
+        }
+        if reconciling.is_finished() {
+            stop.ask(Urgency::Drain);
+        }
+        if stop.urgency() > Urgency::None {
+            manager.borrow_mut().stopping();
+        }
+        manager.borrow_mut().alive();
+    };
     let ended = match runner {
         Some(runner) => {
             let jobs = (&runner, &limits, args.json);
-            run_jobs(jobs, &mut store, &roles, &shared, &stop, &mut manager)
+            run_jobs(jobs, &mut store, &shared, &stop, &keep)
         }
         None => {
-            wait(&roles, &stop, &mut manager, || false);
+            wait(&stop, &keep, || false);
             Ok(())
         }
     };
+    let broke_off = reconciling.is_finished();
     waker.close();
     drop(watch);
     // A pass that runs ends by itself; what it has queued is there for the next start.
@@ -112,6 +127,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         tracing::error!("the delivery of notifications broke off");
     }
     ended?;
+    if broke_off {
+        return Err(CliError::new("the reconcile loop broke off").hint("its log says why"));
+    }
     Ok(if stop.urgency() > Urgency::Drain {
         Exit::Interrupted
     } else {
@@ -196,13 +214,11 @@ fn start_delivering(
 fn run_jobs(
     (runner, limits, is_json): (&Arc<Runner>, &daemon::Limits, bool),
     store: &mut Store,
-    roles: &[Role],
     shared: &Shared,
     stop: &Stop,
-    manager: &mut ServiceManager,
+    keep: &dyn Fn(),
 ) -> Result<(), CliError> {
-    let is_running = || matches!(store.pause(), Ok(None));
-    wait(roles, stop, manager, is_running);
+    wait(stop, keep, || matches!(store.pause(), Ok(None)));
     if stop.urgency() > Urgency::None {
         return Ok(());
     }
@@ -214,22 +230,16 @@ fn run_jobs(
             tracing::debug!(error = %error.message, "nobody reads what is told");
         }
     };
-    let manager = std::cell::RefCell::new(manager);
+    let may_claim = || {
+        keep();
+        true
+    };
     daemon::run(
         runner,
         store,
         &Jobs::All,
         limits,
-        &|| {
-            for role in roles {
-                role.keep(clock::now());
-            }
-            if stop.urgency() > Urgency::None {
-                manager.borrow().stopping();
-            }
-            manager.borrow_mut().alive();
-            true
-        },
+        &may_claim,
         stop,
         &mut watch,
     )?;
@@ -258,15 +268,10 @@ fn follow(progress: &Progress, shared: &Shared) {
 }
 
 /// Waits until it is to end or `is_over`.
-fn wait(roles: &[Role], stop: &Stop, manager: &mut ServiceManager, is_over: impl Fn() -> bool) {
+fn wait(stop: &Stop, keep: &dyn Fn(), is_over: impl Fn() -> bool) {
+    keep();
     while stop.urgency() == Urgency::None && !is_over() {
-        for role in roles {
-            role.keep(clock::now());
-        }
-        manager.alive();
         thread::sleep(TICK);
-    }
-    if stop.urgency() > Urgency::None {
-        manager.stopping();
+        keep();
     }
 }

@@ -13,6 +13,7 @@ pub(crate) struct ServiceManager {
     /// How often it wants to hear that this process lives.
     watchdog: Option<Duration>,
     told: Instant,
+    is_stopping: bool,
 }
 
 impl ServiceManager {
@@ -33,6 +34,7 @@ impl ServiceManager {
             socket,
             watchdog: watchdog.map(Duration::from_micros),
             told: Instant::now(),
+            is_stopping: false,
         }
     }
 
@@ -41,9 +43,11 @@ impl ServiceManager {
         self.tell("READY=1");
     }
 
-    /// It ends, which may take a while.
-    pub(crate) fn stopping(&self) {
-        self.tell("STOPPING=1");
+    /// It ends, which may take a while. Told once.
+    pub(crate) fn stopping(&mut self) {
+        if !std::mem::replace(&mut self.is_stopping, true) {
+            self.tell("STOPPING=1");
+        }
     }
 
     /// It lives; told twice as often as it has to be.

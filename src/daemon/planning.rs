@@ -58,6 +58,16 @@ pub fn plan(
     let specs = Specs::new(desired);
     let mut differing = differing(&specs, &heads, &known, choice);
     differing.extend(unsettled.iter().cloned());
+    // The settings of a site are carried out in its production environment, whose generation the
+    // plan has to know.
+    let productions: Vec<ResourceId> = differing
+        .iter()
+        .filter_map(|id| match id {
+            ResourceId::Site(name) => Some(ResourceId::env(name, &desired.production_of(name)?)),
+            ResourceId::Fleet | ResourceId::Node(_) | ResourceId::Env { .. } => None,
+        })
+        .collect();
+    differing.extend(productions);
     let mut wanted = BTreeMap::new();
     let mut recorded = BTreeMap::new();
     for id in &differing {

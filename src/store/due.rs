@@ -11,7 +11,6 @@ use super::error::Result;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::schedule::Occurrence;
-use crate::crash_point::reach;
 
 /// Something with a schedule, as documents have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +123,6 @@ impl Store {
                     due.next.nominal.as_microsecond(),
                     due.next.due.as_microsecond(),
                 ])?;
-                reach("schedule: kept");
             }
             Ok(())
         })
@@ -147,7 +145,6 @@ impl Store {
             if !move_on(tx, due, next)? {
                 return Ok(false);
             }
-            reach("schedule: moved on");
             if let Some((plan, job)) = job {
                 let checks = queue_checks(tx, plan, std::slice::from_ref(job), actor, now)?;
                 // One that was open already was queued by somebody else.
@@ -161,7 +158,6 @@ impl Store {
                         queued.to_string()
                     ])?;
                 }
-                reach("schedule: queued");
             }
             Ok(true)
         })

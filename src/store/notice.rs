@@ -11,7 +11,6 @@ use super::Store;
 use super::convert::{corrupt, get, moment, moment_option, parsed, unsigned};
 use super::error::Result;
 use crate::core::notice::{Noted, Notice};
-use crate::crash_point::reach;
 
 /// Somebody who is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +100,6 @@ impl Store {
                     noted.revision
                 ])?;
             }
-            reach("notice: noted");
             for message in messages {
                 tx.prepare_cached(
                     "INSERT INTO outbox (channel, event, subject, detail, created_at)
@@ -114,7 +112,6 @@ impl Store {
                     message.detail.to_string(),
                     now.as_microsecond()
                 ])?;
-                reach("notice: put into the outbox");
             }
             Ok(())
         })
@@ -173,7 +170,6 @@ impl Store {
                     serde_json::json!(channel.events).to_string(),
                     channel.secret_digest
                 ])?;
-                reach("channels: one written");
             }
             Ok(())
         })
@@ -248,7 +244,6 @@ impl Store {
                      WHERE id IN (SELECT value FROM json_each(?1))",
                 )?
                 .execute(params![ids, now.as_microsecond(), error])?;
-                reach("delivery: ended");
             }
             tx.prepare_cached(
                 "UPDATE channels SET next_at = ?2, error = ?3,
@@ -256,7 +251,6 @@ impl Store {
                  WHERE name = ?1",
             )?
             .execute(params![channel, next_at.as_microsecond(), error, give_up])?;
-            reach("delivery: noted");
             Ok(())
         })
     }

@@ -15,7 +15,6 @@ use super::revision::{self, Revision};
 use crate::core::audit::AuditAction;
 use crate::core::reconcile::{Cause, Refusal, Verdict};
 use crate::core::recorded::PlanId;
-use crate::crash_point::reach;
 
 /// The fleet repo as the reconcile loop knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -110,7 +109,6 @@ impl Store {
                      accepted_at = NULL, unreachable_since = NULL, failures = 0, error = NULL",
                 [source],
             )?;
-            reach("repository: followed");
             Ok(())
         })
     }
@@ -132,7 +130,6 @@ impl Store {
                      CASE WHEN ?2 IS NULL THEN NULL ELSE coalesce(unreachable_since, ?3) END",
             )?
             .execute(params![failures, error, now.as_microsecond()])?;
-            reach("repository: reach noted");
             Ok(failures)
         })
     }
@@ -167,14 +164,12 @@ impl Store {
         self.write(|tx| {
             for sighting in sightings {
                 insert(tx, sighting, now)?;
-                reach("sighting: inserted");
             }
             let revision = &newest.revision.id;
             let action = match newest.verdict {
                 Verdict::Accepted => {
                     tx.prepare_cached("UPDATE repository SET accepted = ?1, accepted_at = ?2")?
                         .execute(params![revision, now.as_microsecond()])?;
-                    reach("sighting: in force");
                     AuditAction::RevisionAccepted
                 }
                 Verdict::Invalid | Verdict::Refused | Verdict::Superseded => {
@@ -234,7 +229,6 @@ impl Store {
                      AND sequence = (SELECT max(sequence) FROM sightings WHERE revision = ?1)",
             )?
             .execute(params![revision, plan.to_string(), jobs as i64])?;
-            reach("sighting: plan noted");
             Ok(())
         })
     }
@@ -260,7 +254,6 @@ impl Store {
                      seen_at)) WHERE {open}"
             ))?
             .execute([revision])?;
-            reach("sighting: converged");
             Ok(true)
         })
     }

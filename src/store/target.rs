@@ -17,7 +17,6 @@ use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobStatus};
 use crate::core::recorded::{JobId, ResourceStatus};
 use crate::core::spec::SpecHash;
-use crate::crash_point::reach;
 
 /// What a plan wants of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +104,6 @@ impl Store {
             }
             for target in new {
                 put(tx, revision, target, now)?;
-                reach("targets: one written");
             }
             Ok(())
         })
@@ -190,7 +188,6 @@ impl Store {
                     hold.job.to_string(),
                     hold.retry_at.map(Timestamp::as_microsecond),
                 ])?;
-                reach("hold: noted");
             }
             Ok(())
         })
@@ -214,7 +211,6 @@ impl Store {
                      (SELECT id FROM jobs WHERE status IN ('failed', 'cancelled'))",
                 [],
             )?;
-            reach("hold: released");
             let entry = NewEntry {
                 actor,
                 action: AuditAction::RetryRequested,

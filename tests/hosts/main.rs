@@ -10,4 +10,5 @@ mod errors;
 mod fence;
 mod interruption;
 mod queue;
+mod serve;
 mod support;

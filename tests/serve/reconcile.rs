@@ -233,6 +233,36 @@ fn what_failed_is_left_alone_until_somebody_asks_or_a_commit_changes_it() {
 }
 
 #[test]
+fn what_is_recorded_already_is_left_alone_and_one_change_is_one_job() {
+    let world = World::new();
+    world.write_site("acme", "Acme");
+    world.write_site("bakery", "Bakery");
+    world.push("Two sites");
+    world.adopt();
+    let first = world.reconcile().expect(0).json();
+    assert_eq!(
+        (&first["queued"], &first["recorded"]),
+        (&0.into(), &0.into())
+    );
+    let seen = world.store().last_sighting().expect("read").expect("seen");
+    assert!(seen.converged_at.is_some(), "nothing is left to do");
+    world.write_site("acme", "Another");
+    let commit = world.push("Another title");
+    let change = world.reconcile().expect(0).json();
+    assert_eq!(
+        (&change["queued"], &change["blocked"]),
+        (&1.into(), &0.into())
+    );
+    assert_eq!(world.jobs(), ["env_configure env/acme/production queued"]);
+    let now = "2026-02-22T12:00:00Z".parse().expect("a time");
+    let id = "site/acme".parse().expect("an id");
+    let standing = world.store().standing(&id, now).expect("read");
+    let standing = standing.expect("it is known");
+    assert_eq!(standing.condition.kind(), ConditionKind::Reconciling);
+    assert_eq!(standing.desired_revision, Some(commit));
+}
+
+#[test]
 fn a_working_tree_counts_as_it_is() {
     let world = World::new();
     let tree = world.clone().display().to_string();

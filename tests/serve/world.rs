@@ -9,6 +9,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pressluft::core::id::ResourceId;
+use pressluft::core::recorded::ResourceStatus;
+use pressluft::git::{Loaded, load_desired, open_working_tree};
+use pressluft::store::{NewRecord, Revision, StateChange};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -145,6 +149,42 @@ impl World {
     pub(crate) fn settings(&self, text: &str) {
         fs::create_dir_all(self.state()).expect("made");
         fs::write(self.state().join("pressluft.toml"), text).expect("written");
+    }
+
+    /// Records everything as the clone has it, as if jobs had made it so.
+    pub(crate) fn adopt(&self) {
+        let snapshot = open_working_tree(&self.clone(), None).expect("read");
+        let commit = snapshot.revision.commit.clone().expect("a commit");
+        let Ok(Loaded::Valid(desired, _)) = load_desired(snapshot, None) else {
+            panic!("the fleet is valid");
+        };
+        let path = self.state().join("pressluft.db");
+        let mut store = pressluft::store::Store::open(&path).expect("opened");
+        let now = "2026-02-22T12:00:00Z".parse().expect("a time");
+        let revision = Revision {
+            id: commit.clone(),
+            author: None,
+            message: None,
+            committed_at: None,
+            dirty: false,
+        };
+        store.save_revision(&revision, now).expect("saved");
+        let record = |id: &ResourceId| {
+            StateChange::Put(Box::new(NewRecord {
+                id: id.clone(),
+                spec: desired.spec(id).expect("read").expect("is there"),
+                status: ResourceStatus::Active,
+                node: id.site().map(|_| "web-1".to_owned()),
+                revision: commit.clone(),
+                source: desired.source(id).expect("is there"),
+                secret_fingerprints: std::collections::BTreeMap::new(),
+                protect: false,
+            }))
+        };
+        let records: Vec<StateChange> = desired.hashes().map(|(id, _)| record(id)).collect();
+        store
+            .set_recorded(&records, &[], "adopted", "ops", now)
+            .expect("recorded");
     }
 
     /// What the database says about revisions, the oldest first, as `verdict subject`.
