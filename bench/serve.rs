@@ -99,6 +99,7 @@ fn serve(root: &Path, bare: &str) -> Child {
             "main",
         ])
         .env("PRESSLUFT_STATE_DIR", root.join("state"))
+        .env("PRESSLUFT_LISTEN_ADDR", "127.0.0.1:0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

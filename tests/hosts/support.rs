@@ -183,6 +183,7 @@ impl World {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
             .env("PRESSLUFT_STATE_DIR", self.state())
+            .env("PRESSLUFT_LISTEN_ADDR", "127.0.0.1:0")
             .env(
                 "PRESSLUFT_ANSIBLE_VENV",
                 self.root.join("target/ansible-venv"),
