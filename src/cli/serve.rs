@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             false => limits.parallel.clone(),
         },
     };
-    let endpoint = web_settings::open(context, &store, &shared)?;
+    let endpoint = web_settings::open(context, &store, &shared, args.json)?;
     let reconciling = start_reconciling(setup, context, shared.clone(), args.json)?;
     let end = Arc::new(AtomicBool::new(false));
     let delivering = start_delivering(context, &store, &end)?;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::{self, JoinHandle};
 
 use serde::Deserialize;
+use serde_json::json;
 
 use super::context::{Context, Settings, env_text};
 use super::error::{CliError, chain};
@@ -51,6 +52,7 @@ pub(crate) fn open(
     context: &Context,
     store: &Store,
     shared: &Shared,
+    is_json: bool,
 ) -> Result<Option<Endpoint>, CliError> {
     let settings = &context.settings;
     let listen = addresses(settings)?;
@@ -77,7 +79,12 @@ pub(crate) fn open(
     };
     let server = Server::bind(options).map_err(|error| refused(&error))?;
     for address in server.addresses() {
-        output::note(&format!("the status endpoint is at http://{address}/"))?;
+        let url = format!("http://{address}/");
+        if is_json {
+            output::json_line(&json!({ "type": "listening", "url": url }))?;
+        } else {
+            output::note(&format!("the status endpoint is at {url}"))?;
+        }
     }
     let handle = server.handle();
     let thread = thread::Builder::new()

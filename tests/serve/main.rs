@@ -8,6 +8,7 @@
 )]
 
 mod daemon;
+mod endpoint;
 mod hook;
 mod notify;
 mod reconcile;

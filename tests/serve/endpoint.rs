@@ -1,0 +1,83 @@
+//! The status endpoint of the daemon: it says whether the daemon is ready, and takes webhooks.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use hmac::{Hmac, KeyInit, Mac};
+
+use crate::world::{Daemon, World};
+
+/// Where the daemon listens.
+fn address(daemon: &mut Daemon) -> String {
+    let line = daemon.line("an address", |line| line["type"] == "listening");
+    let url = line["url"].as_str().expect("a URL");
+    let address = url.strip_prefix("http://").expect("plain HTTP");
+    address.trim_end_matches('/').to_owned()
+}
+
+/// The status and the body of an answer.
+fn ask(address: &str, head: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let length = body.len();
+    write!(
+        stream,
+        "{head}Host: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split(' ').nth(1).expect("a status");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    (status.parse().expect("a number"), body.to_owned())
+}
+
+fn ready(address: &str) -> (u16, String) {
+    ask(address, "GET /readyz HTTP/1.1\r\n", "")
+}
+
+#[test]
+fn a_webhook_wakes_the_daemon_and_a_refused_commit_is_no_readiness() {
+    let world = World::new();
+    world.settings("[webhooks]\ngithub = \"secret:hooks/github\"\n");
+    world.run(&["secret", "keygen"]).expect(0);
+    // Made in the test, known to both sides.
+    let secret = world.git(["rev-parse", "HEAD"]);
+    world.write("value", &secret);
+    let file = world.clone().join("value").display().to_string();
+    world
+        .run(&["secret", "set", "hooks/github", "--from-file", &file])
+        .expect(0);
+    let bare = world.bare().display().to_string();
+    let mut daemon = world.serve(&["--repo", &bare, "--ref", "main"]);
+    let address = address(&mut daemon);
+    let first = world.git(["rev-parse", "HEAD"]);
+    daemon.in_force(&first);
+    assert_eq!(
+        ready(&address),
+        (200, r#"{"ready":true,"reasons":[]}"#.to_owned())
+    );
+
+    let body = r#"{"ref":"refs/heads/main"}"#;
+    let mut mac = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(secret.as_bytes()).expect("key");
+    mac.update(body.as_bytes());
+    let signature = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
+    let push = |signature: &str| {
+        let head = format!(
+            "POST /hooks/git HTTP/1.1\r\nX-GitHub-Event: push\r\nX-GitHub-Delivery: 1\r\n\
+             X-Hub-Signature-256: sha256={signature}\r\n"
+        );
+        ask(&address, &head, body).0
+    };
+    assert_eq!(push(&"0".repeat(64)), 401);
+    assert_eq!(push(&signature), 202);
+    let pass = daemon.line("a pass", |line| line["type"] == "reconciled");
+    assert_eq!(pass["cause"], "webhook");
+    assert_eq!(push(&signature), 401, "it was taken before");
+
+    world.write("broken.yaml", "kind: Nod\n");
+    world.push("Break it");
+    daemon.line("a refusal", |line| line["judged"]["verdict"] == "invalid");
+    let (status, reasons) = ready(&address);
+    assert_eq!(status, 503);
+    assert!(reasons.contains("revision-invalid"), "{reasons}");
+}
