@@ -274,4 +274,6 @@ fn wait(stop: &Stop, keep: &dyn Fn(), is_over: impl Fn() -> bool) {
         thread::sleep(TICK);
         keep();
     }
+    // It may have been asked to end since the last look, which is to be told, too.
+    keep();
 }
