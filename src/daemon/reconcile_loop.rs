@@ -130,7 +130,7 @@ pub fn keep_reconciling(
             }
         };
         let in_burst = pushed.is_some_and(|at| at.elapsed() < BURST);
-        let settled = match cause {
+        let came = match cause {
             Cause::Webhook | Cause::Hook if in_burst => shared.waker.settle(QUIET, LONGEST_BURST),
             Cause::FileChange => shared.waker.settle(FILES_QUIET, FILES_LONGEST),
             Cause::Jobs => shared.waker.settle(JOBS_QUIET, JOBS_QUIET),
@@ -139,10 +139,13 @@ pub fn keep_reconciling(
             | Cause::Start
             | Cause::Interval
             | Cause::Signal
-            | Cause::Command => true,
+            | Cause::Command => Woken::Timeout,
         };
-        if !settled {
-            return;
+        match came {
+            Woken::Closed => return,
+            // A push that came while jobs ended is what the pass is about.
+            Woken::By(came) if cause == Cause::Jobs => cause = came,
+            Woken::By(_) | Woken::Timeout => {}
         }
     }
 }

@@ -39,7 +39,10 @@ impl Waker {
     /// Asks for a pass. Causes that come before it are one.
     pub fn wake(&self, cause: Cause) {
         let mut state = self.lock();
-        state.cause.get_or_insert(cause);
+        // The end of a job is no reason to look at the fleet repo, and hides none.
+        if state.cause.is_none_or(|known| known == Cause::Jobs) {
+            state.cause = Some(cause);
+        }
         state.last = Some(Instant::now());
         self.0.changed.notify_all();
     }
@@ -74,22 +77,21 @@ impl Waker {
     }
 
     /// Waits until nothing more has come for `quiet`, but no longer than `most`. What comes
-    /// meanwhile belongs to the pass that follows. Whether it is not over.
-    pub(super) fn settle(&self, quiet: Duration, most: Duration) -> bool {
+    /// meanwhile belongs to the pass that follows, and is its cause, if anything has.
+    pub(super) fn settle(&self, quiet: Duration, most: Duration) -> Woken {
         let end = Instant::now() + most;
         let mut state = self.lock();
         state.last = Some(Instant::now());
         loop {
             if state.closed {
-                return false;
+                return Woken::Closed;
             }
             let last = state.last.unwrap_or(end);
             let left = (last + quiet)
                 .min(end)
                 .saturating_duration_since(Instant::now());
             if left.is_zero() {
-                state.cause = None;
-                return true;
+                return state.cause.take().map_or(Woken::Timeout, Woken::By);
             }
             state = self
                 .0
@@ -142,13 +144,25 @@ mod tests {
                 std::thread::yield_now();
             }
         });
-        assert!(waker.settle(Duration::from_secs(5), Duration::from_millis(50)));
+        let burst = waker.settle(Duration::from_secs(5), Duration::from_millis(50));
+        assert_eq!(burst, Woken::By(Cause::Hook));
         assert!(began.elapsed() < Duration::from_secs(5));
         drop(waker);
         thread.join().expect("no panic");
         let waker = Waker::default();
-        assert!(waker.settle(Duration::from_millis(1), Duration::from_secs(20)));
+        let (quiet, most) = (Duration::from_millis(1), Duration::from_secs(20));
+        assert_eq!(waker.settle(quiet, most), Woken::Timeout);
         waker.close();
-        assert!(!waker.settle(Duration::from_millis(1), Duration::from_secs(20)));
+        assert_eq!(waker.settle(quiet, most), Woken::Closed);
+    }
+
+    #[test]
+    fn the_end_of_a_job_hides_no_push() {
+        let waker = Waker::default();
+        for cause in [Cause::Jobs, Cause::Hook, Cause::Jobs] {
+            waker.wake(cause);
+        }
+        let settled = waker.settle(Duration::from_millis(1), Duration::from_secs(20));
+        assert_eq!(settled, Woken::By(Cause::Hook));
     }
 }
