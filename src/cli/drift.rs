@@ -4,17 +4,16 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::context::{Context, actor};
+use super::context::Context;
 use super::error::CliError;
 use super::execute::{self, LimitArgs};
 use super::exit::Exit;
 use super::open;
 use super::output::{self, printable};
-use super::progress_view::ProgressView;
 use crate::clock;
 use crate::core::event::TaskStatus;
 use crate::core::id::{ResourceId, ResourceKind};
-use crate::daemon::{self, Check, Jobs, Summary, Urgency};
+use crate::daemon::{self, Check, Summary};
 use crate::store::{Drift, Store};
 
 /// More of one difference is in `pressluft jobs show`.
@@ -51,32 +50,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     if checks.is_empty() {
         return nothing_to_look_at(args);
     }
-    let runner = execute::runner(context, &store)?;
-    let plans = daemon::queue_checks(&mut store, &checks, &actor(), clock::now())?;
-    let own = plans.own;
-    let stop = execute::stop_on_signals([Urgency::Cancel, Urgency::Cancel])?;
-    let mut view = ProgressView::new(args.json, context.interactive);
-    let mut broken = None;
-    let mut watch = |progress| {
-        // The checks go on when nobody can be told about them any more.
-        if let Err(error) = view.show(&progress) {
-            broken.get_or_insert(error);
-        }
-    };
     let begun = clock::now();
-    let summary = daemon::run(
-        &runner,
-        &mut store,
-        &Jobs::Plans(plans),
-        &args.limits.limits(context, None),
-        &execute::may_claim(context),
-        &stop,
-        &mut watch,
-    )?;
-    if let Some(plan) = own {
-        // What waits for a node is not waited for.
-        execute::cancel_plan(&mut store, plan, "nobody waits for the check any more")?;
-    }
+    let summary = execute::run_checks(&mut store, context, &checks, &args.limits, args.json)?;
     let mut found = Vec::new();
     for check in &checks {
         // What was not looked at now says nothing about now.
@@ -93,7 +68,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 fn checks(args: &Args, store: &Store) -> Result<Vec<Check>, CliError> {
     const REASON: &str = "somebody asked whether it drifted";
     if args.ids.is_empty() {
-        return Ok(daemon::to_check(store, REASON)?);
+        let watched = store.watched_for_drift()?.into_iter();
+        return Ok(watched.map(|id| daemon::drift_check(id, REASON)).collect());
     }
     let mut checks = Vec::new();
     for id in &args.ids {

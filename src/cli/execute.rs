@@ -7,12 +7,13 @@ use super::context::{Context, actor};
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::output;
+use super::progress_view::ProgressView;
 use crate::ansible::{Engine, Settings};
 use crate::clock;
 use crate::core::document::scalar;
 use crate::core::recorded::JobId;
 use crate::daemon::role::{self, Post};
-use crate::daemon::{self, Limits, Parallel, Runner, Stop, Urgency};
+use crate::daemon::{self, Check, Jobs, Limits, Parallel, Runner, Stop, Summary, Urgency};
 use crate::secrets::{Identity, SecretError};
 use crate::store::{JobFilter, Store, StoreError};
 
@@ -96,6 +97,42 @@ pub(crate) fn identity(context: &Context, store: &Store) -> Result<Identity, Cli
              no other",
         )
     })
+}
+
+/// Queues checks, runs them or follows whoever does, and gives up those that would wait for a
+/// node; how they ended.
+pub(crate) fn run_checks(
+    store: &mut Store,
+    context: &Context,
+    checks: &[Check],
+    limits: &LimitArgs,
+    is_json: bool,
+) -> Result<Summary, CliError> {
+    // Before anything is queued: a machine that cannot run jobs must not collect them.
+    let runner = runner(context, store)?;
+    let plans = daemon::queue_checks(store, checks, &actor(), clock::now())?;
+    let own = plans.own;
+    let stop = stop_on_signals([Urgency::Cancel, Urgency::Cancel])?;
+    let mut view = ProgressView::new(is_json, context.interactive);
+    let mut watch = |progress| {
+        // The checks go on when nobody can be told about them any more.
+        if let Err(error) = view.show(&progress) {
+            tracing::debug!(error = %error.message, "nobody reads what is told");
+        }
+    };
+    let summary = daemon::run(
+        &runner,
+        store,
+        &Jobs::Plans(plans),
+        &limits.limits(context, None),
+        &may_claim(context),
+        &stop,
+        &mut watch,
+    )?;
+    if let Some(plan) = own {
+        cancel_plan(store, plan, "nobody waits for the check any more")?;
+    }
+    Ok(summary)
 }
 
 /// Whether this process may run jobs: no worker holds the role for that.

@@ -4,13 +4,12 @@ use super::context::{Context, actor};
 use super::error::CliError;
 use super::execute::{self, LimitArgs};
 use super::exit::Exit;
-use super::progress_view::ProgressView;
 use super::{open, output};
 use crate::clock;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::recorded::ResourceStatus;
-use crate::daemon::{self, Check, Jobs, Urgency};
+use crate::daemon::{self, Check};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -48,35 +47,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         ))
         .hint("apply again: that makes what is missing"));
     };
-    let runner = execute::runner(context, &store)?;
-    let actor = actor();
     let check = Check {
         job_type: JobType::HealthCheck,
         resource: environment.clone(),
         reason: format!("`{id}` is to be reset"),
     };
-    let plans = daemon::queue_checks(&mut store, &[check], &actor, clock::now())?;
-    let stop = execute::stop_on_signals([Urgency::Cancel, Urgency::Cancel])?;
-    let mut view = ProgressView::new(false, context.interactive);
-    let mut watch = |progress| {
-        if let Err(error) = view.show(&progress) {
-            tracing::debug!(error = %error.message, "nobody reads what is told");
-        }
-    };
-    let own = plans.own;
-    let summary = daemon::run(
-        &runner,
-        &mut store,
-        &Jobs::Plans(plans),
-        &args.limits.limits(context, None),
-        &execute::may_claim(context),
-        &stop,
-        &mut watch,
-    )?;
+    let summary = execute::run_checks(&mut store, context, &[check], &args.limits, false)?;
     if summary.succeeded == 0 {
-        if let Some(plan) = own {
-            execute::cancel_plan(&mut store, plan, "the reset was given up")?;
-        }
         if summary.interrupted {
             return Ok(Exit::Interrupted);
         }
@@ -87,7 +64,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         .hint("`pressluft jobs list` has the check; mend what it found, or apply again"));
     }
     let reason = format!("reset after a health check of `{environment}`");
-    daemon::reset(&mut store, id, &reason, &actor, clock::now())?;
+    daemon::reset(&mut store, id, &reason, &actor(), clock::now())?;
     output::print(&format!("`{id}` is active again\n"))?;
     Ok(Exit::Done)
 }

@@ -1,16 +1,15 @@
-//! Which resources are looked at for drift, and which are put back.
+//! Looks for drift, and what is put back.
 
 use std::collections::BTreeMap;
 
 use super::checks::Check;
 use super::error::DaemonError;
 use crate::core::document::choice::Drift;
-use crate::core::id::{ResourceId, ResourceKind};
+use crate::core::id::ResourceId;
 use crate::core::job::JobType;
-use crate::core::recorded::{RecordedResource, ResourceStatus};
 use crate::core::spec::Spec;
 use crate::git::DesiredState;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// What is to be done about drift of a resource: what its own spec says, else the fleet's.
 #[must_use]
@@ -21,24 +20,6 @@ pub fn drift_mode(spec: &Spec, fleet: Option<&Spec>) -> Drift {
         .into_iter()
         .find(|mode| Some(mode.as_str()) == word)
         .unwrap_or(Drift::Report)
-}
-
-/// A check of every recorded node and environment that is to be looked at: it is active, is not
-/// suspended, and its `drift` is not `off`.
-///
-/// # Errors
-/// When the database fails or holds a resource that cannot be read.
-pub fn to_check(store: &Store, reason: &str) -> Result<Vec<Check>, StoreError> {
-    let fleet = store.recorded(&ResourceId::Fleet)?.map(|fleet| fleet.spec);
-    let mut checks = Vec::new();
-    for kind in [ResourceKind::Node, ResourceKind::Env] {
-        let resources = store.recorded_of_kind(kind)?;
-        let wanted = resources
-            .into_iter()
-            .filter(|known| is_looked_at(known, fleet.as_ref()));
-        checks.extend(wanted.map(|known| drift_check(known.id, reason)));
-    }
-    Ok(checks)
 }
 
 /// A look at one resource.
@@ -73,12 +54,6 @@ pub(super) fn to_heal(
         }
     }
     Ok(heal)
-}
-
-fn is_looked_at(known: &RecordedResource, fleet: Option<&Spec>) -> bool {
-    known.status == ResourceStatus::Active
-        && known.spec.get("suspend").and_then(|value| value.as_bool()) != Some(true)
-        && drift_mode(&known.spec, fleet) != Drift::Off
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ mod worker_id;
 
 pub use attempt::Runner;
 pub use checks::{Check, queue_checks};
-pub use drift::{drift_check, drift_mode, to_check};
+pub use drift::{drift_check, drift_mode};
 pub use error::DaemonError;
 pub use files::{FileChange, FileChanges, file_changes};
 pub use notify::{Delivery, GitHost, StatusTarget, keep_delivering, note_changes};

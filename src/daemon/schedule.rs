@@ -14,7 +14,7 @@ use crate::core::document::scalar::Schedule;
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobType};
 use crate::core::schedule::{self, Occurrence};
-use crate::store::{Due, Store};
+use crate::store::{Due, NewSchedule, Store};
 
 /// When a resource is looked at for drift: every six hours, each at a time of its own, so that a
 /// large fleet is looked at all day long and not all at once.
@@ -37,10 +37,13 @@ pub fn sync_schedules(store: &mut Store, now: Timestamp) -> Result<(), DaemonErr
         .map(|due| (key(&due.resource, due.job_type), due))
         .collect();
     let mut kept = Vec::new();
-    for mut wanted in store.recorded_schedules()? {
-        if wanted.job_type == JobType::DriftCheck {
-            wanted.schedule = drift_schedule(&wanted.resource);
-        }
+    let looks = store.watched_for_drift()?.into_iter();
+    let looks = looks.map(|resource| NewSchedule {
+        schedule: drift_schedule(&resource),
+        job_type: JobType::DriftCheck,
+        resource,
+    });
+    for wanted in store.recorded_schedules()?.into_iter().chain(looks) {
         let next = next(&wanted.schedule, &wanted.resource, wanted.job_type, now);
         let old = known.remove(&key(&wanted.resource, wanted.job_type));
         let is_good = old.as_ref().is_some_and(|old| {

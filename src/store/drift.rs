@@ -37,6 +37,25 @@ impl Store {
         row.transpose()
     }
 
+    /// Every recorded node and environment that is looked at for drift: it is active, is not
+    /// suspended, and neither its own `drift` nor, without that, the fleet's is `off`.
+    ///
+    /// # Errors
+    /// When the database fails or holds a resource that cannot be read.
+    pub fn watched_for_drift(&self) -> Result<Vec<ResourceId>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id FROM resources
+             WHERE kind IN ('node', 'env') AND status = 'active'
+               AND json_extract(spec, '$.suspend') IS NOT 1
+               AND coalesce(json_extract(spec, '$.drift'),
+                   (SELECT json_extract(spec, '$.reconcile.drift') FROM resources
+                    WHERE kind = 'fleet'), 'report') <> 'off'
+             ORDER BY kind DESC, id",
+        )?;
+        let rows = statement.query_and_then([], |row| parsed(row, "id"))?;
+        rows.collect()
+    }
+
     /// Every resource that differs, the longest first.
     ///
     /// # Errors

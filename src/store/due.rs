@@ -31,28 +31,19 @@ pub struct Due {
 }
 
 impl Store {
-    /// What has a schedule in what is recorded: health checks as their environments say, drift
-    /// checks by `drift` for each active node and environment, unless its own `drift` or that of
-    /// the fleet is `off`; when that is says the caller. Sorted by job type and id.
+    /// The health checks that recorded environments have a schedule for, sorted by id.
     ///
     /// # Errors
     /// When the database fails or holds something that cannot be read.
     pub fn recorded_schedules(&self) -> Result<Vec<NewSchedule>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT 'drift_check' AS job_type, id, '' AS schedule FROM resources
-             WHERE kind IN ('node', 'env') AND status = 'active'
-               AND coalesce(json_extract(spec, '$.drift'),
-                   (SELECT json_extract(spec, '$.reconcile.drift') FROM resources
-                    WHERE kind = 'fleet'), 'report') <> 'off'
-             UNION ALL
-             SELECT 'health_check', id, json_extract(spec, '$.health.schedule') FROM resources
-             WHERE json_extract(spec, '$.health.schedule') IS NOT NULL
-             ORDER BY 1, 2",
+            "SELECT id, json_extract(spec, '$.health.schedule') AS schedule FROM resources
+             WHERE json_extract(spec, '$.health.schedule') IS NOT NULL ORDER BY id",
         )?;
         let rows = statement.query_and_then([], |row| {
             Ok(NewSchedule {
                 resource: parsed(row, "id")?,
-                job_type: parsed(row, "job_type")?,
+                job_type: JobType::HealthCheck,
                 schedule: get(row, "schedule")?,
             })
         })?;
