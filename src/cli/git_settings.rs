@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::context::{Context, actor};
+use super::context::Context;
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::fleet::FleetArgs;
@@ -80,7 +80,6 @@ pub(crate) fn setup(args: &FleetArgs, context: &Context, store: &Store) -> Resul
         },
         secrets_dir: context.secrets_dir.clone(),
         with_statuses: settings.status.is_some(),
-        actor: actor(),
     })
 }
 

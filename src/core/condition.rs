@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::ResourceId;
 use super::job::{ErrorCode, JobStatus, UnknownWord, words};
+use super::plan::OUTSIDE_WINDOW;
 use super::recorded::{JobId, ResourceStatus};
 use super::spec::SpecHash;
 
@@ -233,7 +234,7 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
         .and_then(|target| target.blocked.as_ref())
     {
         let reason = block.reason.clone();
-        let condition = if block.code == "suspended" {
+        let condition = if ["suspended", OUTSIDE_WINDOW].contains(&block.code.as_str()) {
             Condition::Suspended { reason }
         } else {
             let code = block.code.clone();
@@ -492,7 +493,7 @@ mod tests {
                 ..wanted("b")
             })
         };
-        for code in ["not-supported", "suspended"] {
+        for code in ["not-supported", "suspended", OUTSIDE_WINDOW] {
             facts.target = block(code);
             lines.push(shown(&facts));
         }
@@ -500,6 +501,7 @@ mod tests {
         lines.push(shown(&facts));
         insta::assert_snapshot!(lines.join("\n"), @r"
         blocked not-supported why desired b attempted a applied a at 40
+        suspended - why desired b attempted a applied a at 40
         suspended - why desired b attempted a applied a at 40
         suspended - `node/web-1` is suspended desired b attempted a applied a at 10
         ");

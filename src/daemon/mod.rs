@@ -49,6 +49,7 @@ pub use queue::{PlannedRevision, Prepared, Queued, enqueue};
 pub use readiness::{Hindrance, Readiness, Reason};
 pub use reconcile::{Access, FleetSource, Judged, Memory, Pass, Setup, Trust, Work, reconcile};
 pub use reconcile_loop::{Reconciled, Shared, keep_reconciling, reconcile_once};
+pub use record::after_success;
 pub use recovery::{Recovery, recover};
 pub use repeat::repeat;
 pub use reset::{checked_environment, reset};

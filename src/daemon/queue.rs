@@ -138,33 +138,8 @@ pub(super) fn enqueue_beside(
         .iter()
         .map(|job| new_job(job, prepared, &digests, &ids, now))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut expected: Vec<(ResourceId, u64)> = plan
-        .generations
-        .iter()
-        .map(|(id, generation)| (id.clone(), *generation))
-        .collect();
-    let mut queued = Queued {
-        plan: None,
-        jobs: 0,
-        joined: Vec::new(),
-        superseded: 0,
-        recorded: 0,
-    };
     // First what needs no job: a job is refused when its resource moves after it was queued.
-    let effects: Vec<Effect> = plan
-        .records
-        .iter()
-        .map(|record| record.effect.clone())
-        .collect();
-    if !effects.is_empty() {
-        let changes = record::effects(store, &effects, None, &prepared.revision.id)?;
-        store.set_recorded(&changes, &expected, "recorded without a job", actor, now)?;
-        queued.recorded = changes.len();
-        for (id, generation) in &mut expected {
-            let moved = |effect: &Effect| effect.resource == *id && !effect.patch.is_empty();
-            *generation += u64::from(effects.iter().any(moved));
-        }
-    }
+    let (mut queued, expected) = record_only(store, prepared, actor, now)?;
     let mut carried_by: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     // A plan of the whole fleet without jobs still says that nothing else is wanted.
     if !jobs.is_empty() || (!plan.partial && store.has_queued_changes()?) {
@@ -199,6 +174,63 @@ pub(super) fn enqueue_beside(
     let targets = targets(prepared, &carried_by);
     store.set_targets(&prepared.revision.id, &targets, !plan.partial, now)?;
     Ok(queued)
+}
+
+/// Records what the plan wants and queues none of it, for the reason in `message`. What `actor`
+/// has queued and nobody has begun waits, too: it is planned anew when its time has come.
+pub(super) fn put_off(
+    store: &mut Store,
+    prepared: &mut Prepared,
+    message: &str,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Queued, DaemonError> {
+    prepared.plan.put_off(message);
+    store.save_revision(&recorded_revision(&prepared.revision), now)?;
+    let (mut queued, _) = record_only(store, prepared, actor, now)?;
+    queued.superseded = store.withdraw(actor, message, now)?.len();
+    let targets = targets(prepared, &[]);
+    let is_whole = !prepared.plan.partial;
+    store.set_targets(&prepared.revision.id, &targets, is_whole, now)?;
+    Ok(queued)
+}
+
+/// Records the changes that need no job. Also the generations to expect after that.
+fn record_only(
+    store: &mut Store,
+    prepared: &Prepared,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(Queued, Vec<(ResourceId, u64)>), DaemonError> {
+    let plan = &prepared.plan;
+    let mut queued = Queued {
+        plan: None,
+        jobs: 0,
+        joined: Vec::new(),
+        superseded: 0,
+        recorded: 0,
+    };
+    let mut expected: Vec<(ResourceId, u64)> = plan
+        .generations
+        .iter()
+        .map(|(id, generation)| (id.clone(), *generation))
+        .collect();
+    let effects: Vec<Effect> = plan
+        .records
+        .iter()
+        .map(|record| record.effect.clone())
+        .collect();
+    if effects.is_empty() {
+        return Ok((queued, expected));
+    }
+    let changes = record::effects(store, &effects, None, &prepared.revision.id)?;
+    store.set_recorded(&changes, &expected, "recorded without a job", actor, now)?;
+    queued.recorded = changes.len();
+    for (id, generation) in &mut expected {
+        let moved = |effect: &Effect| effect.resource == *id && !effect.patch.is_empty();
+        *generation += u64::from(effects.iter().any(moved));
+    }
+    Ok((queued, expected))
 }
 
 /// What the plan wants of each resource that it has a job for or a reason why it has none;

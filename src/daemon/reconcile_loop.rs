@@ -13,7 +13,7 @@ use super::error::DaemonError;
 use super::notify::note_changes;
 use super::parallel::Parallel;
 use super::readiness::{Hindrance, Readiness};
-use super::reconcile::{Memory, Pass, Setup, Work, reconcile};
+use super::reconcile::{ACTOR, Memory, Pass, Setup, Work, reconcile};
 use super::schedule::{run_due, sync_schedules};
 use super::waker::{Waker, Woken};
 use super::watch::{command_note, take_note};
@@ -121,7 +121,7 @@ pub fn keep_reconciling(
         }
         let end = Instant::now() + wait;
         cause = loop {
-            let due = run_schedules(setup, store, &mut synced);
+            let due = run_schedules(store, &mut synced);
             match shared.waker.wait(end.min(Instant::now() + due)) {
                 Woken::Closed => return,
                 Woken::By(cause) => break cause,
@@ -153,7 +153,6 @@ pub fn keep_reconciling(
 /// Queues what is due by a schedule; how long until the next may be. `synced` is at which step of
 /// the record, and when, the schedules were taken over.
 fn run_schedules(
-    setup: &Setup,
     store: &mut Store,
     synced: &mut Option<(u64, Instant)>,
 ) -> Duration {
@@ -164,7 +163,7 @@ fn run_schedules(
             sync_schedules(store, now)?;
             *synced = Some((step, Instant::now()));
         }
-        run_due(store, &setup.actor, now)?;
+        run_due(store, ACTOR, now)?;
         Ok::<_, DaemonError>(store.next_due()?)
     };
     match run() {

@@ -5,7 +5,25 @@ use crate::core::id::ResourceId;
 use crate::core::plan::Effect;
 use crate::core::recorded::{ResourceStatus, Source};
 use crate::core::spec::Spec;
-use crate::store::{NewRecord, StateChange, Store, StoreError};
+use crate::store::{Job, NewRecord, StateChange, Store, StoreError};
+
+/// What is recorded when `job`, which had these effects, has succeeded.
+///
+/// # Errors
+/// When the database fails.
+pub fn after_success(
+    store: &Store,
+    job: &Job,
+    effects: &[Effect],
+) -> Result<Vec<StateChange>, StoreError> {
+    let mut changes = self::effects(store, effects, Some(&job.node_id), &job.revision)?;
+    // A job that ran again for what is recorded already leaves it active, too.
+    changes.push(StateChange::Status {
+        id: job.resource.clone(),
+        status: ResourceStatus::Active,
+    });
+    Ok(changes)
+}
 
 /// What recording `effects` as of `revision` changes. `node` is where sites and environments
 /// are.

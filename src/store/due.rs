@@ -6,7 +6,8 @@ use rusqlite::{Transaction, params};
 
 use super::Store;
 use super::convert::{get, moment, parsed, timestamp};
-use super::enqueue::{NewJob, NewPlan, queue_checks};
+use super::enqueue::{NewJob, NewPlan};
+use super::enqueue_checks::queue_checks;
 use super::error::Result;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;

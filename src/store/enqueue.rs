@@ -188,77 +188,7 @@ impl Store {
     }
 }
 
-/// What queueing checks did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checks {
-    /// The new jobs.
-    pub queued: Vec<JobId>,
-    /// Jobs that check one of the same resources and have not ended, with their plans.
-    pub open: Vec<(JobId, PlanId)>,
-}
-
-impl Store {
-    /// Queues jobs that look and change nothing, in their order. They take the place of no other
-    /// job, and one that is open already for its resource is not queued again.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn enqueue_checks(
-        &mut self,
-        plan: &NewPlan,
-        jobs: &[NewJob],
-        actor: &str,
-        now: Timestamp,
-    ) -> Result<Checks> {
-        self.write(|tx| queue_checks(tx, plan, jobs, actor, now))
-    }
-}
-
-/// Queues those checks that are not open already.
-pub(super) fn queue_checks(
-    tx: &Connection,
-    plan: &NewPlan,
-    jobs: &[NewJob],
-    actor: &str,
-    now: Timestamp,
-) -> Result<Checks> {
-    let mut checks = Checks::default();
-    let mut new = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        match open_job(tx, job.job_type, &job.resource)? {
-            Some(open) => checks.open.push(open),
-            None => new.push(job),
-        }
-    }
-    if new.is_empty() {
-        return Ok(checks);
-    }
-    insert_plan(tx, plan, actor, now)?;
-    audit_plan(tx, plan, new.len(), 0, actor, now)?;
-    insert_jobs(tx, plan, &new, now)?;
-    checks.queued = new.iter().map(|job| job.id).collect();
-    Ok(checks)
-}
-
-/// A job of this type for this resource that has not ended, and its plan.
-fn open_job(
-    tx: &Connection,
-    job_type: JobType,
-    resource: &ResourceId,
-) -> Result<Option<(JobId, PlanId)>> {
-    tx.prepare_cached(
-        "SELECT id, plan_id FROM jobs INDEXED BY jobs_by_resource
-         WHERE resource = ?1 AND job_type = ?2 AND status IN ('queued', 'running', 'unknown')
-         ORDER BY sequence DESC LIMIT 1",
-    )?
-    .query_and_then(params![resource.to_string(), job_type.as_str()], |row| {
-        Ok((parsed(row, "id")?, parsed(row, "plan_id")?))
-    })?
-    .next()
-    .transpose()
-}
-
-fn audit_plan(
+pub(super) fn audit_plan(
     tx: &Connection,
     plan: &NewPlan,
     jobs: usize,
@@ -315,7 +245,7 @@ fn check_dependencies(jobs: &[NewJob]) -> Result<()> {
     }
 }
 
-fn insert_plan(tx: &Connection, plan: &NewPlan, actor: &str, now: Timestamp) -> Result<()> {
+pub(super) fn insert_plan(tx: &Connection, plan: &NewPlan, actor: &str, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO plans (id, revision, digest, json, partial, created_by, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -400,7 +330,7 @@ fn supersede_rest(
 }
 
 /// Ends a queued job and what waits for it; all that ended. `what` names the job to a person.
-fn end_superseded(
+pub(super) fn end_superseded(
     tx: &Connection,
     job: JobId,
     what: &str,
@@ -530,7 +460,7 @@ fn work(job: &NewJob) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[&NewJob], now: Timestamp) -> Result<()> {
+pub(super) fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[&NewJob], now: Timestamp) -> Result<()> {
     let first = next(tx, "job_sequence", jobs.len())?;
     let expected: HashMap<&ResourceId, u64> = plan
         .expected

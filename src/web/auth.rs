@@ -65,14 +65,14 @@ impl FromRequestParts<App> for LocalOrViewer {
 }
 
 async fn viewer(app: &App, headers: &HeaderMap) -> Result<Viewer> {
-    match bearer(headers) {
-        // Who sends a token means it: a wrong one is not mended by a cookie.
-        Some(token) => find(app, Kind::Token, digest(token)).await,
-        None => match session_token(headers) {
-            Some(token) => find(app, Kind::Session, digest(token)).await,
-            None => Err(Failure::unauthorized()),
-        },
+    let token = bearer(headers).map(|token| (Kind::Token, digest(token)));
+    let session = session_token(headers).map(|token| (Kind::Session, digest(token)));
+    // All that is sent has to be good: a wrong token is not mended by a cookie, nor the other way.
+    let mut viewer = Err(Failure::unauthorized());
+    for (kind, digest) in session.into_iter().chain(token) {
+        viewer = Ok(find(app, kind, digest).await?);
     }
+    viewer
 }
 
 async fn find(app: &App, kind: Kind, digest: [u8; 32]) -> Result<Viewer> {

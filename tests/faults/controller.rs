@@ -9,7 +9,7 @@ use pressluft::process;
 
 use crate::Result;
 use crate::cases::{
-    broken_disk, canary, crash_points, kills, openings, power_loss, restore, stopped,
+    broken_disk, canary, crash_points, kills, openings, power_loss, restore, serve, stopped,
 };
 use crate::checker;
 use crate::context::{Context, Dose};
@@ -35,6 +35,7 @@ const CASES: &[(&str, Case)] = &[
         kills::stubborn_children,
     ),
     ("kill the supervisor of a job", kills::supervisors),
+    ("kill serve while commits are pushed", serve::run),
     ("stop past the lease, go on", stopped::run),
     (
         "6 openings of a new database at once",

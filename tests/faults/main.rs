@@ -40,6 +40,10 @@ fn main() -> ExitCode {
     let result = match role.as_str() {
         // The command line of the program itself.
         "supervise" => return pressluft::cli::main(),
+        "serve" => match roles::arm_by_environment() {
+            Ok(()) => return pressluft::cli::main(),
+            Err(error) => Err(error),
+        },
         "script" => roles::script(&arguments),
         "worker" => worker::run(&arguments),
         "restoring" => cases::restore::role(&arguments),

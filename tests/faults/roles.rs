@@ -120,6 +120,19 @@ pub(crate) fn arm(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Says where a program ends whose arguments are its own: `LABEL@HIT`.
+pub(crate) const CRASH: &str = "PRESSLUFT_FAULTS_CRASH";
+
+/// Does what [`CRASH`] says.
+pub(crate) fn arm_by_environment() -> Result<()> {
+    let Ok(text) = std::env::var(CRASH) else {
+        return Ok(());
+    };
+    let (label, hit) = text.split_once('@').ok_or("no `LABEL@HIT`")?;
+    let words = ["--crash", label, "--hit", hit].map(str::to_owned);
+    arm(&Arguments::new(words.into_iter()))
+}
+
 #[cfg(not(feature = "crash-points"))]
 pub(crate) fn arm(arguments: &Arguments) -> Result<()> {
     match arguments.find("crash") {

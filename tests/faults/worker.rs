@@ -17,6 +17,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use pressluft::core::event::TaskStatus;
 use pressluft::core::job::{ErrorCode, JobStatus};
+use pressluft::core::plan::Effect;
 use pressluft::core::recorded::{ResourceStatus, Source};
 use pressluft::daemon::{self, Timeouts, WorkerId};
 use pressluft::store::{
@@ -67,10 +68,12 @@ struct Worker {
     is_stubborn: bool,
     /// Whether its clock is set anew now and then.
     jumps: bool,
+    /// Whether all its jobs succeed and leave what they are for in the record.
+    applies: bool,
 }
 
 /// `--database PATH --directory PATH --run NAME --seed N --epoch MICROSECONDS --speed N
-/// [--longest MS] [--stubborn] [--jumps] [--drain] [--crash LABEL --hit N]`
+/// [--longest MS] [--stubborn] [--jumps] [--applies] [--drain] [--crash LABEL --hit N]`
 pub(crate) fn run(arguments: &Arguments) -> Result<u8> {
     arm(arguments)?;
     let epoch = Timestamp::from_microsecond(arguments.number("epoch", 0)?)?;
@@ -88,6 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8> {
         longest: arguments.number("longest", 10)?,
         is_stubborn: arguments.has("stubborn"),
         jumps: arguments.has("jumps"),
+        applies: arguments.has("applies"),
     };
     let drain = arguments.has("drain");
     loop {
@@ -196,7 +200,10 @@ impl Worker {
             })
             .collect();
         self.store.append_events(id, token, &events, now)?;
-        let (outcome, changes) = self.outcome(claim, code, now);
+        let (outcome, changes) = match self.applies && code == Some(0) {
+            true => (Outcome::Succeeded, self.applied(claim)?),
+            false => self.outcome(claim, code, now),
+        };
         let finish = Finish {
             job: id,
             token,
@@ -207,6 +214,15 @@ impl Worker {
         let status = self.store.finish(&finish, &self.id, now)?;
         let line = format!("{id} {token} {status}");
         acknowledge(&self.directory.join("finished"), &line).map_err(Failed::Other)
+    }
+
+    /// What the job of a real plan leaves in the record.
+    fn applied(&self, claim: &Claim) -> Result<Vec<StateChange>, Failed> {
+        let payload: serde_json::Value = serde_json::from_str(&claim.payload)
+            .map_err(|error| Failed::Other(error.into()))?;
+        let effects: Vec<Effect> = serde_json::from_value(payload["effects"].clone())
+            .map_err(|error| Failed::Other(error.into()))?;
+        Ok(daemon::after_success(&self.store, &claim.job, &effects)?)
     }
 
     fn outcome(

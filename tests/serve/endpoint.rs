@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use pressluft::store::Store;
 
 use crate::world::{Daemon, World};
 
@@ -80,4 +82,45 @@ fn a_webhook_wakes_the_daemon_and_a_refused_commit_is_no_readiness() {
     let (status, reasons) = ready(&address);
     assert_eq!(status, 503);
     assert!(reasons.contains("revision-invalid"), "{reasons}");
+}
+
+#[test]
+fn ten_thousand_wrong_logins_and_deaths_lock_nobody_else_out() {
+    const PASSWORD: &str = "correct horse battery staple";
+    let world = World::new();
+    world.settings("behind_proxy = true\n");
+    let hash = pressluft::web::password::hash(PASSWORD).expect("hashed");
+    let path = world.state().join("pressluft.db");
+    Store::open(&path)
+        .and_then(|mut store| store.add_user("anna", &hash, "test", Timestamp::now()))
+        .expect("a user");
+    let login = |address: &str, source: &str, password: &str| {
+        let head = format!(
+            "POST /api/login HTTP/1.1\r\nContent-Type: application/json\r\n\
+             X-Forwarded-For: {source}\r\n"
+        );
+        let body = serde_json::json!({ "user": "anna", "password": password });
+        ask(address, &head, &body.to_string()).0
+    };
+    let bare = world.bare().display().to_string();
+    let (mut looked_at, mut refused) = (0, 0);
+    for _ in 0..4 {
+        let mut daemon = world.serve(&["--repo", &bare, "--ref", "main"]);
+        let address = address(&mut daemon);
+        for _ in 0..2_500 {
+            match login(&address, "192.0.2.7", "a wrong password") {
+                401 => looked_at += 1,
+                429 => refused += 1,
+                status => panic!("{status}"),
+            }
+        }
+        // Whoever guesses is kept out with the right password, too, and nobody else is.
+        assert_eq!(login(&address, "192.0.2.7", PASSWORD), 429);
+        assert_eq!(login(&address, "203.0.113.5", PASSWORD), 200);
+        daemon.signal(nix::sys::signal::Signal::SIGKILL);
+        assert_eq!(daemon.end().0, None, "it was killed");
+    }
+    assert_eq!(looked_at + refused, 10_000);
+    assert!(looked_at < 40, "{looked_at} passwords were looked at");
+    world.run(&["audit", "verify"]).expect(0);
 }

@@ -14,4 +14,5 @@ mod notify;
 mod reconcile;
 mod schedule;
 mod signed;
+mod windows;
 mod world;

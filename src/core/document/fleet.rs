@@ -227,7 +227,7 @@ block! {
         drift: Drift = Drift::Report,
         /// How many nodes are worked on at the same time.
         max_parallel_nodes: Parallel = Parallel::STANDARD,
-        /// When changes may be applied on their own; always, when empty.
+        /// When `pressluft serve` may apply changes; always, when empty.
         windows: Vec<Window> = Vec::new(),
     }
 }

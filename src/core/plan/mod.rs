@@ -22,6 +22,9 @@ use super::recorded::Source;
 pub use build::build;
 pub use input::{Choice, PlanInput, Recorded, Wanted};
 
+/// Why something has no job when changes are applied in certain hours only.
+pub const OUTSIDE_WINDOW: &str = "outside-window";
+
 /// What a job does to its resource, for the marks and counts of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,7 +77,8 @@ pub struct PlannedJob {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Blocked {
     pub resource: ResourceId,
-    /// A stable word: `suspended`, `held`, `not-supported`, `fixed-field`, `dependency-blocked`.
+    /// A stable word: `suspended`, `held`, `outside-window`, `not-supported`, `fixed-field`,
+    /// `dependency-blocked`.
     pub code: String,
     pub message: String,
 }
@@ -125,6 +129,22 @@ impl Plan {
     #[must_use]
     pub fn has_changes(&self) -> bool {
         !self.jobs.is_empty() || !self.records.is_empty()
+    }
+
+    /// Leaves out all jobs for now: what they were for waits, for the reason in `message`.
+    pub fn put_off(&mut self, message: &str) {
+        let waiting: BTreeSet<ResourceId> = self
+            .jobs
+            .drain(..)
+            .flat_map(|job| job.touched().cloned().collect::<Vec<_>>())
+            .collect();
+        let blocked = waiting.into_iter().map(|resource| Blocked {
+            resource,
+            code: OUTSIDE_WINDOW.to_owned(),
+            message: message.to_owned(),
+        });
+        self.blocked.extend(blocked);
+        self.blocked.sort();
     }
 
     /// The numbers of the summary. What jobs make or change is counted once, however many jobs

@@ -15,7 +15,6 @@ use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobType};
 use crate::core::outcome::Failure;
-use crate::core::recorded::ResourceStatus;
 use crate::core::spec::Spec;
 use crate::core::tree::SecretValues;
 use crate::daemon::error::DaemonError;
@@ -135,15 +134,8 @@ impl Work<'_> {
             changes.extend(made.map(clean));
             changes.push(clean(self.claim.job.resource.clone()));
         }
-        let (node, revision) = (&self.claim.job.node_id, &self.claim.job.revision);
-        let effects = &subject.payload.effects;
-        changes.extend(record::effects(self.store, effects, Some(node), revision)?);
-        // A job that ran again for what is recorded already leaves it active, too.
-        let id = self.claim.job.resource.clone();
-        changes.push(StateChange::Status {
-            id,
-            status: ResourceStatus::Active,
-        });
+        let (job, effects) = (&self.claim.job, &subject.payload.effects);
+        changes.extend(record::after_success(self.store, job, effects)?);
         Ok(Ok(changes))
     }
 

@@ -19,9 +19,9 @@ use super::notify;
 use super::planning::{self, Purpose};
 use super::queue::{self, Prepared, Queued, recorded_revision};
 use crate::core::diagnostic::{Diagnostic, Severity};
-use crate::core::document::scalar;
+use crate::core::document::scalar::{self, Opening, Window};
 use crate::core::id::ResourceId;
-use crate::core::plan::Choice;
+use crate::core::plan::{Blocked, Choice, OUTSIDE_WINDOW};
 use crate::core::reconcile::{Cause, Refusal, Verdict};
 use crate::git::{self, Change, DesiredState, GitError, Loaded, Snapshot};
 use crate::secrets::FingerprintKey;
@@ -37,6 +37,9 @@ const MOST_PASSED: usize = 500;
 /// So many diagnostics of a revision are recorded.
 const MOST_DIAGNOSTICS: usize = 200;
 
+/// Who reconciles, in the audit record and as the maker of plans: nobody asked for them but a commit.
+pub(super) const ACTOR: &str = "reconcile";
+
 /// What every pass is made with.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -45,8 +48,6 @@ pub struct Setup {
     pub secrets_dir: std::path::PathBuf,
     /// Whether a git host is told what became of commits.
     pub with_statuses: bool,
-    /// For the audit record.
-    pub actor: String,
 }
 
 /// What passes of one process know of each other; without it a pass only takes longer.
@@ -238,7 +239,7 @@ fn take(
         refused: refused.clone(),
         diagnostics: recorded.into(),
     });
-    let is_news = store.record_sightings(&sightings, &setup.actor, now)?;
+    let is_news = store.record_sightings(&sightings, ACTOR, now)?;
     if verdict == Verdict::Accepted {
         pass.in_force = Some(planned.id.clone());
     }
@@ -326,14 +327,17 @@ fn work(
         heal: drift::to_heal(store, desired)?,
         ..Choice::default()
     };
-    let (prepared, queued) = plan(setup, store, desired, &key, &choice, now)?;
+    let opening = opening(desired, now)?;
+    let (prepared, queued) = plan(store, desired, (&key, &choice, opening), now)?;
     let revision = &prepared.revision.id;
     if let Some(plan) = queued.plan {
         store.note_plan(revision, plan, queued.jobs)?;
     }
     let is_idle = queued.jobs == 0 && queued.joined.is_empty();
+    let waits = |blocked: &Blocked| blocked.code == OUTSIDE_WINDOW;
     if is_idle
         && choice.held.is_empty()
+        && !prepared.plan.blocked.iter().any(waits)
         && !store.has_open_jobs()?
         && store.note_converged(revision)?
         && let Some(committed) = store
@@ -346,11 +350,16 @@ fn work(
     let interval = interval(desired)?;
     pass.interval = Some(interval);
     pass.parallel = prepared.max_parallel_nodes;
-    pass.next = holds.next;
+    pass.next = match opening {
+        Opening::Always => holds.next,
+        Opening::OpenUntil(edge) | Opening::ClosedUntil(edge) => {
+            Some(holds.next.map_or(edge, |next| next.min(edge)))
+        }
+    };
     memory.planned = Some(Planned {
         revision: revision.clone(),
         audit: store.audit_head()?.seq,
-        next: holds.next,
+        next: pass.next,
         interval,
         parallel: prepared.max_parallel_nodes,
     });
@@ -364,17 +373,27 @@ fn work(
 }
 
 fn plan(
-    setup: &Setup,
     store: &mut Store,
     desired: &DesiredState,
-    key: &FingerprintKey,
-    choice: &Choice,
+    (key, choice, opening): (&FingerprintKey, &Choice, Opening),
     now: Timestamp,
 ) -> Result<(Prepared, Queued), DaemonError> {
+    let (purpose, wait) = match opening {
+        Opening::Always | Opening::OpenUntil(_) => (Purpose::Apply, None),
+        Opening::ClosedUntil(opens) => {
+            let opens = opens.strftime("%Y-%m-%dT%H:%M:%SZ");
+            let wait = format!("it waits for `reconcile.windows`, of which the next opens at {opens}");
+            (Purpose::Show, Some(wait))
+        }
+    };
     let mut plannings = 1;
     loop {
-        let prepared = planning::plan(desired, Some(store), Some(key), choice, Purpose::Apply)?;
-        match queue::enqueue_beside(store, &prepared, Joins::Groups, &setup.actor, now) {
+        let mut prepared = planning::plan(desired, Some(store), Some(key), choice, purpose)?;
+        let queued = match &wait {
+            Some(wait) => queue::put_off(store, &mut prepared, wait, ACTOR, now),
+            None => queue::enqueue_beside(store, &prepared, Joins::Groups, ACTOR, now),
+        };
+        match queued {
             Ok(queued) => return Ok((prepared, queued)),
             Err(DaemonError::Store(StoreError::StalePlan(_))) if plannings < PLANNINGS => {
                 plannings += 1;
@@ -382,6 +401,21 @@ fn plan(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether the fleet wants changes to be applied at `now`.
+fn opening(desired: &DesiredState, now: Timestamp) -> Result<Opening, DaemonError> {
+    let spec = desired.spec(&ResourceId::Fleet)?;
+    let texts = spec
+        .as_ref()
+        .and_then(|spec| spec.get("reconcile.windows")?.as_array().cloned());
+    let windows: Vec<Window> = texts
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|text| text.as_str()?.parse().ok())
+        .collect();
+    // Time zones were looked up when the document was checked.
+    Ok(Opening::at(&windows, now)?)
 }
 
 /// How often the fleet wants to be looked at.

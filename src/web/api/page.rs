@@ -65,7 +65,7 @@ impl Paging {
 }
 
 pub(in crate::web) fn wrong_cursor() -> Failure {
-    Failure::bad_request("`cursor` is not one of this list")
+    Failure::not_found("page of this list; `cursor` is what the page before it said")
 }
 
 /// A cursor of the list `list`.

@@ -230,7 +230,7 @@ fn environment_id(text: &str) -> Result<ResourceId> {
     full.parse()
         .ok()
         .filter(|id: &ResourceId| id.kind() == ResourceKind::Env && full.len() <= 255)
-        .ok_or_else(|| Failure::bad_request("write the id of an environment: `env/SITE/NAME`"))
+        .ok_or_else(|| Failure::not_found("environment; its id is `env/SITE/NAME`"))
 }
 
 fn require(store: &Store, id: &ResourceId, what: &'static str) -> Result<Resource> {

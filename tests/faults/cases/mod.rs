@@ -7,4 +7,5 @@ pub(crate) mod kills;
 pub(crate) mod openings;
 pub(crate) mod power_loss;
 pub(crate) mod restore;
+pub(crate) mod serve;
 pub(crate) mod stopped;

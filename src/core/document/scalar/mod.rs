@@ -28,7 +28,7 @@ pub use path::{RelativePath, UrlPath};
 pub use quantity::{Batch, ByteSize, Duration, PhpSize, Rate};
 pub use secret::SecretRef;
 pub use text::Text;
-pub use time::{Date, Schedule, Window};
+pub use time::{Date, Opening, Schedule, Window};
 pub use value::Value;
 pub use wordpress::{
     ConstantName, CookieName, HeaderName, IniKey, OptionName, PhpVersion, ResourceRef, TableName,

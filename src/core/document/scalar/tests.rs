@@ -105,6 +105,40 @@ fn a_window_is_open_in_its_time_zone_and_over_midnight() {
 }
 
 #[test]
+fn the_next_edge_of_the_windows_is_known() {
+    let at = |text: &str| -> jiff::Timestamp { text.parse().expect("a time") };
+    let opening = |windows: &[&str], now: &str| {
+        let windows: Vec<Window> = windows
+            .iter()
+            .map(|window| Window::parse(window).expect("a window"))
+            .collect();
+        Opening::at(&windows, at(now)).expect("known time zones")
+    };
+    let open = |until: &str| Opening::OpenUntil(at(until));
+    let closed = |until: &str| Opening::ClosedUntil(at(until));
+    let (sunday, nights) = ("sun 03:00-05:00 Europe/Berlin", "mon-fri 22:00-02:00");
+    assert_eq!(opening(&[], "2026-02-22T02:00:00Z"), Opening::Always);
+    for (windows, now, expected) in [
+        // 22 February 2026 is a Sunday; Berlin is one hour ahead of UTC.
+        (&[sunday][..], "2026-02-22T01:59:59Z", closed("2026-02-22T02:00:00Z")),
+        (&[sunday], "2026-02-22T02:00:00Z", open("2026-02-22T04:00:00Z")),
+        (&[sunday], "2026-02-22T04:00:00Z", closed("2026-03-01T02:00:00Z")),
+        (&[nights], "2026-02-21T01:59:00Z", open("2026-02-21T02:00:00Z")),
+        (&[nights], "2026-02-21T02:00:00Z", closed("2026-02-23T22:00:00Z")),
+        (&[nights], "2026-02-23T23:00:00Z", open("2026-02-24T02:00:00Z")),
+        (&[nights, sunday], "2026-02-21T12:00:00Z", closed("2026-02-22T02:00:00Z")),
+        // On 29 March 2026 the clocks of Berlin skip the hour from two to three.
+        (
+            &["sun 02:30-04:00 Europe/Berlin"],
+            "2026-03-28T12:00:00Z",
+            closed("2026-03-29T01:30:00Z"),
+        ),
+    ] {
+        assert_eq!(opening(windows, now), expected, "{windows:?} at {now}");
+    }
+}
+
+#[test]
 fn schedules() {
     all::<Schedule>(&[
         ("0  3 * * *", "0 3 * * *"),

@@ -170,6 +170,64 @@ impl Window {
     }
 }
 
+/// Whether changes may be applied at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    Always,
+    /// With the moment at which that is to be looked at again.
+    OpenUntil(jiff::Timestamp),
+    /// With the moment at which the next window opens.
+    ClosedUntil(jiff::Timestamp),
+}
+
+impl Opening {
+    /// What `windows` say at `at`; without any it is always open.
+    ///
+    /// # Errors
+    /// When this build does not know a time zone.
+    pub fn at(windows: &[Window], at: jiff::Timestamp) -> Result<Self, jiff::Error> {
+        let (mut closes, mut opens) = (None, None);
+        for window in windows {
+            if window.contains(at)? {
+                closes = closes.max(Some(window.next(window.end, at)?));
+            } else {
+                let next = window.next(window.start, at)?;
+                opens = Some(opens.map_or(next, |first: jiff::Timestamp| first.min(next)));
+            }
+        }
+        Ok(match (closes, opens) {
+            (Some(closes), _) => Self::OpenUntil(closes),
+            (None, Some(opens)) => Self::ClosedUntil(opens),
+            (None, None) => Self::Always,
+        })
+    }
+}
+
+impl Window {
+    /// The first moment after `after` at which it opens or closes, which is `minute`. An edge in
+    /// an hour that a clock skips comes right after it, one in an hour that it has twice comes
+    /// the first time.
+    fn next(&self, minute: u16, after: jiff::Timestamp) -> Result<jiff::Timestamp, jiff::Error> {
+        let zone = ZONES.get(&self.time_zone)?;
+        // It closes on the day after it opens when it is open over midnight.
+        let is_next_day = minute == self.end && self.end < self.start;
+        let (hour, minute) = ((minute / 60) as i8, (minute % 60) as i8);
+        let mut date = after.to_zoned(zone.clone()).date();
+        loop {
+            let day = if is_next_day {
+                date.yesterday()?.weekday()
+            } else {
+                date.weekday()
+            };
+            let edge = date.at(hour, minute, 0, 0).to_zoned(zone.clone())?;
+            if self.opens_on(day) && edge.timestamp() > after {
+                return Ok(edge.timestamp());
+            }
+            date = date.tomorrow()?;
+        }
+    }
+}
+
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.days != 0b111_1111 {

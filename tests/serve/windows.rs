@@ -1,0 +1,80 @@
+//! Changes that are applied in certain hours only.
+
+use jiff::Timestamp;
+use pressluft::core::condition::ConditionKind;
+use pressluft::core::reconcile::Cause;
+use pressluft::daemon::{Access, FleetSource, Pass, Setup, Trust, Work, reconcile_once};
+use pressluft::git::Credentials;
+use pressluft::store::Store;
+
+use crate::world::{FLEET, World};
+
+const WINDOW: &str = "sun 03:00-05:00 Europe/Berlin";
+
+/// One pass at a moment.
+fn pass(world: &World, at: &str) -> Pass {
+    let setup = Setup {
+        access: Access {
+            source: FleetSource::WorkingTree(world.clone()),
+            credentials: Credentials::default(),
+            cache_dir: None,
+            state_dir: world.state(),
+        },
+        trust: Trust {
+            allow_rewind: false,
+            signers: None,
+        },
+        secrets_dir: world.state().join("secrets"),
+        with_statuses: false,
+    };
+    let now: Timestamp = at.parse().expect("a time");
+    std::fs::create_dir_all(world.state()).expect("made");
+    let mut store = Store::open(&world.state().join("pressluft.db")).expect("opened");
+    reconcile_once(&setup, &mut store, Cause::Interval, now).expect("a pass")
+}
+
+fn queued(pass: &Pass) -> (usize, usize) {
+    match &pass.work {
+        Work::Planned { queued, .. } => (queued.jobs, queued.superseded),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn changes_wait_for_the_window_and_what_a_person_queues_does_not() {
+    let world = World::new();
+    world.write(
+        "pressluft.yaml",
+        &FLEET.replace("interval: 1h", &format!("interval: 1h, windows: [\"{WINDOW}\"]")),
+    );
+    world.write_site("acme", "Acme");
+    world.push("Sundays only");
+    // A Saturday: nothing is queued, and the pass says when to come back.
+    let closed = pass(&world, "2026-02-21T12:00:00Z");
+    assert_eq!(queued(&closed), (0, 0));
+    let opens: Timestamp = "2026-02-22T02:00:00Z".parse().expect("a time");
+    assert_eq!(closed.next, Some(opens));
+    assert!(world.jobs().is_empty());
+    let acme = "site/acme".parse().expect("an id");
+    let standing = world.store().standing(&acme, opens).expect("read").expect("is wanted");
+    assert_eq!(standing.condition.kind(), ConditionKind::Suspended);
+    assert_eq!(
+        standing.condition.reason(),
+        Some("it waits for `reconcile.windows`, of which the next opens at 2026-02-22T02:00:00Z")
+    );
+    // In the window everything is queued; after it what nobody has begun waits for the next one.
+    let open = pass(&world, "2026-02-22T02:00:00Z");
+    assert_eq!(queued(&open), (3, 0));
+    let closes: Timestamp = "2026-02-22T04:00:00Z".parse().expect("a time");
+    assert_eq!(open.next, Some(closes));
+    assert_eq!(queued(&pass(&world, "2026-02-22T04:00:00Z")), (0, 3));
+    assert!(world.jobs().iter().all(|job| job.ends_with("cancelled")), "{:?}", world.jobs());
+    // What a person applies is nobody else's to take back.
+    world
+        .run(&["plan", "clone", "--target", "node/web-1", "--out", "saved"])
+        .expect(0);
+    world.run(&["apply", "saved", "--no-wait"]).expect(0);
+    pass(&world, "2026-02-22T05:00:00Z");
+    assert_eq!(world.jobs().last().expect("a job"), "node_provision node/web-1 queued");
+    world.run(&["audit", "verify"]).expect(0);
+}
