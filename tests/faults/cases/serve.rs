@@ -78,6 +78,13 @@ fn one(
     for _ in 0..WORKERS {
         world.start(context, &[])?;
     }
+    // Commits count from the first one that was looked at.
+    let mut serve = fleet.serve(context, None)?;
+    let begun = Instant::now();
+    while world.store.last_sighting()?.is_none() && begun.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(10));
+    }
+    report.violations.extend(serve.kill()?);
     for number in 0..kills {
         let crash = (cfg!(feature = "crash-points") && world.random.one_in(2)).then(|| {
             let label = PLACES[world.random.index(PLACES.len())];
