@@ -90,17 +90,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let manager = RefCell::new(ServiceManager::of_environment());
     manager.borrow().ready();
     // Every few seconds: this process lives, and so does its loop.
-    let keep = || {
+    let live = || {
         for role in &roles {
             role.keep(clock::now());
-        }
-        if reconciling.is_finished() {
-            stop.ask(Urgency::Drain);
         }
         if stop.urgency() > Urgency::None {
             manager.borrow_mut().stopping();
         }
         manager.borrow_mut().alive();
+    };
+    let keep = || {
+        if reconciling.is_finished() {
+            stop.ask(Urgency::Drain);
+        }
+        live();
     };
     let ended = match runner {
         Some(runner) => {
@@ -115,17 +118,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let broke_off = reconciling.is_finished();
     waker.close();
     drop(watch);
+    end.store(true, Ordering::SeqCst);
     // A pass that runs ends by itself; what it has queued is there for the next start.
-    if reconciling.join().is_err() {
-        tracing::error!("the reconcile loop broke off");
-    }
+    join(reconciling, "the reconcile loop", &stop, &live);
     if let Some(endpoint) = endpoint {
         endpoint.end();
     }
-    end.store(true, Ordering::SeqCst);
-    if delivering.join().is_err() {
-        tracing::error!("the delivery of notifications broke off");
-    }
+    join(delivering, "the delivery of notifications", &stop, &live);
     ended?;
     if broke_off {
         return Err(CliError::new("the reconcile loop broke off").hint("its log says why"));
@@ -135,6 +134,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     } else {
         Exit::Done
     })
+}
+
+/// Waits for the end of a thread. Whoever asks a second time does not want to wait, say for a git
+/// host that sends nothing; what the thread does then ends as in a crash.
+fn join(thread: JoinHandle<()>, what: &str, stop: &Stop, live: &dyn Fn()) {
+    while !thread.is_finished() && stop.urgency() <= Urgency::Drain {
+        live();
+        thread::sleep(TICK / 10);
+    }
+    if thread.is_finished() && thread.join().is_err() {
+        tracing::error!("{what} broke off");
+    }
 }
 
 fn take(context: &Context, post: Post) -> Result<Role, CliError> {

@@ -152,10 +152,7 @@ pub fn keep_reconciling(
 
 /// Queues what is due by a schedule; how long until the next may be. `synced` is at which step of
 /// the record, and when, the schedules were taken over.
-fn run_schedules(
-    store: &mut Store,
-    synced: &mut Option<(u64, Instant)>,
-) -> Duration {
+fn run_schedules(store: &mut Store, synced: &mut Option<(u64, Instant)>) -> Duration {
     let mut run = || {
         let (now, step) = (clock::now(), store.last_step()?);
         let is_synced = synced.is_some_and(|(at, when)| at == step && when.elapsed() < SYNC);

@@ -245,7 +245,12 @@ fn check_dependencies(jobs: &[NewJob]) -> Result<()> {
     }
 }
 
-pub(super) fn insert_plan(tx: &Connection, plan: &NewPlan, actor: &str, now: Timestamp) -> Result<()> {
+pub(super) fn insert_plan(
+    tx: &Connection,
+    plan: &NewPlan,
+    actor: &str,
+    now: Timestamp,
+) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO plans (id, revision, digest, json, partial, created_by, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -460,7 +465,12 @@ fn work(job: &NewJob) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-pub(super) fn insert_jobs(tx: &Connection, plan: &NewPlan, jobs: &[&NewJob], now: Timestamp) -> Result<()> {
+pub(super) fn insert_jobs(
+    tx: &Connection,
+    plan: &NewPlan,
+    jobs: &[&NewJob],
+    now: Timestamp,
+) -> Result<()> {
     let first = next(tx, "job_sequence", jobs.len())?;
     let expected: HashMap<&ResourceId, u64> = plan
         .expected

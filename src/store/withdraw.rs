@@ -18,12 +18,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails; then none is.
-    pub fn withdraw(
-        &mut self,
-        actor: &str,
-        message: &str,
-        now: Timestamp,
-    ) -> Result<Vec<JobId>> {
+    pub fn withdraw(&mut self, actor: &str, message: &str, now: Timestamp) -> Result<Vec<JobId>> {
         if !self.has_queued_changes()? {
             return Ok(Vec::new());
         }

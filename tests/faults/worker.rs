@@ -218,8 +218,8 @@ impl Worker {
 
     /// What the job of a real plan leaves in the record.
     fn applied(&self, claim: &Claim) -> Result<Vec<StateChange>, Failed> {
-        let payload: serde_json::Value = serde_json::from_str(&claim.payload)
-            .map_err(|error| Failed::Other(error.into()))?;
+        let payload: serde_json::Value =
+            serde_json::from_str(&claim.payload).map_err(|error| Failed::Other(error.into()))?;
         let effects: Vec<Effect> = serde_json::from_value(payload["effects"].clone())
             .map_err(|error| Failed::Other(error.into()))?;
         Ok(daemon::after_success(&self.store, &claim.job, &effects)?)

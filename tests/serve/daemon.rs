@@ -1,7 +1,8 @@
 //! The daemon: what wakes it, how it ends, how it goes on.
 
+use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -186,4 +187,21 @@ fn without_json_it_says_what_is_worth_a_line() {
     assert!(ran.stdout.starts_with(&expected), "{}", ran.stdout);
     assert!(ran.stdout.contains("broken.yaml:"), "{}", ran.stdout);
     assert_eq!(world.jobs(), Vec::<String>::new());
+}
+
+#[test]
+fn who_asks_twice_does_not_wait_for_a_git_host_that_says_nothing() {
+    let world = World::new();
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("https://{}/fleet.git", silent.local_addr().expect("bound"));
+    let daemon = world.serve(&["--repo", &url, "--ref", "main"]);
+    let connection = silent.accept().expect("it fetches");
+    daemon.signal(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(500));
+    let asked = Instant::now();
+    daemon.signal(Signal::SIGTERM);
+    daemon.end();
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    drop(connection);
 }

@@ -45,7 +45,10 @@ fn changes_wait_for_the_window_and_what_a_person_queues_does_not() {
     let world = World::new();
     world.write(
         "pressluft.yaml",
-        &FLEET.replace("interval: 1h", &format!("interval: 1h, windows: [\"{WINDOW}\"]")),
+        &FLEET.replace(
+            "interval: 1h",
+            &format!("interval: 1h, windows: [\"{WINDOW}\"]"),
+        ),
     );
     world.write_site("acme", "Acme");
     world.push("Sundays only");
@@ -56,7 +59,11 @@ fn changes_wait_for_the_window_and_what_a_person_queues_does_not() {
     assert_eq!(closed.next, Some(opens));
     assert!(world.jobs().is_empty());
     let acme = "site/acme".parse().expect("an id");
-    let standing = world.store().standing(&acme, opens).expect("read").expect("is wanted");
+    let standing = world
+        .store()
+        .standing(&acme, opens)
+        .expect("read")
+        .expect("is wanted");
     assert_eq!(standing.condition.kind(), ConditionKind::Suspended);
     assert_eq!(
         standing.condition.reason(),
@@ -68,13 +75,20 @@ fn changes_wait_for_the_window_and_what_a_person_queues_does_not() {
     let closes: Timestamp = "2026-02-22T04:00:00Z".parse().expect("a time");
     assert_eq!(open.next, Some(closes));
     assert_eq!(queued(&pass(&world, "2026-02-22T04:00:00Z")), (0, 3));
-    assert!(world.jobs().iter().all(|job| job.ends_with("cancelled")), "{:?}", world.jobs());
+    assert!(
+        world.jobs().iter().all(|job| job.ends_with("cancelled")),
+        "{:?}",
+        world.jobs()
+    );
     // What a person applies is nobody else's to take back.
     world
         .run(&["plan", "clone", "--target", "node/web-1", "--out", "saved"])
         .expect(0);
     world.run(&["apply", "saved", "--no-wait"]).expect(0);
     pass(&world, "2026-02-22T05:00:00Z");
-    assert_eq!(world.jobs().last().expect("a job"), "node_provision node/web-1 queued");
+    assert_eq!(
+        world.jobs().last().expect("a job"),
+        "node_provision node/web-1 queued"
+    );
     world.run(&["audit", "verify"]).expect(0);
 }

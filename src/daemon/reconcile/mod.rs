@@ -382,7 +382,8 @@ fn plan(
         Opening::Always | Opening::OpenUntil(_) => (Purpose::Apply, None),
         Opening::ClosedUntil(opens) => {
             let opens = opens.strftime("%Y-%m-%dT%H:%M:%SZ");
-            let wait = format!("it waits for `reconcile.windows`, of which the next opens at {opens}");
+            let wait =
+                format!("it waits for `reconcile.windows`, of which the next opens at {opens}");
             (Purpose::Show, Some(wait))
         }
     };

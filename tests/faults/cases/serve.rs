@@ -52,7 +52,13 @@ pub(crate) fn run(context: &Context) -> Result<Report> {
     while left > 0 {
         let kills = left.min(ROUND);
         let directory = context.place(format!("serve-{round}"))?;
-        one(context, &directory, context.seed + round, kills, &mut report)?;
+        one(
+            context,
+            &directory,
+            context.seed + round,
+            kills,
+            &mut report,
+        )?;
         std::fs::remove_dir_all(&directory)?;
         left -= kills;
         round += 1;
@@ -262,7 +268,8 @@ impl Fleet {
 
     /// What is not as the last commit says.
     fn unsettled(&self, world: &World) -> Result<Vec<String>> {
-        let Loaded::Valid(desired, _) = load_desired(open_working_tree(&self.clone(), None)?, None)?
+        let Loaded::Valid(desired, _) =
+            load_desired(open_working_tree(&self.clone(), None)?, None)?
         else {
             return Err("the last commit has errors".into());
         };
@@ -317,7 +324,11 @@ impl Fleet {
             )?
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        broken.extend(twice.iter().map(|what| format!("I3: {what} was done twice")));
+        broken.extend(
+            twice
+                .iter()
+                .map(|what| format!("I3: {what} was done twice")),
+        );
         Ok(broken)
     }
 }

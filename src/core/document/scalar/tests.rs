@@ -120,13 +120,41 @@ fn the_next_edge_of_the_windows_is_known() {
     assert_eq!(opening(&[], "2026-02-22T02:00:00Z"), Opening::Always);
     for (windows, now, expected) in [
         // 22 February 2026 is a Sunday; Berlin is one hour ahead of UTC.
-        (&[sunday][..], "2026-02-22T01:59:59Z", closed("2026-02-22T02:00:00Z")),
-        (&[sunday], "2026-02-22T02:00:00Z", open("2026-02-22T04:00:00Z")),
-        (&[sunday], "2026-02-22T04:00:00Z", closed("2026-03-01T02:00:00Z")),
-        (&[nights], "2026-02-21T01:59:00Z", open("2026-02-21T02:00:00Z")),
-        (&[nights], "2026-02-21T02:00:00Z", closed("2026-02-23T22:00:00Z")),
-        (&[nights], "2026-02-23T23:00:00Z", open("2026-02-24T02:00:00Z")),
-        (&[nights, sunday], "2026-02-21T12:00:00Z", closed("2026-02-22T02:00:00Z")),
+        (
+            &[sunday][..],
+            "2026-02-22T01:59:59Z",
+            closed("2026-02-22T02:00:00Z"),
+        ),
+        (
+            &[sunday],
+            "2026-02-22T02:00:00Z",
+            open("2026-02-22T04:00:00Z"),
+        ),
+        (
+            &[sunday],
+            "2026-02-22T04:00:00Z",
+            closed("2026-03-01T02:00:00Z"),
+        ),
+        (
+            &[nights],
+            "2026-02-21T01:59:00Z",
+            open("2026-02-21T02:00:00Z"),
+        ),
+        (
+            &[nights],
+            "2026-02-21T02:00:00Z",
+            closed("2026-02-23T22:00:00Z"),
+        ),
+        (
+            &[nights],
+            "2026-02-23T23:00:00Z",
+            open("2026-02-24T02:00:00Z"),
+        ),
+        (
+            &[nights, sunday],
+            "2026-02-21T12:00:00Z",
+            closed("2026-02-22T02:00:00Z"),
+        ),
         // On 29 March 2026 the clocks of Berlin skip the hour from two to three.
         (
             &["sun 02:30-04:00 Europe/Berlin"],
