@@ -59,6 +59,15 @@ impl Store {
     }
 }
 
+/// The condition for one resource or for all. One that leaves both open would walk over all rows for
+/// a single one.
+fn narrowed(column: &str, only: Option<&str>) -> String {
+    match only {
+        Some(_) => format!("{column} = ?1"),
+        None => "?1 IS NULL".to_owned(),
+    }
+}
+
 /// The facts of some resources, before what they belong to is looked at.
 #[derive(Default)]
 struct Collected {
@@ -102,10 +111,10 @@ impl Collected {
     }
 
     fn recorded(&mut self, connection: &Connection, only: Option<&str>) -> Result<()> {
-        let mut statement = connection.prepare_cached(
-            "SELECT id, status, spec_hash, node, revision, updated_at FROM resources
-             WHERE ?1 IS NULL OR id = ?1",
-        )?;
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT id, status, spec_hash, node, revision, updated_at FROM resources WHERE {}",
+            narrowed("id", only)
+        ))?;
         let mut rows = statement.query([only])?;
         while let Some(row) = rows.next()? {
             // By position: this runs once for each resource of the fleet.
@@ -130,7 +139,8 @@ impl Collected {
     fn targets(&mut self, connection: &Connection, only: Option<&str>) -> Result<()> {
         let mut statement = connection.prepare_cached(&format!(
             "SELECT targets.*, {JOB} FROM targets LEFT JOIN jobs ON jobs.id = targets.job
-             WHERE ?1 IS NULL OR targets.resource = ?1"
+             WHERE {}",
+            narrowed("targets.resource", only)
         ))?;
         let mut rows = statement.query([only])?;
         while let Some(row) = rows.next()? {
@@ -151,12 +161,16 @@ impl Collected {
     }
 
     fn open_jobs(&mut self, connection: &Connection, only: Option<&str>) -> Result<()> {
+        let index = match only {
+            Some(_) => "jobs_by_resource",
+            None => "jobs_open_work",
+        };
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT jobs.resource, {JOB} FROM jobs
+            "SELECT jobs.resource, {JOB} FROM jobs INDEXED BY {index}
              WHERE jobs.status IN ('queued', 'running', 'unknown')
-               AND jobs.job_type <> 'drift_check'
-               AND (?1 IS NULL OR jobs.resource = ?1)
-             ORDER BY jobs.status = 'queued', jobs.sequence"
+               AND jobs.job_type <> 'drift_check' AND {}
+             ORDER BY jobs.status = 'queued', jobs.sequence",
+            narrowed("jobs.resource", only)
         ))?;
         let mut rows = statement.query([only])?;
         while let Some(row) = rows.next()? {

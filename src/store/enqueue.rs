@@ -281,7 +281,7 @@ fn supersede(
         loop {
             let found = tx
                 .prepare_cached(
-                    "SELECT id, job_type FROM jobs
+                    "SELECT id, job_type FROM jobs INDEXED BY jobs_queued_resource
                      WHERE status = 'queued' AND resource = ?1 ORDER BY sequence LIMIT 1",
                 )?
                 .query_and_then([&resource], |row| {

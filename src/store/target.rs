@@ -207,8 +207,9 @@ impl Store {
             )?;
             // Those that are not counted yet are, so that they are not held for the old failure.
             tx.execute(
-                "UPDATE targets SET failed_job = job WHERE job IN
-                     (SELECT id FROM jobs WHERE status IN ('failed', 'cancelled'))",
+                "UPDATE targets SET failed_job = job WHERE EXISTS
+                     (SELECT 1 FROM jobs WHERE id = targets.job
+                         AND status IN ('failed', 'cancelled'))",
                 [],
             )?;
             let entry = NewEntry {
