@@ -232,6 +232,10 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
         .target
         .as_ref()
         .and_then(|target| target.blocked.as_ref())
+        // That it is put back later is less than that it is to be put back.
+        .filter(|block| {
+            block.code != OUTSIDE_WINDOW || !is_applied(facts) || facts.drifted_since.is_none()
+        })
     {
         let reason = block.reason.clone();
         let condition = if ["suspended", OUTSIDE_WINDOW].contains(&block.code.as_str()) {

@@ -125,7 +125,11 @@ impl JsonSchema for ResourceId {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "examples": ["node/web-1", "env/acme/production"] })
+        json_schema!({
+            "type": "string",
+            "pattern": "^(fleet|node/[^/]+|site/[^/]+|env/[^/]+/[^/]+)$",
+            "examples": ["node/web-1", "env/acme/production"],
+        })
     }
 }
 

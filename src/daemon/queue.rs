@@ -48,7 +48,7 @@ pub struct PlannedRevision {
 }
 
 /// What queueing did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queued {
     /// None when the plan has no jobs, or all of its work was there already.
     pub plan: Option<PlanId>,
@@ -125,33 +125,13 @@ pub(super) fn enqueue_beside(
     now: Timestamp,
 ) -> Result<Queued, DaemonError> {
     let plan = &prepared.plan;
-    store.save_revision(&recorded_revision(&prepared.revision), now)?;
-    let digests = keep_secrets(store, &prepared.repo_secrets)?;
-    store.keep_parts(&prepared.parts.0)?;
-    let ids: BTreeMap<String, JobId> = plan
-        .jobs
-        .iter()
-        .map(|job| (job.id.clone(), new_job_id(now)))
-        .collect();
-    let jobs = plan
-        .jobs
-        .iter()
-        .map(|job| new_job(job, prepared, &digests, &ids, now))
-        .collect::<Result<Vec<_>, _>>()?;
+    let jobs = new_jobs(store, prepared, now)?;
     // First what needs no job: a job is refused when its resource moves after it was queued.
     let (mut queued, expected) = record_only(store, prepared, actor, now)?;
     let mut carried_by: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     // A plan of the whole fleet without jobs still says that nothing else is wanted.
     if !jobs.is_empty() || (!plan.partial && store.has_queued_changes()?) {
-        let new = NewPlan {
-            id: new_plan_id(now),
-            revision: prepared.revision.id.clone(),
-            digest: prepared.digest()?,
-            json: serde_json::to_string(plan)?,
-            partial: plan.partial,
-            joins,
-            expected,
-        };
+        let new = new_plan(prepared, joins, expected, now)?;
         match store.enqueue(&new, &jobs, actor, now)? {
             Enqueued::Queued { superseded, joined } => {
                 let joined: BTreeMap<JobId, (JobId, PlanId)> = joined.into_iter().collect();
@@ -176,8 +156,8 @@ pub(super) fn enqueue_beside(
     Ok(queued)
 }
 
-/// Records what the plan wants and queues none of it, for the reason in `message`. What `actor`
-/// has queued and nobody has begun waits, too: it is planned anew when its time has come.
+/// Records what the plan wants and queues none of it, for the reason in `message`. What is queued
+/// already and does the same is carried out; what the plan makes pointless is cancelled.
 pub(super) fn put_off(
     store: &mut Store,
     prepared: &mut Prepared,
@@ -185,14 +165,77 @@ pub(super) fn put_off(
     actor: &str,
     now: Timestamp,
 ) -> Result<Queued, DaemonError> {
-    prepared.plan.put_off(message);
-    store.save_revision(&recorded_revision(&prepared.revision), now)?;
-    let (mut queued, _) = record_only(store, prepared, actor, now)?;
-    queued.superseded = store.withdraw(actor, message, now)?.len();
-    let targets = targets(prepared, &[]);
+    let jobs = new_jobs(store, prepared, now)?;
+    let new = new_plan(prepared, Joins::Only, expected(&prepared.plan), now)?;
+    let mut queued = Queued::default();
+    let mut carried_by: BTreeMap<String, JobId> = BTreeMap::new();
+    if let Enqueued::Queued { superseded, joined } = store.enqueue(&new, &jobs, actor, now)? {
+        queued.superseded = superseded.len();
+        let joined: BTreeMap<JobId, (JobId, PlanId)> = joined.into_iter().collect();
+        for (planned, job) in prepared.plan.jobs.iter().zip(&jobs) {
+            if let Some((job, _)) = joined.get(&job.id) {
+                carried_by.insert(planned.id.clone(), *job);
+            }
+        }
+        queued.joined = joined.into_values().collect();
+    }
+    prepared
+        .plan
+        .put_off(message, |job| carried_by.contains_key(&job.id));
+    let kept = prepared.plan.jobs.iter();
+    let carried_by: Vec<JobId> = kept
+        .filter_map(|job| carried_by.get(&job.id).copied())
+        .collect();
+    let targets = targets(prepared, &carried_by);
     let is_whole = !prepared.plan.partial;
     store.set_targets(&prepared.revision.id, &targets, is_whole, now)?;
     Ok(queued)
+}
+
+/// The jobs of the plan as they are queued; what they refer to is kept from now on.
+fn new_jobs(
+    store: &mut Store,
+    prepared: &Prepared,
+    now: Timestamp,
+) -> Result<Vec<NewJob>, DaemonError> {
+    let plan = &prepared.plan;
+    store.save_revision(&recorded_revision(&prepared.revision), now)?;
+    let digests = keep_secrets(store, &prepared.repo_secrets)?;
+    store.keep_parts(&prepared.parts.0)?;
+    let ids: BTreeMap<String, JobId> = plan
+        .jobs
+        .iter()
+        .map(|job| (job.id.clone(), new_job_id(now)))
+        .collect();
+    plan.jobs
+        .iter()
+        .map(|job| new_job(job, prepared, &digests, &ids, now))
+        .collect()
+}
+
+fn new_plan(
+    prepared: &Prepared,
+    joins: Joins,
+    expected: Vec<(ResourceId, u64)>,
+    now: Timestamp,
+) -> Result<NewPlan, DaemonError> {
+    Ok(NewPlan {
+        id: new_plan_id(now),
+        revision: prepared.revision.id.clone(),
+        digest: prepared.digest()?,
+        json: serde_json::to_string(&prepared.plan)?,
+        partial: prepared.plan.partial,
+        joins,
+        expected,
+    })
+}
+
+/// The generations that the plan was made from.
+fn expected(plan: &Plan) -> Vec<(ResourceId, u64)> {
+    let generations = plan.generations.iter();
+    generations
+        .map(|(id, generation)| (id.clone(), *generation))
+        .collect()
 }
 
 /// Records the changes that need no job. Also the generations to expect after that.
@@ -203,18 +246,8 @@ fn record_only(
     now: Timestamp,
 ) -> Result<(Queued, Vec<(ResourceId, u64)>), DaemonError> {
     let plan = &prepared.plan;
-    let mut queued = Queued {
-        plan: None,
-        jobs: 0,
-        joined: Vec::new(),
-        superseded: 0,
-        recorded: 0,
-    };
-    let mut expected: Vec<(ResourceId, u64)> = plan
-        .generations
-        .iter()
-        .map(|(id, generation)| (id.clone(), *generation))
-        .collect();
+    let mut queued = Queued::default();
+    let mut expected = expected(plan);
     let effects: Vec<Effect> = plan
         .records
         .iter()

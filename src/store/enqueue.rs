@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Store;
 use super::audit::{NewEntry, append};
 use super::claim::is_stale;
-use super::convert::{get, parsed, signed};
+use super::convert::{digest, get, parsed, signed};
 use super::error::{Result, StoreError};
 use super::finish::{Ending, cancel_dependents, end_queued};
 use super::job::require;
@@ -46,6 +46,9 @@ pub enum Joins {
     Whole,
     /// Each group of jobs that wait for each other, when there is such work for all of the group.
     Groups,
+    /// Each job for which there is such work; and nothing new is queued: the plan only ends what it
+    /// makes pointless.
+    Only,
 }
 
 /// One job of a plan. Site and environment follow from its resource.
@@ -124,11 +127,12 @@ fn queue(
         }
         Ok::<(), StoreError>(())
     };
-    if plan.joins != Joins::Groups {
+    if matches!(plan.joins, Joins::Nothing | Joins::Whole) {
         wakes(tx, &mut jobs.iter())?;
     }
     let joined = joined(tx, plan, jobs, now)?;
-    if !jobs.is_empty() && joined.len() == jobs.len() {
+    let is_complete = !jobs.is_empty() && joined.len() == jobs.len();
+    if is_complete && plan.joins != Joins::Only {
         let jobs = jobs.iter().filter_map(|job| joined.get(&job.id).copied());
         return Ok(Enqueued::Joined {
             jobs: jobs.collect(),
@@ -138,6 +142,15 @@ fn queue(
         .iter()
         .filter(|job| !joined.contains_key(&job.id))
         .collect();
+    if plan.joins == Joins::Only {
+        let superseded = end_pointless(tx, plan, jobs, actor, now)?;
+        if !superseded.is_empty() {
+            insert_plan(tx, plan, actor, now)?;
+            audit_plan(tx, plan, 0, superseded.len(), actor, now)?;
+        }
+        let joined = joined.into_iter().collect();
+        return Ok(Enqueued::Queued { superseded, joined });
+    }
     if plan.joins == Joins::Groups {
         wakes(tx, &mut left.iter().copied())?;
     }
@@ -334,8 +347,50 @@ fn supersede_rest(
     }
 }
 
+/// Cancels what is queued, would change something, and is not what one of `jobs` does. A job that
+/// waits for one that runs is left alone: what that one does is not known yet.
+fn end_pointless(
+    tx: &Connection,
+    plan: &NewPlan,
+    jobs: &[NewJob],
+    actor: &str,
+    now: Timestamp,
+) -> Result<Vec<JobId>> {
+    let wanted: HashSet<[u8; 32]> = jobs.iter().map(work).collect();
+    let queued: Vec<(JobId, String, String, [u8; 32])> = tx
+        .prepare_cached(
+            "SELECT id, job_type, resource, work FROM jobs INDEXED BY jobs_by_status
+             WHERE status = 'queued'
+               AND (SELECT changes <> '[]' FROM job_payloads WHERE job = jobs.id)
+             ORDER BY sequence",
+        )?
+        .query_and_then([], |row| {
+            let what = (get(row, "job_type")?, get(row, "resource")?);
+            Ok::<_, StoreError>((parsed(row, "id")?, what.0, what.1, digest(row, "work")?))
+        })?
+        .collect::<Result<_>>()?;
+    let mut waits = tx.prepare_cached(
+        "SELECT 1 FROM job_dependencies JOIN jobs ON jobs.id = depends_on
+         WHERE job = ?1 AND status IN ('running', 'unknown')",
+    )?;
+    let mut superseded: Vec<JobId> = Vec::new();
+    let mut ended: HashSet<JobId> = HashSet::new();
+    for (job, job_type, resource, work) in queued {
+        let is_left = wanted.contains(&work) || ended.contains(&job);
+        if is_left || waits.exists([job.to_string()])? {
+            continue;
+        }
+        let message = format!("plan `{}` leaves `{resource}` as it is", plan.id);
+        let what = format!("`{job_type}` of `{resource}`");
+        let with_dependents = end_superseded(tx, job, &what, message, actor, now)?;
+        ended.extend(&with_dependents);
+        superseded.extend(with_dependents);
+    }
+    Ok(superseded)
+}
+
 /// Ends a queued job and what waits for it; all that ended. `what` names the job to a person.
-pub(super) fn end_superseded(
+fn end_superseded(
     tx: &Connection,
     job: JobId,
     what: &str,
@@ -370,6 +425,7 @@ fn joined(
         // Whoever plans anew by hand does not want to wait for a next attempt.
         Joins::Whole => (vec![jobs.iter().collect()], now),
         Joins::Groups => (groups(jobs), Timestamp::MAX),
+        Joins::Only => (jobs.iter().map(|job| vec![job]).collect(), Timestamp::MAX),
     };
     let mut joined = BTreeMap::new();
     for group in groups {

@@ -49,7 +49,6 @@ mod trust;
 mod unreachable;
 mod user;
 mod wait;
-mod withdraw;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

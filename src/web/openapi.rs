@@ -74,9 +74,14 @@ impl Writer {
                     property.remove("description")
                 })
                 .unwrap_or_default();
+            // A form sends what nobody chose as an empty text; only the size of a page is a number.
+            let schema = match name.as_str() {
+                "limit" => property,
+                _ => json!({ "anyOf": [property, { "type": "string", "maxLength": 0 }] }),
+            };
             parameters.push(json!({
                 "name": name, "in": "query", "required": false,
-                "description": description, "schema": property,
+                "description": description, "schema": schema,
             }));
         }
         parameters
@@ -145,6 +150,14 @@ fn probes(writer: &mut Writer) {
     );
     let any = json!({ "type": "object" });
     writer.get("/openapi.json", "This document", &[], (JSON, any));
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+        local_too(writer, path);
+    }
+}
+
+/// A program on this machine need not say who it is.
+fn local_too(writer: &mut Writer, path: &str) {
+    writer.paths[path]["get"]["security"] = json!([{ "session": [] }, { "bearer": [] }, {}]);
 }
 
 fn lists(writer: &mut Writer) {
@@ -170,9 +183,15 @@ fn lists(writer: &mut Writer) {
         (JSON, page),
     );
     let lines = json!({ "schema": {
-        "type": "string",
+        "type": "object",
         "description": "Server-sent events: `task` (a `TaskEvent`), `state` (a `JobState`), \
                         `end`, `logout`. `Last-Event-ID` goes on after a task.",
+        "properties": {
+            "event": { "enum": ["task", "state", "end", "logout"] },
+            "data": { "type": "string", "description": "JSON." },
+            "id": { "type": "string" },
+            "retry": { "type": "integer", "description": "Milliseconds." },
+        },
     }});
     writer.paths["/api/jobs/{id}/events"]["get"]["responses"]["200"]["content"]["text/event-stream"] =
         lines;

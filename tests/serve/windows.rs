@@ -41,7 +41,7 @@ fn queued(pass: &Pass) -> (usize, usize) {
 }
 
 #[test]
-fn changes_wait_for_the_window_and_what_a_person_queues_does_not() {
+fn changes_wait_for_the_window_and_what_is_queued_does_not() {
     let world = World::new();
     world.write(
         "pressluft.yaml",
@@ -69,26 +69,69 @@ fn changes_wait_for_the_window_and_what_a_person_queues_does_not() {
         standing.condition.reason(),
         Some("it waits for `reconcile.windows`, of which the next opens at 2026-02-22T02:00:00Z")
     );
-    // In the window everything is queued; after it what nobody has begun waits for the next one.
+    // In the window everything is queued, and what was queued is carried out after it, too.
     let open = pass(&world, "2026-02-22T02:00:00Z");
     assert_eq!(queued(&open), (3, 0));
     let closes: Timestamp = "2026-02-22T04:00:00Z".parse().expect("a time");
     assert_eq!(open.next, Some(closes));
-    assert_eq!(queued(&pass(&world, "2026-02-22T04:00:00Z")), (0, 3));
+    assert_eq!(queued(&pass(&world, "2026-02-22T04:00:00Z")), (0, 0));
     assert!(
-        world.jobs().iter().all(|job| job.ends_with("cancelled")),
+        world.jobs().iter().all(|job| job.ends_with("queued")),
         "{:?}",
         world.jobs()
     );
-    // What a person applies is nobody else's to take back.
+    assert_eq!(condition(&world, "site/acme"), "reconciling");
+    // Nothing is queued for a later commit, and what it makes pointless does not run.
+    world.git(["rm", "-q", "sites/acme.yaml"]);
+    world.write_site("bakery", "Bakery");
+    world.push("A bakery in place of acme");
+    let later = pass(&world, "2026-02-22T05:00:00Z");
+    let jobs = [
+        "node_provision node/web-1 queued",
+        "site_create site/acme cancelled",
+        "health_check env/acme/production cancelled",
+    ];
+    assert_eq!(
+        (queued(&later), world.jobs()),
+        ((0, 2), jobs.map(str::to_owned).to_vec())
+    );
+    assert_eq!(condition(&world, "node/web-1"), "reconciling");
+    assert_eq!(condition(&world, "site/bakery"), "suspended");
+    let plans = || world.run(&["audit", "list", "-o", "json"]).expect(0).stdout;
+    let before = plans();
+    pass(&world, "2026-02-22T05:01:00Z");
+    assert_eq!(plans(), before, "waiting leaves no trace");
+    // What a person applies does not wait, and stays.
     world
-        .run(&["plan", "clone", "--target", "node/web-1", "--out", "saved"])
+        .run(&["plan", "clone", "--target", "site/bakery", "--out", "saved"])
         .expect(0);
     world.run(&["apply", "saved", "--no-wait"]).expect(0);
-    pass(&world, "2026-02-22T05:00:00Z");
+    let applied = world.jobs();
     assert_eq!(
-        world.jobs().last().expect("a job"),
-        "node_provision node/web-1 queued"
+        applied.last().expect("a job"),
+        "health_check env/bakery/production queued"
     );
+    pass(&world, "2026-02-22T05:02:00Z");
+    assert_eq!(world.jobs(), applied);
+    assert_eq!(condition(&world, "site/bakery"), "reconciling");
+    // The next window has the rest.
+    world.write_site("florist", "Florist");
+    world.push("A florist");
+    assert_eq!(queued(&pass(&world, "2026-02-22T05:03:00Z")), (0, 0));
+    pass(&world, "2026-03-01T02:00:00Z");
+    let jobs = world.jobs();
+    let florist = "site_create site/florist queued".to_owned();
+    assert!(jobs.contains(&florist), "{jobs:?}");
     world.run(&["audit", "verify"]).expect(0);
+}
+
+fn condition(world: &World, id: &str) -> String {
+    let now = "2026-02-22T05:00:00Z".parse().expect("a time");
+    let id = id.parse().expect("an id");
+    let standing = world
+        .store()
+        .standing(&id, now)
+        .expect("read")
+        .expect("is wanted");
+    standing.condition.kind().to_string()
 }

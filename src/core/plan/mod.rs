@@ -131,13 +131,14 @@ impl Plan {
         !self.jobs.is_empty() || !self.records.is_empty()
     }
 
-    /// Leaves out all jobs for now: what they were for waits, for the reason in `message`.
-    pub fn put_off(&mut self, message: &str) {
-        let waiting: BTreeSet<ResourceId> = self
-            .jobs
-            .drain(..)
-            .flat_map(|job| job.touched().cloned().collect::<Vec<_>>())
-            .collect();
+    /// Leaves out the jobs that are not to be kept, and changes that need none: what they were for waits,
+    /// for the reason in `message`.
+    pub fn put_off(&mut self, message: &str, is_kept: impl Fn(&PlannedJob) -> bool) {
+        let mut waiting: BTreeSet<ResourceId> = BTreeSet::new();
+        for job in self.jobs.extract_if(.., |job| !is_kept(job)) {
+            waiting.extend(job.touched().cloned());
+        }
+        waiting.extend(self.records.drain(..).map(|record| record.resource));
         let blocked = waiting.into_iter().map(|resource| Blocked {
             resource,
             code: OUTSIDE_WINDOW.to_owned(),

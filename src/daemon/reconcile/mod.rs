@@ -188,7 +188,11 @@ pub fn reconcile(
         (Some(desired), _) => desired,
         (None, Some(revision)) => match again(setup, revision)? {
             Some(desired) => desired,
-            None => return Ok(pass),
+            None => {
+                // It is looked at again with the next interval, whatever was due.
+                pass.next = None;
+                return Ok(pass);
+            }
         },
         (None, None) => return Ok(pass),
     };
@@ -328,6 +332,7 @@ fn work(
         ..Choice::default()
     };
     let opening = opening(desired, now)?;
+    let before = store.audit_head()?.seq;
     let (prepared, queued) = plan(store, desired, (&key, &choice, opening), now)?;
     let revision = &prepared.revision.id;
     if let Some(plan) = queued.plan {
@@ -358,7 +363,11 @@ fn work(
     };
     memory.planned = Some(Planned {
         revision: revision.clone(),
-        audit: store.audit_head()?.seq,
+        // What ends while it is planned is no reason to say that it waits for a window.
+        audit: match opening {
+            Opening::ClosedUntil(_) => before,
+            Opening::Always | Opening::OpenUntil(_) => store.audit_head()?.seq,
+        },
         next: pass.next,
         interval,
         parallel: prepared.max_parallel_nodes,
@@ -378,18 +387,16 @@ fn plan(
     (key, choice, opening): (&FingerprintKey, &Choice, Opening),
     now: Timestamp,
 ) -> Result<(Prepared, Queued), DaemonError> {
-    let (purpose, wait) = match opening {
-        Opening::Always | Opening::OpenUntil(_) => (Purpose::Apply, None),
-        Opening::ClosedUntil(opens) => {
-            let opens = opens.strftime("%Y-%m-%dT%H:%M:%SZ");
-            let wait =
-                format!("it waits for `reconcile.windows`, of which the next opens at {opens}");
-            (Purpose::Show, Some(wait))
-        }
+    let wait = match opening {
+        Opening::Always | Opening::OpenUntil(_) => None,
+        Opening::ClosedUntil(opens) => Some(format!(
+            "it waits for `reconcile.windows`, of which the next opens at {}",
+            opens.strftime("%Y-%m-%dT%H:%M:%SZ")
+        )),
     };
     let mut plannings = 1;
     loop {
-        let mut prepared = planning::plan(desired, Some(store), Some(key), choice, purpose)?;
+        let mut prepared = planning::plan(desired, Some(store), Some(key), choice, Purpose::Apply)?;
         let queued = match &wait {
             Some(wait) => queue::put_off(store, &mut prepared, wait, ACTOR, now),
             None => queue::enqueue_beside(store, &prepared, Joins::Groups, ACTOR, now),

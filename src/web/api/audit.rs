@@ -11,6 +11,7 @@ use super::super::reply;
 use super::super::state::App;
 use super::page::{Asked, Page, Paging, value};
 use crate::core::audit::AuditAction;
+use crate::core::id::ResourceId;
 use crate::core::recorded::JobId;
 use crate::store::{AuditEntry, AuditFilter, Store};
 
@@ -19,7 +20,7 @@ use crate::store::{AuditEntry, AuditFilter, Store};
 #[serde(default)]
 pub(in crate::web) struct Wanted {
     /// Only entries about this resource.
-    #[schemars(with = "String")]
+    #[schemars(with = "ResourceId")]
     pub(in crate::web) resource: Option<String>,
     /// Only entries about this job.
     #[schemars(with = "JobId")]

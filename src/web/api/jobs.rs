@@ -11,6 +11,7 @@ use super::super::reply;
 use super::super::state::App;
 use super::page::{Asked, Page, Paging, cursor, value};
 use crate::core::change::Change;
+use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
 use crate::core::recorded::{JobId, PlanId};
 use crate::store::{Attempt, Job, JobFilter, Store, StoreError};
@@ -23,7 +24,7 @@ pub(in crate::web) struct Wanted {
     #[schemars(with = "JobStatus")]
     pub(in crate::web) status: Option<String>,
     /// Only jobs of this resource, such as `env/acme/production`.
-    #[schemars(with = "String")]
+    #[schemars(with = "ResourceId")]
     pub(in crate::web) resource: Option<String>,
     /// Only jobs on this node.
     #[schemars(with = "String")]

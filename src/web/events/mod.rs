@@ -45,6 +45,15 @@ pub(super) struct Wanted {
     pub(super) stream: Option<String>,
 }
 
+impl Wanted {
+    fn paging(&self) -> Paging {
+        Paging {
+            limit: self.limit.clone(),
+            cursor: self.cursor.clone(),
+        }
+    }
+}
+
 /// Where an event is among those of its job: attempt and number.
 pub(super) type Place = (u32, u64);
 
@@ -56,6 +65,7 @@ pub(super) async fn show(
     asked: HeaderMap,
 ) -> Result<Response> {
     let id = parse_id(&id)?;
+    wanted.paging().limit()?;
     if wanted.stream.is_some() || wants_stream(&asked) {
         let after = wanted.stream.as_deref().and_then(place);
         return live(viewer, app, id, &asked, after.unwrap_or((0, 0))).await;
@@ -66,10 +76,7 @@ pub(super) async fn show(
 
 /// A page of events, the first one first. It may be shorter than asked for where texts are long.
 fn read(store: &Store, id: JobId, wanted: &Wanted) -> Result<Page<TaskEvent>> {
-    let paging = Paging {
-        limit: wanted.limit.clone(),
-        cursor: wanted.cursor.clone(),
-    };
+    let paging = wanted.paging();
     let limit = paging.limit()? as usize;
     let after = match paging.after("events")? {
         None => (0, 0),

@@ -91,7 +91,9 @@ fn one(
         thread::sleep(Duration::from_millis(10));
     }
     report.violations.extend(serve.kill()?);
+    let mut moved = 0;
     for number in 0..kills {
+        let before = world.store.last_sighting()?.map(|seen| seen.revision.id);
         let crash = (cfg!(feature = "crash-points") && world.random.one_in(2)).then(|| {
             let label = PLACES[world.random.index(PLACES.len())];
             format!("{label}@{}", 1 + world.random.below(6))
@@ -107,10 +109,17 @@ fn one(
         }
         thread::sleep(wait / 2);
         let mut broken = serve.kill()?;
+        let after = world.store.last_sighting()?.map(|seen| seen.revision.id);
+        moved += u64::from(before != after);
         if number.is_multiple_of(10) {
             broken.extend(world.orphans()?);
         }
         report.run(broken);
+    }
+    // Otherwise it was killed before it did anything.
+    if moved * 10 < kills {
+        let message = format!("only {moved} of {kills} starts took a commit before their death");
+        report.violations.push(message);
     }
     // Undisturbed, it gets there.
     fleet.push(0, false)?;

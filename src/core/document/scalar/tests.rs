@@ -84,27 +84,6 @@ fn windows() {
 }
 
 #[test]
-fn a_window_is_open_in_its_time_zone_and_over_midnight() {
-    let open = |window: &str, at: &str| {
-        let window = Window::parse(window).expect("a window");
-        window
-            .contains(at.parse().expect("a time"))
-            .expect("a known time zone")
-    };
-    // 22 February 2026 is a Sunday; Berlin is one hour ahead of UTC.
-    assert!(open(
-        "sun 03:00-05:00 Europe/Berlin",
-        "2026-02-22T02:00:00Z"
-    ));
-    assert!(!open(
-        "sun 03:00-05:00 Europe/Berlin",
-        "2026-02-22T04:00:00Z"
-    ));
-    assert!(open("sat 22:00-02:00", "2026-02-22T01:59:00Z"));
-    assert!(!open("sat 22:00-02:00", "2026-02-22T22:30:00Z"));
-}
-
-#[test]
 fn the_next_edge_of_the_windows_is_known() {
     let at = |text: &str| -> jiff::Timestamp { text.parse().expect("a time") };
     let opening = |windows: &[&str], now: &str| {
@@ -160,6 +139,37 @@ fn the_next_edge_of_the_windows_is_known() {
             &["sun 02:30-04:00 Europe/Berlin"],
             "2026-03-28T12:00:00Z",
             closed("2026-03-29T01:30:00Z"),
+        ),
+        (
+            &["sun 02:30-04:00 Europe/Berlin"],
+            "2026-03-29T01:30:00Z",
+            open("2026-03-29T02:00:00Z"),
+        ),
+        (
+            &["sun 01:00-02:30 Europe/Berlin"],
+            "2026-03-29T00:59:00Z",
+            open("2026-03-29T01:30:00Z"),
+        ),
+        (
+            &["sun 02:00-03:00 Europe/Berlin"],
+            "2026-03-29T00:59:00Z",
+            closed("2026-04-05T00:00:00Z"),
+        ),
+        // On 25 October 2026 they have it twice.
+        (
+            &["sun 02:30-05:00 Europe/Berlin"],
+            "2026-10-25T01:10:00Z",
+            open("2026-10-25T04:00:00Z"),
+        ),
+        (
+            &["sun 01:00-02:30 Europe/Berlin"],
+            "2026-10-25T00:29:00Z",
+            open("2026-10-25T00:30:00Z"),
+        ),
+        (
+            &["sun 01:00-02:30 Europe/Berlin"],
+            "2026-10-25T01:10:00Z",
+            closed("2026-11-01T00:00:00Z"),
         ),
     ] {
         assert_eq!(opening(windows, now), expected, "{windows:?} at {now}");

@@ -4,6 +4,7 @@ use std::fmt;
 
 use std::sync::LazyLock;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZoneDatabase;
 
 use super::{Malformed, Scalar, printable, quoted, scalar_impls, text_scalar};
@@ -36,7 +37,7 @@ impl Schedule {
 
     /// The first moment after `after`, or none when there is none.
     #[must_use]
-    pub fn next_after(&self, after: jiff::Timestamp) -> Option<jiff::Timestamp> {
+    pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         let end = self.0.match_indices(' ').nth(4).map(|(at, _)| at);
         let (expression, zone) = match end {
             Some(end) => (&self.0[..end], &self.0[end + 1..]),
@@ -152,21 +153,40 @@ impl Window {
         &self.time_zone
     }
 
-    /// Whether the window is open at `at`.
-    ///
-    /// # Errors
-    /// When this build does not know the time zone.
-    pub fn contains(&self, at: jiff::Timestamp) -> Result<bool, jiff::Error> {
+    /// When the window that opens on this day opens and closes. An edge in an hour that a clock skips
+    /// is moved by that hour, one in an hour that it has twice is the first of the two.
+    fn on(&self, day: jiff::civil::Date) -> Result<(Timestamp, Timestamp), jiff::Error> {
         let zone = ZONES.get(&self.time_zone)?;
-        let local = at.to_zoned(zone);
-        let minute =
-            u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
-        let today = local.weekday();
-        if self.start < self.end {
-            return Ok(self.opens_on(today) && (self.start..self.end).contains(&minute));
+        let edge = |day: jiff::civil::Date, minute: u16| {
+            let local = day.at((minute / 60) as i8, (minute % 60) as i8, 0, 0);
+            local.to_zoned(zone.clone()).map(|edge| edge.timestamp())
+        };
+        let last = if self.start < self.end {
+            day
+        } else {
+            day.tomorrow()?
+        };
+        Ok((edge(day, self.start)?, edge(last, self.end)?))
+    }
+
+    /// Until when it is open, when it is open at `at`, or when it opens next.
+    fn opening(&self, at: Timestamp) -> Result<Opening, jiff::Error> {
+        let today = at.to_zoned(ZONES.get(&self.time_zone)?).date();
+        let mut day = today.yesterday()?;
+        loop {
+            if self.opens_on(day.weekday()) {
+                let (opens, closes) = self.on(day)?;
+                // Empty when its hours are skipped.
+                if opens < closes && at < closes {
+                    return Ok(if opens <= at {
+                        Opening::OpenUntil(closes)
+                    } else {
+                        Opening::ClosedUntil(opens)
+                    });
+                }
+            }
+            day = day.tomorrow()?;
         }
-        Ok((self.opens_on(today) && minute >= self.start)
-            || (self.opens_on(today.previous()) && minute < self.end))
     }
 }
 
@@ -175,9 +195,9 @@ impl Window {
 pub enum Opening {
     Always,
     /// With the moment at which that is to be looked at again.
-    OpenUntil(jiff::Timestamp),
+    OpenUntil(Timestamp),
     /// With the moment at which the next window opens.
-    ClosedUntil(jiff::Timestamp),
+    ClosedUntil(Timestamp),
 }
 
 impl Opening {
@@ -185,46 +205,19 @@ impl Opening {
     ///
     /// # Errors
     /// When this build does not know a time zone.
-    pub fn at(windows: &[Window], at: jiff::Timestamp) -> Result<Self, jiff::Error> {
-        let (mut closes, mut opens) = (None, None);
+    pub fn at(windows: &[Window], at: Timestamp) -> Result<Self, jiff::Error> {
+        let mut found = Self::Always;
         for window in windows {
-            if window.contains(at)? {
-                closes = closes.max(Some(window.next(window.end, at)?));
-            } else {
-                let next = window.next(window.start, at)?;
-                opens = Some(opens.map_or(next, |first: jiff::Timestamp| first.min(next)));
-            }
-        }
-        Ok(match (closes, opens) {
-            (Some(closes), _) => Self::OpenUntil(closes),
-            (None, Some(opens)) => Self::ClosedUntil(opens),
-            (None, None) => Self::Always,
-        })
-    }
-}
-
-impl Window {
-    /// The first moment after `after` at which it opens or closes, which is `minute`. An edge in
-    /// an hour that a clock skips comes right after it, one in an hour that it has twice comes
-    /// the first time.
-    fn next(&self, minute: u16, after: jiff::Timestamp) -> Result<jiff::Timestamp, jiff::Error> {
-        let zone = ZONES.get(&self.time_zone)?;
-        // It closes on the day after it opens when it is open over midnight.
-        let is_next_day = minute == self.end && self.end < self.start;
-        let (hour, minute) = ((minute / 60) as i8, (minute % 60) as i8);
-        let mut date = after.to_zoned(zone.clone()).date();
-        loop {
-            let day = if is_next_day {
-                date.yesterday()?.weekday()
-            } else {
-                date.weekday()
+            found = match (found, window.opening(at)?) {
+                (Self::Always, next) => next,
+                (Self::OpenUntil(one), Self::OpenUntil(other)) => Self::OpenUntil(one.max(other)),
+                (Self::ClosedUntil(one), Self::ClosedUntil(other)) => {
+                    Self::ClosedUntil(one.min(other))
+                }
+                (open @ Self::OpenUntil(_), _) | (_, open) => open,
             };
-            let edge = date.at(hour, minute, 0, 0).to_zoned(zone.clone())?;
-            if self.opens_on(day) && edge.timestamp() > after {
-                return Ok(edge.timestamp());
-            }
-            date = date.tomorrow()?;
         }
+        Ok(found)
     }
 }
 
