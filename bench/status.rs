@@ -109,7 +109,7 @@ fn end_most(path: &Path) -> Result<()> {
              resource = 'env/site-' || (sequence % ?1) || '/production',
              environment_id = 'env/site-' || (sequence % ?1) || '/production'
          WHERE sequence <= ?2",
-        [SITES, JOBS - QUEUED],
+        [i64::try_from(SITES)?, i64::try_from(JOBS - QUEUED)?],
     )?;
     Ok(())
 }

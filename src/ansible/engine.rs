@@ -158,11 +158,22 @@ impl Engine {
             .unwrap_or(now + LONGEST_JOB);
         let attempt = Attempt::write(&self.settings.state_dir.join("run"), call.invocation)
             .map_err(|error| {
-                let code = match error {
-                    AttemptError::Invalid(_) => ErrorCode::RenderFailed,
-                    AttemptError::Io(_) => ErrorCode::AnsibleUnexpectedError,
+                let (code, of_disk) = match &error {
+                    AttemptError::Invalid(_) => (ErrorCode::RenderFailed, false),
+                    AttemptError::Io(error) => (
+                        ErrorCode::AnsibleUnexpectedError,
+                        matches!(
+                            error.kind(),
+                            io::ErrorKind::StorageFull
+                                | io::ErrorKind::QuotaExceeded
+                                | io::ErrorKind::ReadOnlyFilesystem
+                        ),
+                    ),
                 };
-                Failure::new(code, &error.to_string())
+                Failure {
+                    of_disk,
+                    ..Failure::new(code, &error.to_string())
+                }
             })?;
         let key = match &attempt.key {
             Some(key) => key.clone(),

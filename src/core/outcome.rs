@@ -48,6 +48,8 @@ pub struct Failure {
     pub hint: &'static str,
     /// Whether the same attempt may succeed later without anybody changing anything.
     pub retryable: bool,
+    /// Whether it was the disk of the control plane, and nothing that the job did.
+    pub of_disk: bool,
 }
 
 impl Failure {
@@ -59,6 +61,7 @@ impl Failure {
             message: tail(message.trim(), LONGEST_MESSAGE).to_owned(),
             hint: hint(code),
             retryable: is_retryable(code),
+            of_disk: false,
         }
     }
 }

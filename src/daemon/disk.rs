@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::attempt::chain;
 use super::error::DaemonError;
 use super::progress::Progress;
@@ -17,6 +19,8 @@ use crate::store::{Ballast, Finish, Outcome, Store, StoreError};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the disk is looked at meanwhile.
 const PAUSE: Duration = Duration::from_millis(500);
+/// When a job that the disk stopped is tried again.
+const AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// Less than this is no room: a control plane's own small files do not fit.
 const NO_ROOM: u64 = 256 * 1024;
 
@@ -168,13 +172,41 @@ pub(super) fn excuse(store: &Store, failure: &Failure, in_the_way: bool) -> Opti
     );
     let ballast = store.ballast();
     let is_full = || !ballast.is_whole() && ballast.room().is_ok_and(|room| room < NO_ROOM);
-    (in_the_way || (is_local && is_full())).then(|| Outcome::Retry {
+    let is_excused = in_the_way || failure.of_disk || (is_local && is_full());
+    is_excused.then(|| Outcome::Retry {
         code: ErrorCode::JobInterrupted,
         message: format!(
             "the disk of the control plane was in the way: {}",
             failure.message
         ),
-        run_after: clock::now(),
+        // Not at once: what is full now may be full for a while without the database noticing.
+        run_after: clock::now().saturating_add(AGAIN).unwrap_or(Timestamp::MAX),
         spend_attempt: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_excuses_also_when_there_is_room_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&directory.path().join("state.db")).expect("opened");
+        let failure = Failure::new(ErrorCode::AnsibleUnexpectedError, "no space left");
+        assert_eq!(excuse(&store, &failure, false), None);
+        let of_disk = Failure {
+            of_disk: true,
+            ..failure
+        };
+        let excused = excuse(&store, &of_disk, false);
+        let is_free = matches!(
+            excused,
+            Some(Outcome::Retry {
+                spend_attempt: false,
+                ..
+            })
+        );
+        assert!(is_free, "{excused:?}");
+    }
 }
