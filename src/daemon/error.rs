@@ -44,8 +44,8 @@ pub enum DaemonError {
     NotEnded(JobId, JobStatus),
     #[error("job `{0}` needs job `{1}`, which is {2}; wait for that one")]
     Needs(JobId, JobId, JobStatus),
-    #[error("cannot tell when a window opens: {0}")]
-    Window(#[from] jiff::Error),
+    #[error("`reconcile.windows` of the fleet: {0}; nothing is queued until that is mended")]
+    Window(String),
     #[error("the plan cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("the saved plan `{path}` cannot be read: {why}")]

@@ -43,6 +43,7 @@ mod revision;
 mod secret;
 mod session;
 mod sighting;
+mod supersede;
 mod target;
 mod total;
 mod trust;

@@ -19,7 +19,7 @@ use super::notify;
 use super::planning::{self, Purpose};
 use super::queue::{self, Prepared, Queued, recorded_revision};
 use crate::core::diagnostic::{Diagnostic, Severity};
-use crate::core::document::scalar::{self, Opening, Window};
+use crate::core::document::scalar::{self, Opening, Scalar, Window};
 use crate::core::id::ResourceId;
 use crate::core::plan::{Blocked, Choice, OUTSIDE_WINDOW};
 use crate::core::reconcile::{Cause, Refusal, Verdict};
@@ -420,10 +420,11 @@ fn opening(desired: &DesiredState, now: Timestamp) -> Result<Opening, DaemonErro
     let windows: Vec<Window> = texts
         .unwrap_or_default()
         .iter()
-        .filter_map(|text| text.as_str()?.parse().ok())
-        .collect();
-    // Time zones were looked up when the document was checked.
-    Ok(Opening::at(&windows, now)?)
+        .map(|text| Window::parse(text.as_str().unwrap_or_default()))
+        // Checked with the document; one that were left out here would open all hours.
+        .collect::<Result<_, _>>()
+        .map_err(|malformed| DaemonError::Window(malformed.to_string()))?;
+    Opening::at(&windows, now).map_err(|error| DaemonError::Window(error.to_string()))
 }
 
 /// How often the fleet wants to be looked at.
