@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::snippet::Snippet;
 use crate::core::diagnostic::{Diagnostic, Severity};
 
-/// One diagnostic as an object of a JSON stream.
+/// One diagnostic as an object of a JSON stream. Whoever reads it may rely on lines and columns
+/// that count from 1: what is about a whole file is at its beginning.
 pub(crate) fn line(diagnostic: &Diagnostic) -> Value {
     let mut object = json!({
         "type": "diagnostic",
@@ -19,8 +20,8 @@ pub(crate) fn line(diagnostic: &Diagnostic) -> Value {
         "code": diagnostic.code,
         "message": diagnostic.message,
         "file": diagnostic.file,
-        "line": diagnostic.line,
-        "column": diagnostic.column,
+        "line": diagnostic.line.max(1),
+        "column": diagnostic.column.max(1),
     });
     if let (Some(hint), Some(object)) = (&diagnostic.hint, object.as_object_mut()) {
         object.insert("hint".to_owned(), json!(hint));

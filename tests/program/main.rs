@@ -200,6 +200,33 @@ fn pending_changes_have_an_exit_code_of_their_own() {
 }
 
 #[test]
+fn what_is_about_a_whole_file_is_at_its_beginning() {
+    let program = Program::new();
+    let repo = program.repo("quickstart");
+    fs::remove_file(repo.join("pressluft.yaml")).expect("no fleet");
+    std::os::unix::fs::symlink("/etc", repo.join("away")).expect("a link");
+    let path = repo.display().to_string();
+    let lines = program
+        .run(&["validate", "--json", &path])
+        .expect(3)
+        .lines();
+    let mut found: Vec<_> = lines
+        .iter()
+        .filter(|line| line["type"] == "diagnostic")
+        .map(|line| format!("{}:{} {}", line["line"], line["column"], line["code"]))
+        .collect();
+    found.sort();
+    assert!(
+        found.contains(&"1:1 \"missing-fleet\"".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found.iter().all(|place| place.starts_with("1:1 ")),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn documents_that_are_not_valid_change_nothing() {
     let program = Program::new();
     let repo = program.repo("quickstart");

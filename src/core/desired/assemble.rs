@@ -8,7 +8,7 @@ use super::rules::{self, Draft, Known};
 use super::{Assembled, Desired, FLEET_FILE, Resource, Source};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::environment::{EnvironmentType, Mail};
-use crate::core::document::read::Step;
+use crate::core::document::read::{Lost, Step};
 use crate::core::document::scalar::{Duration, Email, Scalar, Text, UnixUser};
 use crate::core::document::{
     Document, DocumentKind, Environment, EnvironmentDefaults, EnvironmentDocument, Fleet,
@@ -145,7 +145,7 @@ impl Sorted {
         let whole = parsed
             .documents
             .into_iter()
-            .map(|document| (document, Vec::new()));
+            .map(|document| (document, Lost::default()));
         let rest = parsed
             .salvaged
             .into_iter()
@@ -371,7 +371,7 @@ fn finish<T: Effective>(
         if let Some(missing) = missing {
             missing.push((source.clone(), T::NAME, path));
         }
-        source.lost.push(top.to_owned());
+        source.lost.add_field(top);
     }
     // With all gaps filled, nothing is missing any more.
     document.finish().ok().map(|value| Resource {

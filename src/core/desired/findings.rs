@@ -1,6 +1,7 @@
 //! Problems that rules find, and the places that they are about.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Source;
 use crate::core::diagnostic::{Diagnostic, Severity};
@@ -9,7 +10,10 @@ use crate::core::document::read::{Locator, Problem, Step};
 /// One problem, about a value of a document.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
-    source: Source,
+    file: Arc<str>,
+    /// The line of the document's `kind`.
+    line: usize,
+    /// In the document as it is written.
     path: Vec<Step>,
     severity: Severity,
     code: &'static str,
@@ -42,8 +46,9 @@ impl Findings {
         message: String,
     ) -> &mut Finding {
         self.0.push(Finding {
-            source: source.clone(),
-            path,
+            file: Arc::clone(&source.file),
+            line: source.line,
+            path: source.lost.as_written(path),
             severity,
             code,
             message,
@@ -59,13 +64,13 @@ impl Findings {
         let mut locators: BTreeMap<String, Option<Locator>> = BTreeMap::new();
         let mut diagnostics = Vec::with_capacity(self.0.len());
         for finding in self.0 {
-            let file: &str = &finding.source.file;
+            let file: &str = &finding.file;
             if !locators.contains_key(file) {
                 locators.insert(file.to_owned(), text(file).map(|text| Locator::new(&text)));
             }
             let place = match locators.get(file) {
-                Some(Some(locator)) => locator.find(finding.source.line, &finding.path),
-                Some(None) | None => Locator::nowhere(finding.source.line),
+                Some(Some(locator)) => locator.find(finding.line, &finding.path),
+                Some(None) | None => Locator::nowhere(finding.line),
             };
             let problem = Problem::new(place, finding.code, finding.message).hint(finding.hint);
             diagnostics.push(Diagnostic {

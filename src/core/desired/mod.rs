@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::diagnostic::Diagnostic;
+use crate::core::document::read::Lost;
 use crate::core::document::{Environment, Fleet, Node, Site};
 use crate::core::id::ResourceId;
 use crate::core::spec::{Spec, SpecHash};
@@ -33,15 +34,15 @@ pub struct Source {
     pub file: Arc<str>,
     /// From 1.
     pub line: usize,
-    /// The fields at the top of the document below which something is wrong, so that rules
-    /// do not take what is missing there for left out. Empty in a desired state.
-    pub(crate) lost: Vec<String>,
+    /// What of the document is wrong, so that rules do not take what is missing there for left
+    /// out. Empty in a desired state.
+    pub(crate) lost: Lost,
 }
 
 impl Source {
     /// Whether something below a field at the top is wrong and therefore missing.
     pub(crate) fn lost(&self, field: &str) -> bool {
-        self.lost.iter().any(|lost| lost == field)
+        self.lost.field(field)
     }
 }
 

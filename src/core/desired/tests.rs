@@ -322,6 +322,47 @@ fn the_ram_budget_holds_all_workers() {
 }
 
 #[test]
+fn a_wrong_item_hides_nothing_of_those_behind_it() {
+    let domains = "domains:
+- {name: a_b.example}
+- {name: a.example, primary: true}
+- {nam: b.example}
+- 7
+- {name: a.example}
+- {name: c.example, primary: true}
+";
+    assert_eq!(
+        on_production(domains),
+        [
+            "23:10+11 invalid-value",
+            "25:4+3 unknown-field",
+            "26:3+1 wrong-type",
+            "27:10+9 duplicate-domain",
+            "28:30+4 second-primary",
+        ]
+    );
+}
+
+#[test]
+fn a_second_document_of_an_environment_takes_no_memory() {
+    let text = BASE.replacen(
+        "host: 203.0.113.1\n",
+        "host: 203.0.113.1\nphp: {ram_budget: 1GiB}\n",
+        1,
+    );
+    let again = "kind: Environment\nsite: acme\nname: production\ntype: production\n";
+    let found = places(&assembled(&[(FLEET_FILE, &text), ("x.yaml", again)]));
+    assert!(
+        !found.iter().any(|place| place.contains("ram-budget")),
+        "{found:?}"
+    );
+    assert!(
+        found.contains(&"3:7+10 duplicate-id".to_owned()),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn moved_leads_away_from_something_that_is_gone() {
     assert_eq!(
         on_production("moved: {from: site/old}\n"),

@@ -99,6 +99,13 @@ impl<'a> Index<'a> {
         self.environments.get(site)?.get(name).copied()
     }
 
+    /// Whether no document before this one has the same id.
+    fn is_first(&self, environment: &Resource<Environment>) -> bool {
+        let value = &environment.value;
+        self.environment(value.site.as_str(), value.name.as_str())
+            .is_some_and(|first| std::ptr::eq(first, environment))
+    }
+
     /// The node that an environment runs on.
     fn node_of(&self, environment: &'a Environment) -> Option<&'a Resource<Node>> {
         let name = match &environment.node {

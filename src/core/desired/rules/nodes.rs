@@ -21,7 +21,8 @@ pub(super) fn check(index: &Index<'_>, findings: &mut Findings) {
             continue;
         };
         php_version(environment, node, findings);
-        if node.value.php.ram_budget.is_some() {
+        // A second document of one environment is a mistake of its own and takes no memory.
+        if node.value.php.ram_budget.is_some() && index.is_first(environment) {
             on_node
                 .entry(node.value.name.as_str())
                 .or_default()

@@ -6,6 +6,7 @@
 
 mod check;
 mod locate;
+mod lost;
 mod nearest;
 mod split;
 mod syntax;
@@ -13,6 +14,7 @@ mod tree;
 mod yaml;
 
 pub(crate) use locate::{Locator, Place, Step};
+pub use lost::Lost;
 pub(crate) use nearest::nearest;
 
 use super::{
@@ -44,8 +46,7 @@ pub struct ParsedFile {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Salvaged {
     pub document: LocatedDocument,
-    /// The fields at the top below which something was wrong.
-    pub lost: Vec<String>,
+    pub lost: Lost,
 }
 
 /// A document that could not be read, as far as it can be told what it is about.

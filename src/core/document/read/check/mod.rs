@@ -7,7 +7,7 @@ mod words;
 use serde_json::Value;
 
 use super::tree::{Branch, Key, Tree};
-use super::{Place, Problem, nearest};
+use super::{Lost, Place, Problem, nearest};
 use crate::core::document::scalar::quoted;
 use crate::core::document::{DocumentKind, schema};
 use walk::Walk;
@@ -17,8 +17,7 @@ use walk::Walk;
 pub(crate) struct Salvage {
     /// None when a field that every document needs is wrong.
     pub(crate) value: Option<Value>,
-    /// The fields at the top below which something was wrong.
-    pub(crate) lost: Vec<String>,
+    pub(crate) lost: Lost,
 }
 
 /// The kind of a document and where it is written.
@@ -63,7 +62,7 @@ pub(crate) fn document(kind: DocumentKind, tree: &Tree, problems: &mut Vec<Probl
     let value = walk.value(root, tree, place, "");
     Salvage {
         value,
-        lost: walk.lost.into_iter().collect(),
+        lost: walk.lost,
     }
 }
 

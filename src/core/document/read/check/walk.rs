@@ -1,13 +1,13 @@
 //! Walks maps and lists.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::value_place;
 use super::words::{all_of, child, example, expected, found, how_to_write, one_of, types};
 use crate::core::document::read::tree::{Branch, Key, Tree};
-use crate::core::document::read::{MOST_PROBLEMS, Place, Problem, nearest};
+use crate::core::document::read::{Lost, MOST_PROBLEMS, Place, Problem, nearest};
 use crate::core::document::scalar::{check_format, quoted};
 
 type Fields = Map<String, Value>;
@@ -16,7 +16,7 @@ type Fields = Map<String, Value>;
 pub(super) struct Walk<'a> {
     root: &'a Value,
     problems: &'a mut Vec<Problem>,
-    pub(super) lost: BTreeSet<String>,
+    pub(super) lost: Lost,
 }
 
 impl<'a> Walk<'a> {
@@ -24,7 +24,7 @@ impl<'a> Walk<'a> {
         Self {
             root,
             problems,
-            lost: BTreeSet::new(),
+            lost: Lost::default(),
         }
     }
 
@@ -38,9 +38,7 @@ impl<'a> Walk<'a> {
         hint: Option<String>,
     ) {
         let top = path.split(['.', '[']).next().unwrap_or_default();
-        if !self.lost.contains(top) {
-            self.lost.insert(top.to_owned());
-        }
+        self.lost.add_field(top);
         if self.problems.len() >= MOST_PROBLEMS {
             return;
         }
@@ -93,17 +91,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Of a list, what stands before the first wrong item is kept: the others would move up.
+    /// Of a list, the right items are kept; the others are remembered, so that the place of an
+    /// item that moved up can still be told.
     fn list(&mut self, schema: &'a Value, items: &[Tree], path: &str) -> Option<Value> {
         let inner = schema.get("items")?;
-        let mut values: Vec<Option<Value>> = items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| self.value(inner, item, item.place, &format!("{path}[{index}]")))
-            .collect();
-        let sound = values.iter().take_while(|value| value.is_some()).count();
-        values.truncate(sound);
-        Some(Value::Array(values.into_iter().flatten().collect()))
+        let mut kept = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match self.value(inner, item, item.place, &format!("{path}[{index}]")) {
+                Some(value) => kept.push(value),
+                None => self.lost.add_item(path, index),
+            }
+        }
+        Some(Value::Array(kept))
     }
 
     fn map(
