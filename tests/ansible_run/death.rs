@@ -13,6 +13,9 @@ use pressluft::core::event::Event;
 use pressluft::core::job::ErrorCode;
 use pressluft::core::outcome::End;
 
+/// How long a play may take to begin while others do on the same node.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A task on the node that lasts, after one that has ended.
 const LONG: &str = "- ansible.builtin.ping:\n- name: Wait\n  ansible.builtin.command: sleep 60";
 
@@ -62,12 +65,12 @@ fn a_child_that_ignores_the_request_is_killed(engine: AnsibleEngine) {
                 .iter()
                 .any(|line| line.contains("while true"))
         };
-        assert!(within(Duration::from_secs(20), runs), "the child never ran");
+        assert!(within(PATIENCE, runs), "the child never ran");
         stop.cancel();
+        Instant::now()
     });
-    let begin = Instant::now();
     let shown = bench.run_with(&invocation, &cancel, &mut |_| {});
-    watcher.join().expect("the child ran");
+    let asked = watcher.join().expect("the child ran");
     assert_eq!(
         shown.code(),
         Some(ErrorCode::JobInterrupted),
@@ -75,9 +78,9 @@ fn a_child_that_ignores_the_request_is_killed(engine: AnsibleEngine) {
         shown.outcome
     );
     assert!(
-        begin.elapsed() < Duration::from_secs(20),
+        asked.elapsed() < Duration::from_secs(20),
         "{:?}",
-        begin.elapsed()
+        asked.elapsed()
     );
     drop(bench.engine);
     assert_eq!(left_of(bench.state.path()), Vec::<String>::new());
@@ -90,11 +93,7 @@ fn nothing_outlives_a_killed_pressluft(engine: AnsibleEngine) {
         let state = tempfile::tempdir().expect("a directory");
         let mut pressluft = this_program(state.path(), tasks, engine);
         let runs = || left_of(state.path()).iter().any(|line| line.contains(sign));
-        assert!(
-            within(Duration::from_secs(20), runs),
-            "{:?}",
-            left_of(state.path())
-        );
+        assert!(within(PATIENCE, runs), "{:?}", left_of(state.path()));
         pressluft.kill().expect("it lives");
         pressluft.wait().expect("it ended");
         let gone = || left_of(state.path()).is_empty();
@@ -138,7 +137,7 @@ fn nothing_outlives_a_killed_supervisor(engine: AnsibleEngine) {
             };
             // Once the task runs, which takes a little longer than the supervisor's start.
             let runs = || left_of(&state).iter().any(|line| line.contains(sign));
-            assert!(within(Duration::from_secs(20), runs), "the play never ran");
+            assert!(within(PATIENCE, runs), "the play never ran");
             let pid = nix::unistd::Pid::from_raw(supervisor().expect("a supervisor"));
             nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).expect("it lives");
         });
