@@ -74,6 +74,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
+/// After the name of a task that found what no job of Pressluft puts back.
+pub(super) const BY_HAND: &str = " (only by hand to put back)";
+
 /// What the last look at the resource found.
 fn drift_text(drift: &Drift) -> String {
     let checked = moment(drift.checked_at);
@@ -81,8 +84,10 @@ fn drift_text(drift: &Drift) -> String {
         return format!("\nDrift: none, as of {checked}\n");
     };
     let mut text = format!("\nDrift, seen since {}\n", moment(since));
-    for task in &drift.tasks {
-        text.push_str(&format!("  {}\n", printable(task)));
+    for task in &drift.found.tasks {
+        let by_hand = drift.found.by_hand.contains(task);
+        let rest = if by_hand { BY_HAND } else { "" };
+        text.push_str(&format!("  {}{rest}\n", printable(task)));
     }
     text
 }

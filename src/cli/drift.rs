@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::context::Context;
+use super::describe::BY_HAND;
 use super::error::CliError;
 use super::execute::{self, LimitArgs};
 use super::exit::Exit;
@@ -117,7 +118,9 @@ impl Found {
     fn text(&self) -> String {
         let mut text = format!("\n{} differs from what was applied\n", self.drift.resource);
         for (task, diff) in &self.tasks {
-            writeln!(text, "  {}", printable(task)).ok();
+            let by_hand = self.drift.found.by_hand.contains(task);
+            let rest = if by_hand { BY_HAND } else { "" };
+            writeln!(text, "  {}{rest}", printable(task)).ok();
             let lines: Vec<&str> = diff.iter().flat_map(|diff| diff.lines()).collect();
             for line in lines.iter().take(SHOWN_LINES) {
                 writeln!(text, "      {}", output::diff_line(line)).ok();
@@ -139,7 +142,10 @@ fn report(
     if args.json {
         for found in found {
             let tasks = found.tasks.iter();
-            let tasks = tasks.map(|(task, diff)| json!({ "name": task, "diff": diff }));
+            let by_hand = &found.drift.found.by_hand;
+            let tasks = tasks.map(|(task, diff)| {
+                json!({ "name": task, "diff": diff, "by_hand": by_hand.contains(task) })
+            });
             output::json_line(&json!({
                 "type": "drift", "resource": found.drift.resource, "job_id": found.drift.job,
                 "since": found.drift.since, "tasks": tasks.collect::<Vec<_>>(),
@@ -160,7 +166,8 @@ fn report(
             line.push_str(&format!(", {unknown} could not be looked at"));
         }
         output::print(&format!("{line}\n"))?;
-        if !found.is_empty() {
+        let can_heal = |found: &Found| !found.drift.found.to_heal().is_empty();
+        if found.iter().any(can_heal) {
             output::note("`pressluft apply --rerun ID` puts things back")?;
         }
     }

@@ -43,7 +43,7 @@ fn fleet(field: &str) -> Aspect {
 fn node(field: &str, second: &str) -> Aspect {
     match (field, second) {
         ("name", _) => Aspect::Fixed("the name is the identity; use `moved`"),
-        ("labels" | "suspend" | "moved" | "state", _) | ("ssh", "key" | "host_key") => {
+        ("labels" | "drift" | "suspend" | "moved" | "state", _) | ("ssh", "key" | "host_key") => {
             Aspect::Record
         }
         _ => Aspect::Job(JobType::NodeProvision),

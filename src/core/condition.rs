@@ -11,6 +11,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::drift::Differences;
 use super::id::ResourceId;
 use super::job::{ErrorCode, JobStatus, UnknownWord, words};
 use super::plan::OUTSIDE_WINDOW;
@@ -29,6 +30,9 @@ words! {
         Ready = "ready",
     }
 }
+
+/// The code of drift that no job puts back.
+pub const BY_HAND: &str = "by-hand";
 
 /// How a resource stands, with what is to be said about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -55,7 +59,12 @@ pub enum Condition {
         reason: String,
     },
     /// The node is found to differ from what was applied.
-    Drifted,
+    Drifted {
+        /// In what.
+        reason: String,
+        /// Whether something of it is put back by no job.
+        by_hand: bool,
+    },
 }
 
 impl Condition {
@@ -69,7 +78,7 @@ impl Condition {
             Self::Stalled { .. } => ConditionKind::Stalled,
             Self::Suspended { .. } => ConditionKind::Suspended,
             Self::Failed { .. } => ConditionKind::Failed,
-            Self::Drifted => ConditionKind::Drifted,
+            Self::Drifted { .. } => ConditionKind::Drifted,
         }
     }
 
@@ -81,7 +90,8 @@ impl Condition {
             Self::Stalled { error_code, .. } | Self::Failed { error_code, .. } => {
                 Some(error_code.as_str())
             }
-            Self::Suspended { .. } | Self::Ready | Self::Reconciling | Self::Drifted => None,
+            Self::Drifted { by_hand, .. } => by_hand.then_some(BY_HAND),
+            Self::Suspended { .. } | Self::Ready | Self::Reconciling => None,
         }
     }
 
@@ -92,8 +102,9 @@ impl Condition {
             Self::Blocked { reason, .. }
             | Self::Stalled { reason, .. }
             | Self::Suspended { reason }
-            | Self::Failed { reason, .. } => Some(reason),
-            Self::Ready | Self::Reconciling | Self::Drifted => None,
+            | Self::Failed { reason, .. }
+            | Self::Drifted { reason, .. } => Some(reason),
+            Self::Ready | Self::Reconciling => None,
         }
     }
 }
@@ -111,7 +122,7 @@ pub struct Standing {
     pub attempted_revision: Option<String>,
     /// The revision of what is recorded; none before the first job has succeeded.
     pub applied_revision: Option<String>,
-    /// The job that makes it so or that failed to, if there is one.
+    /// The job that makes it so, that failed to, or that found it to differ, if there is one.
     pub job: Option<JobId>,
     /// When it came to stand so, in UTC.
     pub changed_at: Timestamp,
@@ -132,8 +143,17 @@ pub struct Facts {
     pub suspended_by: Option<ResourceId>,
     /// Since when its node has not answered a job.
     pub away_since: Option<Timestamp>,
-    /// Since when the node is known to differ from what was applied.
-    pub drifted_since: Option<Timestamp>,
+    /// What the last look at it found, when something differs.
+    pub drift: Option<DriftFact>,
+}
+
+/// That the node is known to differ from what was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriftFact {
+    pub since: Timestamp,
+    /// The job that looked.
+    pub job: Option<JobId>,
+    pub found: Differences,
 }
 
 /// The record of a resource, in short.
@@ -228,15 +248,15 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
     if let Some(failure) = failure(facts) {
         return failure;
     }
-    if let Some(block) = facts
-        .target
-        .as_ref()
-        .and_then(|target| target.blocked.as_ref())
+    let target = facts.target.as_ref();
+    if let Some(block) = target.and_then(|target| target.blocked.as_ref()) {
         // That it is put back later is less than that it is to be put back.
-        .filter(|block| {
-            block.code != OUTSIDE_WINDOW || !is_applied(facts) || facts.drifted_since.is_none()
-        })
-    {
+        if block.code == OUTSIDE_WINDOW
+            && is_recorded_as_wanted(facts)
+            && let Some(drift) = &facts.drift
+        {
+            return drifted(drift);
+        }
         let reason = block.reason.clone();
         let condition = if ["suspended", OUTSIDE_WINDOW].contains(&block.code.as_str()) {
             Condition::Suspended { reason }
@@ -248,8 +268,8 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
     }
     match facts.recorded.as_ref().map(|known| known.status) {
         Some(ResourceStatus::Active | ResourceStatus::Decommissioned) if is_applied(facts) => {
-            match facts.drifted_since {
-                Some(since) => (Condition::Drifted, since),
+            match &facts.drift {
+                Some(drift) => drifted(drift),
                 None => (Condition::Ready, fallback),
             }
         }
@@ -276,6 +296,14 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
         )
         | None => (Condition::Reconciling, target_since.unwrap_or(fallback)),
     }
+}
+
+fn drifted(drift: &DriftFact) -> (Condition, Timestamp) {
+    let condition = Condition::Drifted {
+        reason: drift.found.sentence().unwrap_or_default(),
+        by_hand: !drift.found.by_hand.is_empty(),
+    };
+    (condition, drift.since)
 }
 
 fn under_way(open: &OpenJob, away_since: Option<Timestamp>) -> (Condition, Timestamp) {
@@ -337,12 +365,15 @@ fn failure(facts: &Facts) -> Option<(Condition, Timestamp)> {
     Some((condition, ended.finished_at))
 }
 
-/// Whether what is recorded is all that is wanted.
+/// Whether what is recorded is all that is wanted, and nothing is held back.
 fn is_applied(facts: &Facts) -> bool {
+    let target = facts.target.as_ref();
+    is_recorded_as_wanted(facts) && target.is_none_or(|target| target.blocked.is_none())
+}
+
+fn is_recorded_as_wanted(facts: &Facts) -> bool {
     match (&facts.recorded, &facts.target) {
-        (Some(recorded), Some(target)) => {
-            recorded.spec_hash == target.wanted && target.blocked.is_none()
-        }
+        (Some(recorded), Some(target)) => recorded.spec_hash == target.wanted,
         (Some(_), None) => true,
         (None, _) => false,
     }
@@ -364,10 +395,8 @@ fn job(facts: &Facts, condition: &Condition) -> Option<JobId> {
         ConditionKind::Failed | ConditionKind::Stalled | ConditionKind::Blocked => {
             open.or_else(|| facts.ended.as_ref().map(|job| job.id))
         }
-        ConditionKind::Reconciling
-        | ConditionKind::Ready
-        | ConditionKind::Suspended
-        | ConditionKind::Drifted => open,
+        ConditionKind::Drifted => facts.drift.as_ref().and_then(|drift| drift.job),
+        ConditionKind::Reconciling | ConditionKind::Ready | ConditionKind::Suspended => open,
     }
 }
 
@@ -468,7 +497,25 @@ mod tests {
         facts.ended = Some(ended(JobStatus::Succeeded, ErrorCode::InternalError));
         facts.recorded = applied("b", ResourceStatus::Active).recorded;
         lines.push(shown(&facts));
-        facts.drifted_since = Some(at(70));
+        let mut found = Differences::default();
+        found.add("Apply the files".to_owned(), false);
+        facts.drift = Some(DriftFact {
+            since: at(70),
+            job: None,
+            found,
+        });
+        lines.push(shown(&facts));
+        // Outside of a window it is put back later, and is no less drifted for that.
+        facts.target = Some(Target {
+            blocked: Some(Block {
+                code: OUTSIDE_WINDOW.to_owned(),
+                reason: "later".to_owned(),
+                since: at(80),
+            }),
+            ..wanted("b")
+        });
+        lines.push(shown(&facts));
+        facts.drift = None;
         lines.push(shown(&facts));
         insta::assert_snapshot!(lines.join("\n"), @r"
         ready - - desired a attempted a applied a at 10
@@ -479,7 +526,9 @@ mod tests {
         failed ANSIBLE_HOST_FAILED first line desired b attempted b applied a at 30
         stalled ANSIBLE_HOST_FAILED first line desired b attempted b applied a at 30
         ready - - desired b attempted b applied b at 10
-        drifted - - desired b attempted b applied b at 70
+        drifted - found to differ: Apply the files desired b attempted b applied b at 70
+        drifted - found to differ: Apply the files desired b attempted b applied b at 70
+        suspended - later desired b attempted b applied b at 80
         ");
     }
 

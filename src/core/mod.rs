@@ -10,6 +10,7 @@ pub mod condition;
 pub mod desired;
 pub mod diagnostic;
 pub mod document;
+pub mod drift;
 pub mod event;
 pub mod facts;
 pub mod id;

@@ -4,6 +4,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+#[cfg(test)]
+use super::condition::BY_HAND;
 use super::condition::{ConditionKind, Standing};
 use super::document::fleet::NotifyEvent;
 use super::id::ResourceId;
@@ -16,6 +18,19 @@ pub struct Noted {
     pub code: Option<String>,
     /// The revision that was applied then.
     pub revision: Option<String>,
+}
+
+impl Noted {
+    /// Whether being well again is news.
+    fn is_bad(&self) -> bool {
+        matches!(
+            self.kind,
+            ConditionKind::Failed
+                | ConditionKind::Stalled
+                | ConditionKind::Blocked
+                | ConditionKind::Drifted
+        )
+    }
 }
 
 /// One thing to tell.
@@ -31,12 +46,14 @@ pub struct Notice {
 }
 
 /// What is noted of a resource from now on; none where there is nothing settled to note: work goes
-/// on, or it only waits for something that is told itself.
+/// on, it only waits for something that is told itself, or what was bad is held back on purpose: one
+/// that failed, was suspended and is well again has recovered.
 #[must_use]
-pub fn settled(standing: &Standing) -> Option<Noted> {
+pub fn settled(standing: &Standing, before: Option<&Noted>) -> Option<Noted> {
     let code = standing.condition.code();
     let is_settled = match standing.condition.kind() {
         ConditionKind::Reconciling => false,
+        ConditionKind::Suspended => !before.is_some_and(Noted::is_bad),
         ConditionKind::Blocked => !matches!(
             code,
             Some("held" | "dependency-blocked" | "dependency-failed")
@@ -45,10 +62,7 @@ pub fn settled(standing: &Standing) -> Option<Noted> {
             code != Some(ErrorCode::AnsibleHostUnreachable.as_str())
                 || matches!(standing.id, ResourceId::Node(_))
         }
-        ConditionKind::Failed
-        | ConditionKind::Drifted
-        | ConditionKind::Suspended
-        | ConditionKind::Ready => true,
+        ConditionKind::Failed | ConditionKind::Drifted | ConditionKind::Ready => true,
     };
     is_settled.then(|| Noted {
         kind: standing.condition.kind(),
@@ -63,15 +77,7 @@ pub fn settled(standing: &Standing) -> Option<Noted> {
 pub fn event(before: Option<&Noted>, now: &Noted, is_new: bool) -> Option<NotifyEvent> {
     let was = before.map(|before| before.kind);
     let same_code = before.is_some_and(|before| before.code == now.code);
-    let was_bad = matches!(
-        was,
-        Some(
-            ConditionKind::Failed
-                | ConditionKind::Stalled
-                | ConditionKind::Blocked
-                | ConditionKind::Drifted
-        )
-    );
+    let was_bad = before.is_some_and(Noted::is_bad);
     match now.kind {
         // One that is given up was told when it failed first.
         ConditionKind::Failed | ConditionKind::Stalled => {
@@ -85,7 +91,7 @@ pub fn event(before: Option<&Noted>, now: &Noted, is_new: bool) -> Option<Notify
         }
         ConditionKind::Blocked if was == Some(ConditionKind::Blocked) && same_code => None,
         ConditionKind::Blocked => Some(NotifyEvent::Blocked),
-        ConditionKind::Drifted if was == Some(ConditionKind::Drifted) => None,
+        ConditionKind::Drifted if was == Some(ConditionKind::Drifted) && same_code => None,
         ConditionKind::Drifted => Some(NotifyEvent::Drifted),
         ConditionKind::Ready if was_bad => Some(NotifyEvent::Recovered),
         ConditionKind::Ready => {
@@ -125,6 +131,7 @@ mod tests {
             (Blocked, "not-supported", "c", None),
             (Drifted, "", "c", Some(NotifyEvent::Drifted)),
             (Drifted, "", "c", None),
+            (Drifted, "by-hand", "c", Some(NotifyEvent::Drifted)),
             (Ready, "", "c", Some(NotifyEvent::Recovered)),
             (
                 Stalled,
@@ -140,6 +147,37 @@ mod tests {
             assert_eq!(event(before.as_ref(), &now, false), expected, "{now:?}");
             before = Some(now);
         }
+    }
+
+    #[test]
+    fn what_was_bad_is_not_forgotten_while_it_is_held_back() {
+        use crate::core::condition::Condition;
+        let at = Timestamp::from_second(1_772_000_000).expect("a time");
+        let standing = |condition| Standing {
+            id: "env/acme/production".parse().expect("an id"),
+            node: None,
+            condition,
+            desired_revision: None,
+            attempted_revision: None,
+            applied_revision: None,
+            job: None,
+            changed_at: at,
+        };
+        let reason = "`site/acme` is suspended".to_owned();
+        let suspended = standing(Condition::Suspended { reason });
+        let failed = noted(ConditionKind::Failed, "X", "a");
+        assert_eq!(settled(&suspended, Some(&failed)), None);
+        let ready = noted(ConditionKind::Ready, "", "a");
+        assert!(settled(&suspended, Some(&ready)).is_some());
+        assert!(settled(&suspended, None).is_some());
+        assert!(settled(&standing(Condition::Ready), Some(&failed)).is_some());
+        let reason = "only by hand to put back: Serve the code".to_owned();
+        let drifted = Condition::Drifted {
+            reason,
+            by_hand: true,
+        };
+        let code = settled(&standing(drifted), None).and_then(|noted| noted.code);
+        assert_eq!(code.as_deref(), Some(BY_HAND));
     }
 
     #[test]

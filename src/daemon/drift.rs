@@ -47,10 +47,13 @@ pub(super) fn to_heal(
     let fleet = desired.spec(&ResourceId::Fleet)?;
     let mut heal = BTreeMap::new();
     for drift in drifted {
-        if let Some(spec) = desired.spec(&drift.resource)?
+        // What no job puts back would only be run for again and again.
+        let tasks = drift.found.to_heal().join(", ");
+        if !tasks.is_empty()
+            && let Some(spec) = desired.spec(&drift.resource)?
             && drift_mode(&spec, fleet.as_ref()) == Drift::Heal
         {
-            heal.insert(drift.resource, drift.tasks.join(", "));
+            heal.insert(drift.resource, tasks);
         }
     }
     Ok(heal)

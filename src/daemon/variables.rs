@@ -24,6 +24,8 @@ pub struct Subject {
     pub source_url: Option<String>,
     pub wordpress: SourceFile,
     pub wp_cli: SourceFile,
+    /// The release that the environment is recorded to serve.
+    pub release: Option<String>,
 }
 
 impl Subject {
@@ -47,6 +49,7 @@ impl Subject {
             source_url: url_of(&source_names),
             wordpress: sources::wordpress(&payload.fleet, payload.site.as_ref()),
             wp_cli: sources::wp_cli(&payload.fleet),
+            release: None,
             names,
             source_names,
             facts,
@@ -139,6 +142,7 @@ impl Subject {
             "names": self.names,
             "source_env": self.payload.source_env,
             "source_names": self.source_names,
+            "release": self.release,
             "url": self.url,
             "source_url": self.source_url,
             "paths": {

@@ -10,9 +10,10 @@ use super::Store;
 use super::convert::{
     corrupt, digest, get, moment, moment_option, parse, parsed, parsed_option, timestamp,
 };
+use super::drift::differences;
 use super::error::Result;
 use crate::core::condition::{
-    Block, EndedJob, Facts, OpenJob, RecordedFact, Standing, Target, standing,
+    Block, DriftFact, EndedJob, Facts, OpenJob, RecordedFact, Standing, Target, standing,
 };
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
@@ -97,14 +98,23 @@ impl Collected {
             .query_and_then([], |row| Ok((get(row, "node")?, moment(row, "since")?)))?
             .collect::<Result<_>>()?;
         let mut drifted = connection.prepare_cached(
-            "SELECT resource, drifted_since FROM drift INDEXED BY drift_found
-             WHERE drifted_since IS NOT NULL",
+            "SELECT resource, job, drifted_since, tasks, by_hand
+             FROM drift INDEXED BY drift_found JOIN resources ON resources.id = drift.resource
+             WHERE drifted_since IS NOT NULL
+               AND coalesce(json_extract(resources.spec, '$.drift'),
+                   (SELECT json_extract(spec, '$.reconcile.drift') FROM resources
+                    WHERE kind = 'fleet'), 'report') <> 'off'",
         )?;
         let mut rows = drifted.query([])?;
         while let Some(row) = rows.next()? {
-            // Others than the one that is asked for have no facts here.
+            // Others than the one that is asked for have no facts here. What is not looked at any
+            // more is not said to differ for ever.
             if let Some(facts) = all.facts.get_mut(&parsed(row, "resource")?) {
-                facts.drifted_since = Some(moment(row, "drifted_since")?);
+                facts.drift = Some(DriftFact {
+                    since: moment(row, "drifted_since")?,
+                    job: parsed_option(row, "job")?,
+                    found: differences(row)?,
+                });
             }
         }
         Ok(all)

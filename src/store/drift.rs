@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Store;
 use super::convert::{corrupt, get, moment, moment_option, parsed, parsed_option};
 use super::error::Result;
+use crate::core::drift::Differences;
 use crate::core::id::ResourceId;
 use crate::core::recorded::JobId;
 
@@ -19,8 +20,9 @@ pub struct Drift {
     pub checked_at: Timestamp,
     /// When it was first seen to differ; none while it is what was applied.
     pub since: Option<Timestamp>,
-    /// The tasks that would change something, in their order; none while `since` is none.
-    pub tasks: Vec<String>,
+    /// None while `since` is none.
+    #[serde(flatten)]
+    pub found: Differences,
 }
 
 impl Store {
@@ -70,20 +72,21 @@ impl Store {
     }
 }
 
-/// Records what a look found: the tasks that would change something.
-pub(super) fn note(
+/// Records what a look found.
+pub(super) fn found(
     tx: &Connection,
     resource: &ResourceId,
-    tasks: &[String],
+    found: &Differences,
     job: Option<JobId>,
     now: Timestamp,
 ) -> Result<()> {
     let at = now.as_microsecond();
     tx.prepare_cached(
-        "INSERT INTO drift (resource, job, checked_at, drifted_since, tasks)
-         VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO drift (resource, job, checked_at, drifted_since, tasks, by_hand)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (resource) DO UPDATE SET
              job = excluded.job, checked_at = excluded.checked_at, tasks = excluded.tasks,
+             by_hand = excluded.by_hand,
              drifted_since = CASE WHEN excluded.drifted_since IS NULL THEN NULL
                  ELSE coalesce(drifted_since, excluded.drifted_since) END",
     )?
@@ -91,19 +94,56 @@ pub(super) fn note(
         resource.to_string(),
         job.map(|job| job.to_string()),
         at,
-        (!tasks.is_empty()).then_some(at),
-        json!(tasks).to_string(),
+        (!found.is_none()).then_some(at),
+        json!(found.tasks).to_string(),
+        json!(found.by_hand).to_string(),
+    ])?;
+    Ok(())
+}
+
+/// Records that a job made the resource what it should be. What only a look sees was not looked at
+/// by that job, so what was found of it, when and by whom, stays.
+pub(super) fn converged(
+    tx: &Connection,
+    resource: &ResourceId,
+    job: Option<JobId>,
+    now: Timestamp,
+) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO drift (resource, job, checked_at, drifted_since, tasks)
+         VALUES (?1, ?2, ?3, NULL, '[]')
+         ON CONFLICT (resource) DO UPDATE SET
+             job = iif(by_hand = '[]', excluded.job, job),
+             checked_at = iif(by_hand = '[]', excluded.checked_at, checked_at),
+             drifted_since = iif(by_hand = '[]', NULL, drifted_since),
+             tasks = by_hand",
+    )?
+    .execute(params![
+        resource.to_string(),
+        job.map(|job| job.to_string()),
+        now.as_microsecond(),
     ])?;
     Ok(())
 }
 
 fn drift(row: &Row<'_>) -> Result<Drift> {
-    let tasks: String = get(row, "tasks")?;
     Ok(Drift {
         resource: parsed(row, "resource")?,
         job: parsed_option(row, "job")?,
         checked_at: moment(row, "checked_at")?,
         since: moment_option(row, "drifted_since")?,
-        tasks: serde_json::from_str(&tasks).map_err(corrupt)?,
+        found: differences(row)?,
+    })
+}
+
+/// What was found, of a row with the columns `tasks` and `by_hand`.
+pub(super) fn differences(row: &Row<'_>) -> Result<Differences> {
+    let names = |column| -> Result<Vec<String>> {
+        let json: String = get(row, column)?;
+        serde_json::from_str(&json).map_err(corrupt)
+    };
+    Ok(Differences {
+        tasks: names("tasks")?,
+        by_hand: names("by_hand")?,
     })
 }

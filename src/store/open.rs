@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
 ];
 
 /// The schema that this program reads and writes.
@@ -378,6 +379,7 @@ mod tests {
             include_str!("migrations/0002.populated.sql"),
             include_str!("migrations/0003.populated.sql"),
             include_str!("migrations/0004.populated.sql"),
+            include_str!("migrations/0005.populated.sql"),
         ];
         for (migration, rows) in populated.into_iter().enumerate() {
             migrate_to(&mut raw, &MIGRATIONS[..=migration]).expect("schema");

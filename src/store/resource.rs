@@ -12,6 +12,7 @@ use super::convert::{corrupt, digest, get, moment, parse, parsed, unsigned};
 use super::error::{Result, StoreError};
 use super::{Domain, Release, Store, artifact, drift, fact};
 use crate::core::audit::AuditAction;
+use crate::core::drift::Differences;
 use crate::core::facts::NodeFacts;
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::recorded::{
@@ -53,12 +54,13 @@ pub enum StateChange {
     Release(Release),
     Domain(Domain),
     RemoveDomain(String),
-    /// What a look at a resource on its node found: the tasks that would change something. None:
-    /// it is what was applied.
-    Drift {
+    /// What a look at a resource on its node found.
+    Looked {
         id: ResourceId,
-        tasks: Vec<String>,
+        found: Differences,
     },
+    /// A job made the resource what it should be, but for what only people put back.
+    Converged(ResourceId),
     /// A one-shot ran and never runs again.
     UsedToken {
         resource: ResourceId,
@@ -246,7 +248,8 @@ pub(super) fn apply(
                 tx.prepare_cached("DELETE FROM domains WHERE name = ?1")?
                     .execute([name])?;
             }
-            StateChange::Drift { id, tasks } => drift::note(tx, id, tasks, author.job, now)?,
+            StateChange::Looked { id, found } => drift::found(tx, id, found, author.job, now)?,
+            StateChange::Converged(id) => drift::converged(tx, id, author.job, now)?,
             StateChange::UsedToken {
                 resource,
                 field,
@@ -288,7 +291,8 @@ pub(super) fn summary(changes: &[StateChange]) -> Vec<serde_json::Value> {
                 json!({ "domain": domain.name, "of": domain.environment })
             }
             StateChange::RemoveDomain(name) => json!({ "remove_domain": name }),
-            StateChange::Drift { id, tasks } => json!({ "drift": tasks, "of": id }),
+            StateChange::Looked { id, found } => json!({ "drift": found.tasks, "of": id }),
+            StateChange::Converged(id) => json!({ "converged": id }),
             StateChange::UsedToken {
                 resource,
                 field,

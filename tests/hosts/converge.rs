@@ -281,9 +281,13 @@ fn drift_is_found_and_put_back(world: &World) {
     assert_eq!(summary["clean"], 6);
 
     let pool = "/etc/php/8.2/fpm/pool.d/wp_acme_production.conf";
+    let code = "/var/www/sites/acme/production/current/wp-login.php";
     world.ssh(
         1,
-        &format!("echo '; by hand' >>{pool} && systemctl stop redis-server"),
+        &format!(
+            "echo '; by hand' >>{pool} && systemctl stop redis-server && \
+             cp -p {code} /root/ && echo '// by hand' >>{code}"
+        ),
     );
     let lines = world.pressluft(&["drift", "--json"]).expect(2).lines();
     let found: Vec<&Value> = lines
@@ -294,6 +298,18 @@ fn drift_is_found_and_put_back(world: &World) {
     assert_eq!(resources, ["node/web-1", "env/acme/production"]);
     let diff = found[1]["tasks"][0]["diff"].as_str().expect("a diff");
     assert!(diff.contains("-; by hand"), "{diff}");
+    let by_hand: Vec<&Value> = found[1]["tasks"]
+        .as_array()
+        .expect("tasks")
+        .iter()
+        .collect();
+    let by_hand: Vec<&&Value> = by_hand
+        .iter()
+        .filter(|task| task["by_hand"] == true)
+        .collect();
+    assert_eq!(by_hand.len(), 1, "{found:?}");
+    let diff = by_hand[0]["diff"].as_str().expect("a diff");
+    assert!(diff.contains("+wp-login.php sha256:"), "{diff}");
     assert!(world.ssh(1, &format!("tail -1 {pool}")).contains("by hand"));
 
     let mut words = vec!["apply", "--auto-approve"];
@@ -302,6 +318,15 @@ fn drift_is_found_and_put_back(world: &World) {
     let shown = world.pressluft(&["describe", "node/web-1", "-o", "json"]);
     assert_eq!(shown.expect(0).json()["drift"]["since"], Value::Null);
     world.pressluft(&["drift", "node/web-1"]).expect(0);
+
+    // Code that somebody changed is put back by nobody, and stays told until it is as it was.
+    let shown = world.pressluft(&["describe", "env/acme/production", "-o", "json"]);
+    let shown = shown.expect(0).json();
+    assert_eq!(shown["condition"]["type"], "drifted", "{shown}");
+    assert_eq!(shown["drift"]["tasks"], shown["drift"]["by_hand"]);
+    assert!(world.ssh(1, &format!("tail -1 {code}")).contains("by hand"));
+    world.ssh(1, &format!("mv /root/wp-login.php {code}"));
+    world.pressluft(&["drift"]).expect(0);
 }
 
 /// An environment that a job left failed is taken back once it is proven healthy, not before.

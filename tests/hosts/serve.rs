@@ -114,6 +114,8 @@ fn a_push_is_live_and_touches_nothing_else_and_a_death_loses_nothing() {
         described(&world, both[1])["generation"],
         before["generation"]
     );
+    suspended_until_asked_for(&world);
+    healed(&world);
     // Killed while a job runs, and started again.
     world.edit("sites/acme.yaml", "title: Second", "title: Third");
     push(&world, "A third title");
@@ -130,6 +132,72 @@ fn a_push_is_live_and_touches_nothing_else_and_a_death_loses_nothing() {
     drop(daemon);
     world.pressluft(&["audit", "verify"]).expect(0);
     world.pressluft(&["db", "check"]).expect(0);
+}
+
+/// What is suspended waits, with what is wanted of it, and goes on when it is not any more.
+fn suspended_until_asked_for(world: &World) {
+    let id = "env/acme/production";
+    world.edit(
+        "sites/acme.yaml",
+        "type: production\n",
+        "type: production\nsuspend: true\ndrift: heal\n",
+    );
+    push(world, "Hold acme");
+    until(120, "the suspension", || is(world, id, "suspended"));
+    let changes = || {
+        let jobs = world.jobs().into_iter();
+        jobs.filter(|job| job["job_type"] != "drift_check").count()
+    };
+    let before = changes();
+    world.edit(
+        "sites/acme.yaml",
+        "drift: heal\n",
+        "drift: heal\nphp: { memory: 192M }\n",
+    );
+    push(world, "More memory, later");
+    until(60, "the wish", || {
+        let shown = described(world, id);
+        shown["condition"]["type"] == "suspended"
+            && shown["desired_revision"] != shown["applied_revision"]
+    });
+    assert_eq!(changes(), before);
+    world.edit("sites/acme.yaml", "suspend: true\n", "");
+    push(world, "Go on with acme");
+    until(120, "what was held back", || {
+        described(world, id)["php"]["memory"] == "192M" && is(world, id, "ready")
+    });
+}
+
+/// What somebody changed by hand is put back by the next reconcile, with that as its reason. Code that
+/// somebody changed is not, and no job is queued for it.
+fn healed(world: &World) {
+    let id = "env/acme/production";
+    let pool = "/etc/php/8.2/fpm/pool.d/wp_acme_production.conf";
+    let code = "/var/www/sites/acme/production/current/wp-login.php";
+    world.ssh(
+        1,
+        &format!("echo '; by hand' >>{pool} && cp -p {code} /root/ && echo '// by hand' >>{code}"),
+    );
+    world.pressluft(&["drift", id]).expect(2);
+    let healing = || {
+        let jobs = world.jobs().into_iter();
+        let healing = jobs.filter(|job| {
+            let reason = job["reason"].as_str().unwrap_or_default();
+            job["job_type"] == "env_configure" && reason.starts_with("drift: ")
+        });
+        healing.count()
+    };
+    world.pressluft(&["reconcile"]).expect(0);
+    until(120, "the file as it was", || {
+        !world.ssh(1, &format!("tail -1 {pool}")).contains("by hand") && is(world, id, "drifted")
+    });
+    world.pressluft(&["reconcile"]).expect(0);
+    assert_eq!(healing(), 1);
+    let left = &described(world, id)["condition"];
+    assert_eq!(left["by_hand"], true, "{left}");
+    world.ssh(1, &format!("mv /root/wp-login.php {code}"));
+    world.pressluft(&["drift", id]).expect(0);
+    until(30, "the code as it was", || is(world, id, "ready"));
 }
 
 #[test]

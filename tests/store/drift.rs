@@ -1,6 +1,7 @@
 //! What looks at resources find, and how that is kept.
 
 use pressluft::core::condition::ConditionKind;
+use pressluft::core::drift::Differences;
 use pressluft::core::job::JobType;
 use pressluft::store::{Finish, NewJob, NewPlan, Outcome, Scope, StateChange};
 
@@ -17,6 +18,10 @@ fn look(resource: &str) -> NewJob {
 
 impl Fixture {
     fn found(&mut self, resource: &str, tasks: &[&str], seconds: i64) {
+        self.finds(resource, tasks, &[], seconds);
+    }
+
+    fn finds(&mut self, resource: &str, tasks: &[&str], by_hand: &[&str], seconds: i64) {
         let job = look(resource);
         let plan = plan(&[]);
         let checks = self
@@ -29,10 +34,12 @@ impl Fixture {
             .claim("w", Scope::All, at(seconds))
             .expect("claimed")
             .expect("a job");
-        let change = StateChange::Drift {
-            id: id(resource),
-            tasks: tasks.iter().map(|task| (*task).to_owned()).collect(),
-        };
+        let mut found = Differences::default();
+        for task in tasks {
+            found.add((*task).to_owned(), by_hand.contains(task));
+        }
+        let id = id(resource);
+        let change = StateChange::Looked { id, found };
         let finish = Finish {
             job: claim.job.id,
             token: claim.token,
@@ -60,7 +67,7 @@ fn drift_is_dated_from_when_it_was_seen_first_until_it_is_gone() {
     };
     let since = |fixture: &Fixture| {
         let drift = fixture.store.drift(&id(resource)).expect("read");
-        drift.map(|drift| (drift.since, drift.tasks.join(",")))
+        drift.map(|drift| (drift.since, drift.found.tasks.join(",")))
     };
     assert_eq!(since(&fixture), None);
     fixture.found(resource, &[], 0);
@@ -77,6 +84,44 @@ fn drift_is_dated_from_when_it_was_seen_first_until_it_is_gone() {
     fixture.found(resource, &[], 30);
     assert_eq!(since(&fixture), Some((None, String::new())));
     assert_eq!(stands(&fixture), ConditionKind::Ready);
+    fixture.assert_sound();
+}
+
+#[test]
+fn what_only_people_put_back_outlives_a_job_that_succeeds() {
+    let mut fixture = Fixture::new();
+    let resource = "env/acme/production";
+    let store = &mut fixture.store;
+    store
+        .set_recorded(&[record(resource, "1G")], &[], "a test", "ops", at(-1))
+        .expect("recorded");
+    fixture.finds(resource, &["Apply", "Serve"], &["Serve"], 0);
+    let looked = fixture.store.drift(&id(resource)).expect("read");
+    let looked = looked.expect("it was looked at");
+    assert_eq!(looked.found.to_heal(), ["Apply"]);
+
+    let converge = |fixture: &mut Fixture, seconds| {
+        let change = job(JobType::EnvConfigure, resource, "web-1", &[]);
+        fixture.enqueue(std::slice::from_ref(&change));
+        let claim = fixture.store.claim("w", Scope::All, at(seconds));
+        let claim = claim.expect("claimed").expect("a job");
+        let changes = [StateChange::Converged(id(resource))];
+        let finish = super::fixture::succeed(change.id, claim.token, &changes);
+        let store = &mut fixture.store;
+        store.finish(&finish, "ops", at(seconds + 1)).expect("done");
+        store.drift(&id(resource)).expect("read").expect("known")
+    };
+    let left = converge(&mut fixture, 10);
+    assert_eq!((left.job, left.since), (looked.job, looked.since));
+    assert_eq!(left.checked_at, looked.checked_at);
+    assert_eq!(left.found.tasks, ["Serve"]);
+    assert_eq!(left.found.to_heal(), Vec::<&str>::new());
+
+    // A look that finds nothing any more ends it; then a job counts as a look.
+    fixture.found(resource, &[], 20);
+    let clean = converge(&mut fixture, 30);
+    assert_eq!((clean.since, clean.checked_at), (None, at(31)));
+    assert!(clean.found.is_none());
     fixture.assert_sound();
 }
 

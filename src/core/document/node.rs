@@ -1,7 +1,7 @@
 //! The kind `Node`: a server.
 
 use super::Moved;
-use super::choice::choice;
+use super::choice::{Drift, choice};
 use super::layer::{block, kind};
 use super::scalar::{
     ByteSize, Cidr, Host, HostKey, IpAddress, LabelKey, OpenPort, PackageName, PhpVersion, Port,
@@ -73,6 +73,8 @@ kind! {
             patching: PatchingFields => Patching,
             /// The size of the swap file; the node's swap is left as it is without this.
             swap?: ByteSize,
+            /// What to do about drift of the node itself; the fleet's `reconcile.drift` without it.
+            drift?: Drift,
             /// Whether all jobs of the node are held back.
             suspend: bool = false,
         }

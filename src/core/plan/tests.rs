@@ -200,8 +200,11 @@ fn what_is_only_recorded_is_neither_created_nor_updated() {
     assert_eq!((counts.create, counts.update, counts.records), (4, 0, 1));
     let mut fleet = Fleet::new().applied();
     fleet.set("node/web-1", "labels", json!({"tier": "shop"}));
+    for id in ["node/web-1", "env/acme/production"] {
+        fleet.set(id, "drift", json!("heal"));
+    }
     let counts = fleet.plan().counts();
-    assert_eq!((counts.jobs, counts.update, counts.records), (0, 0, 1));
+    assert_eq!((counts.jobs, counts.update, counts.records), (0, 0, 2));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::{Runner, chain};
 use crate::ansible::{Host, Invocation, Playbook};
 use crate::clock;
 use crate::core::document::fleet::AnsibleEngine;
+use crate::core::drift::Differences;
 use crate::core::event::TaskStatus;
 use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
@@ -25,6 +26,9 @@ use crate::daemon::stop::Reins;
 use crate::daemon::variables::Subject;
 use crate::secrets::Redactor;
 use crate::store::{AttemptEnd, Claim, NewTaskEvent, Release, ReleaseHealth, StateChange, Store};
+
+/// The action of the step that looks at an environment's code and puts nothing back.
+const LOOK_AT_CODE: &str = "pressluft.host.code";
 
 /// What an attempt works with.
 pub(super) struct Work<'a> {
@@ -72,8 +76,9 @@ impl Work<'_> {
         let job_type = self.claim.job.job_type;
         // A look is that job which would make the resource what it should be, in check mode.
         let acts_as = job_type.acts_as(&self.claim.job.resource);
+        let release = self.recorded_release(&payload)?;
         let subject = match Subject::new(payload, Some(facts)).with_sources(acts_as) {
-            Ok(subject) => subject,
+            Ok(subject) => Subject { release, ..subject },
             Err(error) => {
                 return Ok(Err(Failure::new(
                     ErrorCode::SourceUnavailable,
@@ -131,8 +136,8 @@ impl Work<'_> {
         if job_type.converges() {
             let made = subject.payload.environment_id();
             let made = made.filter(|id| *id != self.claim.job.resource);
-            changes.extend(made.map(clean));
-            changes.push(clean(self.claim.job.resource.clone()));
+            changes.extend(made.map(StateChange::Converged));
+            changes.push(StateChange::Converged(self.claim.job.resource.clone()));
         }
         let (job, effects) = (&self.claim.job, &subject.payload.effects);
         changes.extend(record::after_success(self.store, job, effects)?);
@@ -245,21 +250,32 @@ impl Work<'_> {
             check: true,
             ..invocation.clone()
         };
-        let mut tasks = Vec::new();
+        let mut found = Differences::default();
         let outcome = self.play(&check, redactor, &mut |result| {
             if result.status == TaskStatus::Changed {
-                tasks.push(result.task.clone());
+                let is_only_seen = result.action == LOOK_AT_CODE;
+                found.add(result.task.clone(), is_only_seen);
             }
         })?;
         Ok(match outcome.failure {
-            Some(failure) if tasks.is_empty() || failure.code != ErrorCode::AnsibleHostFailed => {
+            Some(failure) if found.is_none() || failure.code != ErrorCode::AnsibleHostFailed => {
                 Err(failure)
             }
-            Some(_) | None => Ok(StateChange::Drift {
+            Some(_) | None => Ok(StateChange::Looked {
                 id: self.claim.job.resource.clone(),
-                tasks,
+                found,
             }),
         })
+    }
+
+    /// The release that the environment of a job is recorded to serve.
+    fn recorded_release(&self, payload: &JobPayload) -> Result<Option<String>, DaemonError> {
+        let Some(environment) = payload.environment_id() else {
+            return Ok(None);
+        };
+        let releases = self.store.releases(&environment)?;
+        let active = releases.into_iter().find(|release| release.active);
+        Ok(active.map(|release| release.name))
     }
 
     /// Whether the attempt before this one was cut off in the middle.
@@ -289,7 +305,8 @@ impl Work<'_> {
         };
         let mut open = 0_u32;
         let outcome = self.run_playbook(&check, redactor, &mut |result| {
-            open += u32::from(result.status == TaskStatus::Changed);
+            let is_left = result.status == TaskStatus::Changed && result.action != LOOK_AT_CODE;
+            open += u32::from(is_left);
         })?;
         let (status, message) = match &outcome.failure {
             None if open == 0 => (TaskStatus::Ok, "nothing is left to do".to_owned()),
@@ -325,14 +342,6 @@ fn engine_of(fleet: &Spec) -> AnsibleEngine {
     match fleet.str("ansible.engine") {
         Some(word) if word == AnsibleEngine::Plain.as_str() => AnsibleEngine::Plain,
         Some(_) | None => AnsibleEngine::Warm,
-    }
-}
-
-/// What a job leaves that has just made the resource what it should be.
-fn clean(id: ResourceId) -> StateChange {
-    StateChange::Drift {
-        id,
-        tasks: Vec::new(),
     }
 }
 

@@ -119,10 +119,10 @@ struct Changes<'a> {
 
 impl Changes<'_> {
     fn of_resource(&mut self, standing: &Standing) {
-        let Some(now) = notice::settled(standing) else {
+        let subject = standing.id.to_string();
+        let Some(now) = notice::settled(standing, self.before.get(&subject)) else {
             return;
         };
-        let subject = standing.id.to_string();
         let notice = Notice {
             event: NotifyEvent::Succeeded,
             subject: subject.clone(),

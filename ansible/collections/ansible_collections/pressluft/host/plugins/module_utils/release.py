@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import stat
 import zipfile
 
+from ansible_collections.pressluft.host.plugins.module_utils import manifest
+from ansible_collections.pressluft.host.plugins.module_utils.manifest import digest
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
 
 VERSION = re.compile(rb"\$wp_version\s*=\s*'([0-9A-Za-z.-]{1,32})'")
 LARGEST = 1 << 30
 # Where a release reaches into what outlives it; relative, so that a copy of a release is a release.
 LINKS = {
-    "wp-config.php": "../../shared/wp-config.php",
+    manifest.CONFIGURATION: manifest.CONFIGURATION_TARGET,
     "wp-content/uploads": "../../../shared/uploads",
     "wp-content/mu-plugins/pressluft.php": "../../../../shared/mu-plugins/pressluft.php",
 }
@@ -25,17 +26,12 @@ def current(root):
     """The name of the release that is served, or None."""
     try:
         target = os.readlink(os.path.join(root, "current"))
-    except FileNotFoundError:
+    except OSError:
+        # There is none, or something else than a link.
         return None
     name = os.path.basename(target)
     present = os.path.isfile(os.path.join(root, "releases", name, "wp-load.php"))
     return name if present and target == "releases/" + name else None
-
-
-def digest(path):
-    """The SHA-256 of a file, as hexadecimal digits."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def version_of(archive):
@@ -64,6 +60,7 @@ def from_archive(root, archive_path, group):
         with Partial(root, name) as partial:
             extract(archive, partial)
             finish(partial, group)
+            manifest.write(root, name, partial)
     return name, True
 
 
@@ -75,6 +72,7 @@ def from_release(root, source, group):
     with Partial(root, name) as partial:
         run(["cp", "--archive", "--reflink=auto", "--no-target-directory", "--", source, partial], timeout=1200)
         finish(partial, group)
+        manifest.copy(os.path.dirname(os.path.dirname(source)), root, name)
     return name, True
 
 
@@ -114,7 +112,7 @@ def extract(archive, target):
     total = 0
     for entry in archive.infolist():
         parts = entry.filename.split("/")
-        if parts[0] != "wordpress" or ".." in parts or "\\" in entry.filename or "\0" in entry.filename:
+        if parts[0] != "wordpress" or ".." in parts or set(entry.filename) & set("\\\0\n\r"):
             raise Failed("the archive has an entry that WordPress does not have")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise Failed("the archive holds a link")

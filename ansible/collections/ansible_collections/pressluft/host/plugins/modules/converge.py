@@ -21,10 +21,11 @@ options:
   steps:
     description:
       - What is to be done, each with a C(name) and the options of one kind.
-      - C(account), a system user; C(clone), another environment's database and uploads; C(database), a secure database
-        server; C(packages), Debian packages; C(release), the code that an environment serves; C(services), units that
-        run; C(source), a file from the control plane or from an address; C(tree), a rendered tree of files; and
-        C(wordpress), an installation and its options. C(plugin_utils/options.py) lists the options of each.
+      - C(account), a system user; C(clone), another environment's database and uploads; C(code), a look at what an
+        environment serves, which puts nothing back; C(database), a secure database server; C(packages), Debian
+        packages; C(release), the code that an environment serves; C(services), units that run; C(source), a file from
+        the control plane or from an address; C(tree), a rendered tree of files; and C(wordpress), an installation and
+        its options. C(plugin_utils/options.py) lists the options of each.
     type: list
     elements: dict
     required: true

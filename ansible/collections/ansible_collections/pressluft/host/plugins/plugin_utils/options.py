@@ -18,6 +18,7 @@ def listed(default=None):
 
 STEPS = {
     "account": {"name": TEXT, "home": TEXT, "members": listed(["www-data"])},
+    "code": {"root": TEXT, "release": OPTIONAL},
     "clone": dict(DATABASE, source=TEXT, source_root=TEXT, uploads={"type": "bool", "default": True}),
     "database": {},
     "packages": {"name": listed(), "hold": listed([])},

@@ -1,0 +1,35 @@
+"""The code that an environment serves, compared with what was put there.
+
+Only a look: which release is served is the business of deployments, and nobody else writes into one. What differs is
+somebody's doing and stays until somebody has seen it.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.pressluft.host.plugins.module_utils import manifest, release
+
+SHOWN = 100
+
+
+def differences(root, recorded):
+    """The lines of a difference between what was put there and what is there."""
+    served = release.current(root)
+    lines = []
+    if served is None:
+        lines.append("-serves %s" % (recorded or "a release"))
+        lines.append("+serves nothing: `current` leads to no release")
+        return lines
+    if recorded and served != recorded:
+        lines += ["-serves %s" % recorded, "+serves %s" % served]
+    return lines + manifest.differences(root, served)
+
+
+def carry_out(options, node):
+    lines = differences(options["root"], options["release"])
+    result = {"changed": bool(lines), "changes": lines[:SHOWN]}
+    if node.want_diff and lines:
+        shown = lines[:SHOWN]
+        if len(lines) > SHOWN:
+            shown.append(" and %d more lines" % (len(lines) - SHOWN))
+        result["diff"] = {"prepared": "".join("%s\n" % line for line in shown)}
+    return result
