@@ -1,5 +1,6 @@
-//! What `serve` costs on a fleet of 20,000 environments where nothing is to do, and how long a
-//! push takes to become a job: `cargo bench --bench serve [ENVIRONMENTS]`.
+//! What `serve` costs on a fleet of 20,000 environments where nothing is to do, how long a push takes
+//! there to become a job, and on one of 1,000 to become a job that runs: `cargo bench --bench serve
+//! [ENVIRONMENTS]`. The last one needs an environment with Ansible, as `tests/ansible/venv test` makes it.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,9 +11,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -33,40 +34,23 @@ fn main() -> ExitCode {
         .unwrap_or(20_000);
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path();
-    write_fleet(&root.join("clone"), environments);
-    let bare = root.join("fleet.git").display().to_string();
-    git(root, &["clone", "-q", "--bare", "clone", &bare]);
-    git(&root.join("clone"), &["remote", "add", "bare", &bare]);
-    let resources = record(&root.join("clone"), &root.join("state"));
+    let resources = prepare(root, environments);
     println!("{environments} environments, {resources} resources as they are asked for");
 
-    let mut daemon = serve(root, &bare);
-    let mut lines = BufReader::new(daemon.stdout.take().expect("a pipe")).lines();
-    let mut pass = |what: &str, is_it: &dyn Fn(&Value) -> bool| loop {
-        let line = lines.next().expect(what).expect(what);
-        let line: Value = serde_json::from_str(&line).expect("JSON");
-        if line["type"] == "reconciled" && is_it(&line) {
-            return line["seconds"].as_f64().expect("a number");
-        }
-    };
-    let first = pass("the first pass", &|line| line["work"] == "planned");
-    let idle = pass("a pass", &|line| line["work"] == "unchanged");
-    let before = processor(&daemon);
+    let mut daemon = Daemon::start(root, &["--no-jobs"]);
+    let first = daemon.pass("the first pass", &|line| line["work"] == "planned");
+    let idle = daemon.pass("a pass", &|line| line["work"] == "unchanged");
+    let before = processor(&daemon.child);
     std::thread::sleep(IDLE);
-    let used = (processor(&daemon) - before) / TICKS / IDLE.as_secs_f64() * 100.0;
-    let memory = memory(&daemon);
-    let site = root.join("clone/sites/s0.yaml");
-    let text = fs::read_to_string(&site).expect("read");
-    fs::write(&site, text.replace("title: S0", "title: Another")).expect("written");
-    git(&root.join("clone"), &["commit", "-qam", "Another title"]);
-    let pushed = Instant::now();
-    git(&root.join("clone"), &["push", "-q", "bare", "main"]);
-    pass("the pass of the push", &|line| {
+    let used = (processor(&daemon.child) - before) / TICKS / IDLE.as_secs_f64() * 100.0;
+    let memory = memory(&daemon.child);
+    let pushed = push(root);
+    daemon.pass("the pass of the push", &|line| {
         line["queued"].as_u64().is_some_and(|jobs| jobs > 0)
     });
     let queued = pushed.elapsed().as_secs_f64();
-    drop(daemon.kill());
-    drop(daemon.wait());
+    drop(daemon);
+    let started = until_started();
 
     let mut all_met = true;
     let mut show = |name: &str, value: f64, unit: &str, target: f64| {
@@ -80,6 +64,10 @@ fn main() -> ExitCode {
     show("memory of idle serve", memory, "MB", 150.0);
     show("processor of idle serve", used, "%", 0.5);
     show("push to job in the queue", queued, "s", 1.0);
+    match started {
+        Some(started) => show("push to job that runs", started, "s", 1.0),
+        None => println!("push to job that runs     not measured: no target/ansible-venv"),
+    }
     if all_met {
         ExitCode::SUCCESS
     } else {
@@ -87,23 +75,95 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(root: &Path, bare: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_pressluft"))
-        .args([
-            "serve",
-            "--no-jobs",
-            "--json",
-            "--repo",
-            bare,
-            "--ref",
-            "main",
-        ])
-        .env("PRESSLUFT_STATE_DIR", root.join("state"))
-        .env("PRESSLUFT_LISTEN_ADDR", "127.0.0.1:0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("serve starts")
+/// From a push to a fleet of 1,000 environments until its first job has started.
+fn until_started() -> Option<f64> {
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ansible-venv");
+    if !venv.is_dir() {
+        return None;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path();
+    prepare(root, 1_000);
+    let mut daemon = Daemon::start(root, &[]);
+    daemon.pass("a pass", &|line| line["work"] == "unchanged");
+    let pushed = push(root);
+    daemon.line("a job that runs", &|line| {
+        line["type"] == "job_started" && line["job_type"] != "drift_check"
+    });
+    Some(pushed.elapsed().as_secs_f64())
+}
+
+/// A fleet in a bare repository, with a clone to push from, and a record in which it is as it is asked
+/// for; how many resources.
+fn prepare(root: &Path, environments: usize) -> usize {
+    write_fleet(&root.join("clone"), environments);
+    let bare = bare(root);
+    git(root, &["clone", "-q", "--bare", "clone", &bare]);
+    git(&root.join("clone"), &["remote", "add", "bare", &bare]);
+    record(&root.join("clone"), &root.join("state"))
+}
+
+fn bare(root: &Path) -> String {
+    root.join("fleet.git").display().to_string()
+}
+
+/// Pushes a change of one site; when that began.
+fn push(root: &Path) -> Instant {
+    let site = root.join("clone/sites/s0.yaml");
+    let text = fs::read_to_string(&site).expect("read");
+    fs::write(&site, text.replace("title: S0", "title: Another")).expect("written");
+    git(&root.join("clone"), &["commit", "-qam", "Another title"]);
+    let pushed = Instant::now();
+    git(&root.join("clone"), &["push", "-q", "bare", "main"]);
+    pushed
+}
+
+/// `serve` with the lines that it prints; killed when it is not needed any more.
+struct Daemon {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Daemon {
+    fn start(root: &Path, more: &[&str]) -> Self {
+        let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ansible-venv");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pressluft"))
+            .args(["serve", "--json", "--repo", &bare(root), "--ref", "main"])
+            .args(more)
+            .env("PRESSLUFT_STATE_DIR", root.join("state"))
+            .env("PRESSLUFT_LISTEN_ADDR", "127.0.0.1:0")
+            .env("PRESSLUFT_ANSIBLE_VENV", venv)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("serve starts");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        Self { child, lines }
+    }
+
+    /// The next line that is the one.
+    fn line(&mut self, what: &str, is_it: &dyn Fn(&Value) -> bool) -> Value {
+        loop {
+            let line = self.lines.next().expect(what).expect(what);
+            let line: Value = serde_json::from_str(&line).expect("JSON");
+            if is_it(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// How many seconds the next reconcile took that is the one.
+    fn pass(&mut self, what: &str, is_it: &dyn Fn(&Value) -> bool) -> f64 {
+        let line = self.line(what, &|line| line["type"] == "reconciled" && is_it(line));
+        line["seconds"].as_f64().expect("a number")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 /// Two environments for each site, fifty sites on each node.
@@ -113,10 +173,11 @@ fn write_fleet(root: &Path, environments: usize) {
     let nodes = sites.div_ceil(50);
     let mut fleet = "kind: Fleet\nversion: 1\nname: big\nreconcile: { interval: 5s }\n".to_owned();
     for node in 0..nodes {
-        let (high, low) = (node / 250, node % 250 + 1);
+        let (high, low) = (node / 250 + 1, node % 250 + 1);
+        // Nobody answers there.
         write!(
             fleet,
-            "---\nkind: Node\nname: web-{node}\nhost: 198.51.{high}.{low}\n\
+            "---\nkind: Node\nname: web-{node}\nhost: 127.1.{high}.{low}\nssh: {{ port: 9 }}\n\
              php: {{ versions: [\"8.2\"], ram_budget: 500GiB }}\n"
         )
         .expect("written");
