@@ -68,30 +68,30 @@ class Code(Scratch):
         self.assertEqual(
             told,
             [
-                "-wp-admin/css is written by root alone",
-                "+wp-admin/css belongs to user 0 with mode 0777",
-                "-wp-admin/css/a b.css",
-                "+wp-admin/css/a b.css is no file of WordPress",
-                "+wp-admin/more",
-                "+wp-admin/more/shell.php",
+                "-wp-admin/css belongs to user 0 with mode 0777",
+                "+wp-admin/css is written by root alone",
+                "-wp-admin/css/a b.css is no file of WordPress",
+                "+wp-admin/css/a b.css",
+                "-wp-admin/more",
+                "-wp-admin/more/shell.php",
                 "-wp-includes/version.php",
                 "+wp-includes/version.php",
-                "-wp-load.php is written by root alone",
-                "+wp-load.php belongs to user %d with mode 0640" % NOBODY.pw_uid,
-                "-wp-login.php",
+                "-wp-load.php belongs to user %d with mode 0640" % NOBODY.pw_uid,
+                "+wp-load.php is written by root alone",
+                "+wp-login.php",
             ],
         )
 
     def test_the_configuration_is_the_one_outside_of_releases(self):
         os.unlink(self.inside("wp-config.php"))
-        self.assertEqual(self.look(), ["-wp-config.php"])
+        self.assertEqual(self.look(), ["+wp-config.php"])
         os.symlink("../../shared/uploads/x.php", self.inside("wp-config.php"))
-        expected = ["-wp-config.php -> ../../shared/wp-config.php", "+wp-config.php -> ../../shared/uploads/x.php"]
+        expected = ["-wp-config.php -> ../../shared/uploads/x.php", "+wp-config.php -> ../../shared/wp-config.php"]
         self.assertEqual(self.look(), expected)
         os.unlink(self.inside("wp-config.php"))
         with open(self.inside("wp-config.php"), "w"):
             pass
-        self.assertEqual(self.look(), [expected[0], "+wp-config.php is no link"])
+        self.assertEqual(self.look(), ["-wp-config.php is no link", expected[1]])
 
     def test_what_a_file_has_become_is_not_waited_for(self):
         os.unlink(self.inside("wp-login.php"))
@@ -102,16 +102,16 @@ class Code(Scratch):
         self.assertEqual(
             told,
             [
-                "-wp-load.php",
-                "+wp-load.php is no file of WordPress",
-                "-wp-login.php",
-                "+wp-login.php is no file of WordPress",
+                "-wp-load.php is no file of WordPress",
+                "+wp-load.php",
+                "-wp-login.php is no file of WordPress",
+                "+wp-login.php",
             ],
         )
 
     def test_a_release_that_others_can_write_into_is_told(self):
         os.chmod(self.inside(), 0o777)
-        self.assertEqual(self.look(), ["-. is written by root alone", "+. belongs to user 0 with mode 0777"])
+        self.assertEqual(self.look(), ["-. belongs to user 0 with mode 0777", "+. is written by root alone"])
 
     def test_plugins_and_uploads_are_no_difference(self):
         with open(self.inside("wp-content", "plugins", "hello.php"), "a") as stream:
@@ -120,11 +120,11 @@ class Code(Scratch):
 
     def test_another_release_than_the_recorded_one_is_told(self):
         self.assertEqual(
-            self.look("wordpress-6.8.1-0123"), ["-serves wordpress-6.8.1-0123", "+serves %s" % self.name]
+            self.look("wordpress-6.8.1-0123"), ["-serves %s" % self.name, "+serves wordpress-6.8.1-0123"]
         )
 
     def test_nothing_served_is_told(self):
-        expected = ["-serves %s" % self.name, "+serves nothing: `current` leads to no release"]
+        expected = ["-serves nothing: `current` leads to no release", "+serves %s" % self.name]
         os.unlink(self.path("production", "current"))
         self.assertEqual(self.look(self.name), expected)
         os.mkdir(self.path("production", "current"))
@@ -142,7 +142,7 @@ class Code(Scratch):
 
     def test_a_list_that_is_gone_is_told(self):
         os.unlink(manifest.place(self.path("production"), self.name))
-        self.assertEqual(self.look(self.name), ["-releases/%s.sha256, which says what the files were" % self.name])
+        self.assertEqual(self.look(self.name), ["+releases/%s.sha256, which says what the files were" % self.name])
 
     def test_a_flood_of_differences_is_cut(self):
         for number in range(300):

@@ -92,12 +92,12 @@ def read(root, name):
 
 
 def differences(root, name):
-    """The lines of a difference between a release's list and what is there."""
+    """The lines of a difference from what is there to a release's list."""
     folder = os.path.join(root, "releases", name)
     lines = writable(".", os.lstat(folder))
     listed = read(root, name)
     if listed is None:
-        lines.append("-releases/%s.sha256, which says what the files were" % name)
+        lines.append("+releases/%s.sha256, which says what the files were" % name)
         return lines
     folders = {parent for path in listed for parent in parents(path)}
     left = dict(listed, **{CONFIGURATION: None})
@@ -107,12 +107,12 @@ def differences(root, name):
         if stat.S_ISDIR(status.st_mode) and path in folders:
             lines += writable(path, status)
         elif not is_known:
-            lines.append("+%s" % path)
+            lines.append("-%s" % path)
         elif path == CONFIGURATION:
             lines += other_link(os.path.join(folder, path))
         else:
             lines += other_file(folder, path, status, wanted)
-    return lines + ["-%s" % path for path in sorted(left)]
+    return lines + ["+%s" % path for path in sorted(left)]
 
 
 def parents(path):
@@ -125,7 +125,7 @@ def other_file(folder, path, status, wanted):
     if found == wanted:
         return writable(path, status)
     told = "is no file of WordPress" if found is None else "sha256:" + found
-    return ["-%s sha256:%s" % (path, wanted), "+%s %s" % (path, told)]
+    return ["-%s %s" % (path, told), "+%s sha256:%s" % (path, wanted)]
 
 
 def other_link(path):
@@ -137,7 +137,7 @@ def other_link(path):
     if target == CONFIGURATION_TARGET:
         return []
     told = "is no link" if target is None else "-> %s" % target
-    return ["-%s -> %s" % (CONFIGURATION, CONFIGURATION_TARGET), "+%s %s" % (CONFIGURATION, told)]
+    return ["-%s %s" % (CONFIGURATION, told), "+%s -> %s" % (CONFIGURATION, CONFIGURATION_TARGET)]
 
 
 def writable(path, status):
@@ -145,4 +145,4 @@ def writable(path, status):
     if status.st_uid == 0 and not status.st_mode & 0o022:
         return []
     found = (path, status.st_uid, stat.S_IMODE(status.st_mode))
-    return ["-%s is written by root alone" % path, "+%s belongs to user %d with mode %04o" % found]
+    return ["-%s belongs to user %d with mode %04o" % found, "+%s is written by root alone" % path]

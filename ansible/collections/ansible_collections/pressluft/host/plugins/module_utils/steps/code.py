@@ -12,15 +12,13 @@ SHOWN = 100
 
 
 def differences(root, recorded):
-    """The lines of a difference between what was put there and what is there."""
+    """The lines of a difference from what is there to what was put there, as of what a run would change."""
     served = release.current(root)
     lines = []
     if served is None:
-        lines.append("-serves %s" % (recorded or "a release"))
-        lines.append("+serves nothing: `current` leads to no release")
-        return lines
+        return ["-serves nothing: `current` leads to no release", "+serves %s" % (recorded or "a release")]
     if recorded and served != recorded:
-        lines += ["-serves %s" % recorded, "+serves %s" % served]
+        lines += ["-serves %s" % served, "+serves %s" % recorded]
     return lines + manifest.differences(root, served)
 
 
