@@ -95,18 +95,21 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         (None, None) => return Ok(Exit::InvalidDocuments),
     };
     let has_changes = prepared.plan.has_changes();
-    if !has_changes && daemon::left_behind(&store)?.is_empty() {
+    let is_left = !daemon::left_behind(&store)?.is_empty();
+    if !has_changes && !is_left {
         return nothing_to_do(args, &prepared);
     }
     if has_changes && !approved && !confirm()? {
         output::note("nothing was changed")?;
         return Ok(Exit::Done);
     }
-    // Before anything is queued: a machine that cannot run jobs must not collect them.
-    let runner = if args.no_wait {
-        None
-    } else {
+    // Before anything is queued: a machine that cannot run jobs must not collect them. What is only
+    // recorded needs no Ansible.
+    let runs_jobs = is_left || !prepared.plan.jobs.is_empty();
+    let runner = if runs_jobs && !args.no_wait {
         Some(execute::runner(context, &store)?)
+    } else {
+        None
     };
     let Some((prepared, queued)) = queue(args, context, &mut store, prepared, fleet.as_ref())?
     else {
@@ -285,8 +288,9 @@ fn left_queued(args: &Args, queued: &Queued, prepared: &Prepared) -> Result<Exit
             count => format!(", {count} are queued or running already"),
         };
         output::print(&format!(
-            "\n{} jobs queued{joined}, {} resources recorded\n",
-            queued.jobs, queued.recorded
+            "\n{} queued{joined}, {} recorded\n",
+            output::counted(queued.jobs, "job"),
+            output::counted(queued.recorded, "resource"),
         ))?;
     }
     Ok(if blocked > 0 {

@@ -13,10 +13,8 @@ use crate::clock;
 use crate::core::change::leaves;
 use crate::core::condition::Standing;
 use crate::core::id::ResourceId;
-use crate::core::names::environment_names;
 use crate::core::recorded::RecordedResource;
-use crate::daemon;
-use crate::store::{Drift, Job, Revision, Store};
+use crate::store::{Drift, Job, Revision};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -36,7 +34,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         return not_recorded(args, last_job.as_ref(), standing.as_ref());
     };
     let revision = store.revision(&resource.revision)?;
-    let url = url(&store, &resource)?;
+    let url = store.preview_url(&resource.id, resource.node.as_deref())?;
     let release = store
         .releases(&args.id)?
         .into_iter()
@@ -119,24 +117,6 @@ fn not_recorded(
             Ok(Exit::Done)
         }
     }
-}
-
-fn url(store: &Store, resource: &RecordedResource) -> Result<Option<String>, CliError> {
-    let ResourceId::Env { site, name } = &resource.id else {
-        return Ok(None);
-    };
-    let Some(node_name) = &resource.node else {
-        return Ok(None);
-    };
-    let node = store.recorded(&ResourceId::Node(node_name.clone()))?;
-    let facts = store.node_facts(node_name)?;
-    let fleet = store.recorded(&ResourceId::Fleet)?;
-    let address = node.and_then(|node| daemon::public_address(&node.spec, facts.as_ref()));
-    let domain = fleet
-        .as_ref()
-        .and_then(|fleet| fleet.spec.str("preview.domain"));
-    let names = environment_names(site, name, address, domain);
-    Ok(names.preview_host.map(|host| format!("http://{host}")))
 }
 
 fn text(

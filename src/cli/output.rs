@@ -233,6 +233,12 @@ pub(crate) fn seconds(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// A number of things: `1 job`, `2 jobs`.
+pub(crate) fn counted(count: usize, word: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {word}{ending}")
+}
+
 /// `text` with control characters replaced, so that no output of a node drives the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()

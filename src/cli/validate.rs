@@ -69,13 +69,13 @@ fn count(assembled: &Assembled, severity: Severity) -> usize {
 fn verdict(assembled: &Assembled) -> String {
     let green = anstyle::AnsiColor::Green.on_default().bold();
     let red = anstyle::AnsiColor::Red.on_default().bold();
-    let documents = plural(assembled.documents, "document");
+    let documents = output::counted(assembled.documents, "document");
     let (errors, warnings) = (
         count(assembled, Severity::Error),
         count(assembled, Severity::Warning),
     );
     let also = if warnings > 0 {
-        format!(", {}", plural(warnings, "warning"))
+        format!(", {}", output::counted(warnings, "warning"))
     } else {
         String::new()
     };
@@ -95,15 +95,7 @@ fn verdict(assembled: &Assembled) -> String {
     files.dedup();
     format!(
         "{red}✗{red:#} {}{also} in {}; {documents} checked",
-        plural(errors, "error"),
-        plural(files.len(), "file"),
+        output::counted(errors, "error"),
+        output::counted(files.len(), "file"),
     )
-}
-
-fn plural(count: usize, word: &str) -> String {
-    if count == 1 {
-        format!("1 {word}")
-    } else {
-        format!("{count} {word}s")
-    }
 }

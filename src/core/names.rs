@@ -5,6 +5,9 @@
 
 use std::net::IpAddr;
 
+use super::facts::NodeFacts;
+use super::spec::Spec;
+
 /// The longest user name that Linux tools accept.
 const LONGEST_USER: usize = 32;
 
@@ -21,6 +24,25 @@ pub struct EnvironmentNames {
     pub label: String,
     /// The full preview host name, or none while the node's address is unknown.
     pub preview_host: Option<String>,
+}
+
+impl EnvironmentNames {
+    /// Where the environment answers without a domain of its own.
+    #[must_use]
+    pub fn preview_url(&self) -> Option<String> {
+        let host = self.preview_host.as_ref()?;
+        Some(format!("http://{host}"))
+    }
+}
+
+/// The address that visitors reach the node at: what the document says, else its host when
+/// that is an address, else the first one that the node itself has.
+#[must_use]
+pub fn public_address(node: &Spec, facts: Option<&NodeFacts>) -> Option<IpAddr> {
+    let from_document = ["public_ip", "host"]
+        .iter()
+        .find_map(|field| node.str(field)?.parse().ok());
+    from_document.or_else(|| facts?.ipv4.iter().find_map(|address| address.parse().ok()))
 }
 
 /// The names of the environment `environment` of `site`.

@@ -11,7 +11,10 @@ pub fn unified(path: &str, before: &str, after: &str) -> String {
     let text = diff
         .unified_diff()
         .context_radius(3)
-        .header(&format!("before {path}"), &format!("after {path}"))
+        .header(
+            format!("before {path}").trim_end(),
+            format!("after {path}").trim_end(),
+        )
         .to_string();
     if before == after { String::new() } else { text }
 }

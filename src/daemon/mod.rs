@@ -59,7 +59,7 @@ pub use schedule::{run_due, sync_schedules};
 pub use stop::{Stop, Urgency};
 pub use summary::Summary;
 pub use timeouts::Timeouts;
-pub use variables::{Subject, public_address};
+pub use variables::Subject;
 pub use waker::{Waker, Woken};
 pub use watch::{HOOK_NOTE, Watch, command_note, hook_note, leave_note, take_note};
 pub use worker::{Jobs, Limits, Plans, left_behind, run};

@@ -1,14 +1,12 @@
 //! From a payload to what a playbook is given: names, variables, file tree.
 
-use std::net::IpAddr;
-
 use serde_json::{Map, Value, json};
 
 use super::payload::JobPayload;
 use super::sources::{self, SourceError, SourceFile};
 use crate::core::facts::NodeFacts;
 use crate::core::job::JobType;
-use crate::core::names::{EnvironmentNames, environment_names};
+use crate::core::names::{EnvironmentNames, environment_names, public_address};
 use crate::core::spec::Spec;
 use crate::core::tree::{self, RenderContext, RenderError, SecretValues, Templates, Tree};
 
@@ -40,10 +38,7 @@ impl Subject {
         };
         let names = payload.env.as_ref().and_then(names_of);
         let source_names = payload.source_env.as_ref().and_then(names_of);
-        let url_of = |names: &Option<EnvironmentNames>| {
-            let host = names.as_ref()?.preview_host.as_ref()?;
-            Some(format!("http://{host}"))
-        };
+        let url_of = |names: &Option<EnvironmentNames>| names.as_ref()?.preview_url();
         Self {
             url: url_of(&names),
             source_url: url_of(&source_names),
@@ -157,14 +152,4 @@ impl Subject {
             _ => Map::new(),
         }
     }
-}
-
-/// The address that visitors reach the node at: what the document says, else its host when
-/// that is an address, else the first one that the node itself has.
-#[must_use]
-pub fn public_address(node: &Spec, facts: Option<&NodeFacts>) -> Option<IpAddr> {
-    let from_document = ["public_ip", "host"]
-        .iter()
-        .find_map(|field| node.str(field)?.parse().ok());
-    from_document.or_else(|| facts?.ipv4.iter().find_map(|address| address.parse().ok()))
 }

@@ -12,6 +12,7 @@ use super::convert::{get, moment, moment_option, parsed};
 use super::error::Result;
 use crate::core::id::ResourceId;
 use crate::core::job::{UnknownWord, words};
+use crate::core::names::{environment_names, public_address};
 use crate::core::recorded::JobId;
 use crate::crash_point::reach;
 
@@ -60,6 +61,30 @@ pub struct Domain {
 }
 
 impl Store {
+    /// Where an environment on `node` answers without a domain of its own, such as
+    /// `http://acme.203-0-113-10.sslip.io`; none of other resources, and while the node's address is
+    /// unknown.
+    ///
+    /// # Errors
+    /// When the database fails or holds a resource that cannot be read.
+    pub fn preview_url(
+        &self,
+        environment: &ResourceId,
+        node: Option<&str>,
+    ) -> Result<Option<String>> {
+        let (ResourceId::Env { site, name }, Some(node_name)) = (environment, node) else {
+            return Ok(None);
+        };
+        let node = self.recorded(&ResourceId::Node(node_name.to_owned()))?;
+        let facts = self.node_facts(node_name)?;
+        let fleet = self.recorded(&ResourceId::Fleet)?;
+        let address = node.and_then(|node| public_address(&node.spec, facts.as_ref()));
+        let domain = fleet
+            .as_ref()
+            .and_then(|fleet| fleet.spec.str("preview.domain"));
+        Ok(environment_names(site, name, address, domain).preview_url())
+    }
+
     /// The recorded releases of an environment, the newest first.
     ///
     /// # Errors

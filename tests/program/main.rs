@@ -200,6 +200,20 @@ fn pending_changes_have_an_exit_code_of_their_own() {
 }
 
 #[test]
+fn what_is_only_recorded_needs_no_ansible() {
+    let program = Program::new();
+    let repo = program.repo("quickstart");
+    for folder in ["nodes", "sites"] {
+        fs::remove_dir_all(repo.join(folder)).expect("no resources");
+    }
+    let path = repo.display().to_string();
+    let ran = program.run(&["apply", "--auto-approve", &path]).expect(0);
+    assert!(ran.stdout.contains("1 resource recorded"), "{}", ran.stdout);
+    let plan = ["plan", "--detailed-exitcode", &path];
+    program.run(&plan).expect(0);
+}
+
+#[test]
 fn what_is_about_a_whole_file_is_at_its_beginning() {
     let program = Program::new();
     let repo = program.repo("quickstart");
@@ -299,7 +313,7 @@ fn a_saved_plan_is_queued_once_and_then_stale() {
 
     let ran = program.run(&["apply", "--no-wait", "plan.json"]).expect(0);
     assert!(
-        ran.stdout.contains("5 jobs queued, 1 resources recorded"),
+        ran.stdout.contains("5 jobs queued, 1 resource recorded"),
         "{}",
         ran.stdout
     );

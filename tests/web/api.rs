@@ -193,6 +193,7 @@ fn conditions_are_told_with_their_reasons() {
     let failed = world.ask("/api/environments/florist/staging").json();
     assert_eq!(failed["condition"]["type"], "failed");
     assert_eq!(failed["condition"]["error_code"], "ANSIBLE_HOST_FAILED");
+    assert_eq!(failed["url"], "http://staging--florist.192-0-2-10.sslip.io");
     let blocked = world.ask("/api/environments/harbour/production").json();
     assert_eq!(blocked["condition"]["type"], "blocked");
     assert_eq!(blocked["condition"]["code"], "not-supported");

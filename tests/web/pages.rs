@@ -157,6 +157,7 @@ fn resources_have_pages_of_their_own() {
     has(
         &browser.open("/sites/acme/environments/production").text(),
         &[
+            "http://acme.192-0-2-10.sslip.io",
             "production.acme.example",
             "TLS active",
             "20261120T101500",

@@ -73,6 +73,8 @@ pub(in crate::web) struct SiteDetail {
 pub(in crate::web) struct EnvironmentDetail {
     #[serde(flatten)]
     pub(in crate::web) resource: Resource,
+    /// Where it answers without a domain of its own; none while its node's address is unknown.
+    pub(in crate::web) url: Option<String>,
     pub(in crate::web) domains: Vec<Domain>,
     pub(in crate::web) releases: Vec<Release>,
     /// The commit that it was last brought to.
@@ -293,6 +295,7 @@ pub(in crate::web) fn environment_detail(
 ) -> Result<EnvironmentDetail> {
     let resource = require(store, id, "environment")?;
     Ok(EnvironmentDetail {
+        url: store.preview_url(id, resource.node.as_deref())?,
         domains: store.domains(id)?,
         releases: store.releases(id)?,
         commit: store.revision(&resource.revision)?,

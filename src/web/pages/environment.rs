@@ -29,6 +29,8 @@ struct Page {
     protect: bool,
     source: Option<String>,
     commit: Option<Commit>,
+    /// Where it answers without a domain of its own.
+    url: Option<String>,
     domains: Vec<Domain>,
     releases: Vec<Release>,
     jobs: Vec<Row>,
@@ -106,6 +108,7 @@ fn page(store: &Store, seen: &Seen, id: &ResourceId, now: Timestamp) -> Result<P
         protect: false,
         source: None,
         commit: None,
+        url: None,
         domains: Vec::new(),
         releases: Vec::new(),
         jobs: rows(&store.jobs(&filter)?.jobs, now),
@@ -129,6 +132,7 @@ fn page(store: &Store, seen: &Seen, id: &ResourceId, now: Timestamp) -> Result<P
         author: commit.author.as_deref().map(author),
         committed: When::option(commit.committed_at, now),
     });
+    page.url = detail.url;
     page.domains = detail
         .domains
         .into_iter()
