@@ -31,6 +31,9 @@ words! {
         FactsRecorded = "facts_recorded",
         HostKeyRecorded = "host_key_recorded",
         IdentityMade = "identity_made",
+        IdentityRotated = "identity_rotated",
+        /// What was encrypted for earlier identities cannot be opened any more.
+        IdentitiesRetired = "identities_retired",
         SecretSet = "secret_set",
         SecretRevealed = "secret_revealed",
         /// A revision of the fleet repo is in force from now on.

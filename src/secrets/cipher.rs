@@ -1,7 +1,6 @@
 //! Encrypting and decrypting with age.
 
 use std::io::{Read, Write};
-use std::iter;
 
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
 use age::{DecryptError, Decryptor, Encryptor};
@@ -43,8 +42,8 @@ fn write(recipients: &[Recipient], plaintext: &[u8], format: Format) -> Result<V
         .map_err(|error| failed(&error))
 }
 
-pub(super) fn decrypt(
-    identity: &age::x25519::Identity,
+pub(super) fn decrypt<'a>(
+    identities: impl Iterator<Item = &'a age::x25519::Identity>,
     name: &str,
     ciphertext: &[u8],
 ) -> Result<Secret<Vec<u8>>> {
@@ -54,7 +53,7 @@ pub(super) fn decrypt(
     };
     let open = || -> Result<_, DecryptError> {
         Decryptor::new_buffered(ArmoredReader::new(ciphertext))?
-            .decrypt(iter::once(identity as &dyn age::Identity))
+            .decrypt(identities.map(|identity| identity as &dyn age::Identity))
     };
     let mut reader = open().map_err(|error| {
         failed(match error {

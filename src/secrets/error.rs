@@ -41,8 +41,8 @@ impl SecretError {
         match self {
             Self::NoIdentity(_) => Some("`pressluft secret keygen` makes one"),
             Self::Exists(_) => Some(
-                "without it, what was encrypted for it is lost; move it away yourself if that is \
-                 meant",
+                "without it, what was encrypted for it is lost; `pressluft secret rotate` makes \
+                 another one beside it",
             ),
             Self::TooOpen { .. } => Some("`chmod 600` it, and replace it if others had access"),
             Self::BadKeyFile { .. } => Some("restore it from a backup"),

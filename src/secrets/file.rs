@@ -1,4 +1,4 @@
-//! Key files: mode 0600 in a directory of mode 0700, made once and never written again.
+//! Key files: mode 0600 in a directory of mode 0700, whole at every moment.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -44,7 +44,9 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
 /// # Errors
 /// [`SecretError::Exists`] when there is one already; it stays as it is.
 pub(super) fn create(path: &Path, content: &[u8]) -> Result<()> {
-    write_new(path, content).map_err(|source| match source.kind() {
+    // A hard link, unlike a rename, refuses to replace what is there.
+    let link = |draft: &Path| fs::hard_link(draft, path);
+    write(path, content, link).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => SecretError::Exists(path.to_owned()),
         _ => SecretError::Io {
             path: path.to_owned(),
@@ -53,7 +55,19 @@ pub(super) fn create(path: &Path, content: &[u8]) -> Result<()> {
     })
 }
 
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Puts another content in the place of what a key file holds.
+///
+/// # Errors
+/// [`SecretError::Io`]; then it is as it was.
+pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let rename = |draft: &Path| fs::rename(draft, path);
+    write(path, content, rename).map_err(|source| SecretError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn write(path: &Path, content: &[u8], put: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     DirBuilder::new()
         .recursive(true)
@@ -68,7 +82,6 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
         .open(draft.path())?;
     file.write_all(content)?;
     file.sync_all()?;
-    // A hard link, unlike a rename, refuses to replace what is there.
-    fs::hard_link(draft.path(), path)?;
+    put(draft.path())?;
     fs::File::open(directory)?.sync_all()
 }

@@ -1,10 +1,12 @@
 //! The control plane's age identity (X25519) and the recipients of a fleet.
 
 use std::fmt;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use age::secrecy::ExposeSecret;
+use age::x25519;
 use zeroize::Zeroizing;
 
 use super::cipher;
@@ -12,9 +14,19 @@ use super::error::{Result, SecretError};
 use super::file;
 use super::value::Secret;
 
-/// What decrypts. Its file has the format of `age-keygen`.
-#[expect(missing_debug_implementations, reason = "it is a private key")]
-pub struct Identity(age::x25519::Identity);
+/// What decrypts: the identity that is encrypted for, and those before it. Its file has the format of
+/// `age-keygen`.
+#[expect(missing_debug_implementations, reason = "it holds private keys")]
+pub struct Identity {
+    current: x25519::Identity,
+    /// Those that were encrypted for earlier, the newest first.
+    earlier: Vec<x25519::Identity>,
+    /// What the first one was encrypted for, where that is not the current one.
+    first: Option<Recipient>,
+}
+
+/// Begins the line that says by what name nodes know the control plane.
+const FIRST: &[u8] = b"# control plane: ";
 
 impl Identity {
     /// Where the identity is below the directory of secrets.
@@ -28,14 +40,13 @@ impl Identity {
     /// # Errors
     /// [`SecretError::Exists`] when there is one: replacing it would lose every secret.
     pub fn generate(directory: &Path) -> Result<Self> {
-        let identity = age::x25519::Identity::generate();
-        let text = Zeroizing::new(format!(
-            "# public key: {}\n{}\n",
-            identity.to_public(),
-            identity.to_string().expose_secret()
-        ));
-        file::create(&Self::path(directory), text.as_bytes())?;
-        Ok(Self(identity))
+        let identity = Self {
+            current: x25519::Identity::generate(),
+            earlier: Vec::new(),
+            first: None,
+        };
+        file::create(&Self::path(directory), identity.text().as_bytes())?;
+        Ok(identity)
     }
 
     /// The identity of this control plane.
@@ -47,16 +58,43 @@ impl Identity {
         let Some(content) = file::read(&path)? else {
             return Err(SecretError::NoIdentity(path));
         };
-        let line = content
-            .split(|byte| *byte == b'\n')
-            .find(|line| !line.is_empty() && !line.starts_with(b"#"))
-            .and_then(|line| std::str::from_utf8(line).ok());
-        line.and_then(|line| line.trim().parse().ok())
-            .map(Self)
-            .ok_or(SecretError::BadKeyFile {
-                path,
-                what: "age identity",
-            })
+        Self::parse(&content).ok_or(SecretError::BadKeyFile {
+            path,
+            what: "age identity",
+        })
+    }
+
+    fn parse(content: &[u8]) -> Option<Self> {
+        let lines = || content.split(|byte| *byte == b'\n');
+        let mut identities = lines()
+            .filter(|line| !line.trim_ascii().is_empty() && !line.starts_with(b"#"))
+            .map(|line| std::str::from_utf8(line).ok()?.trim().parse().ok());
+        let first = lines().find_map(|line| line.strip_prefix(FIRST));
+        Some(Self {
+            current: identities.next()??,
+            earlier: identities.collect::<Option<_>>()?,
+            first: match first {
+                Some(line) => Some(std::str::from_utf8(line).ok()?.trim().parse().ok()?),
+                None => None,
+            },
+        })
+    }
+
+    fn text(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::new());
+        if let Some(first) = &self.first {
+            text.push_str(&format!("# control plane: {first}\n"));
+        }
+        for (index, identity) in iter::once(&self.current).chain(&self.earlier).enumerate() {
+            let earlier = if index == 0 { "" } else { " of an earlier one" };
+            text.push_str(&format!(
+                "# public key{earlier}: {}\n",
+                identity.to_public()
+            ));
+            text.push_str(identity.to_string().expose_secret());
+            text.push('\n');
+        }
+        text
     }
 
     /// The identity of this control plane, made when there is none yet.
@@ -74,18 +112,66 @@ impl Identity {
         }
     }
 
+    /// Makes a new identity that is encrypted for from now on. It opens what the ones before it open.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then it is as it was.
+    pub fn rotate(self, directory: &Path) -> Result<Self> {
+        let first = Some(self.control_plane());
+        let rotated = Self {
+            current: x25519::Identity::generate(),
+            earlier: iter::once(self.current).chain(self.earlier).collect(),
+            first,
+        };
+        file::replace(&Self::path(directory), rotated.text().as_bytes())?;
+        Ok(rotated)
+    }
+
+    /// Forgets the earlier identities: what was encrypted for them alone cannot be opened any more.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then it is as it was.
+    pub fn retire_earlier(self, directory: &Path) -> Result<Self> {
+        let current = Self {
+            earlier: Vec::new(),
+            ..self
+        };
+        file::replace(&Self::path(directory), current.text().as_bytes())?;
+        Ok(current)
+    }
+
+    /// How many earlier ones there are.
+    #[must_use]
+    pub fn earlier(&self) -> usize {
+        self.earlier.len()
+    }
+
     /// What others encrypt for.
     #[must_use]
     pub fn recipient(&self) -> Recipient {
-        Recipient(self.0.to_public())
+        Recipient(self.current.to_public())
     }
 
-    /// The bytes in an armored or binary age file that was encrypted for this identity.
+    /// By what nodes know this control plane, whatever identity it has now.
+    #[must_use]
+    pub fn control_plane(&self) -> Recipient {
+        self.first.clone().unwrap_or_else(|| self.recipient())
+    }
+
+    /// The bytes in an armored or binary age file that was encrypted for this identity or an earlier
+    /// one.
     ///
     /// # Errors
     /// [`SecretError::Decrypt`] when it was not, or is damaged.
     pub fn decrypt(&self, name: &str, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>> {
-        cipher::decrypt(&self.0, name, ciphertext)
+        let all = iter::once(&self.current).chain(&self.earlier);
+        cipher::decrypt(all, name, ciphertext)
+    }
+
+    /// Whether the current identity opens an age file, without the earlier ones.
+    #[must_use]
+    pub fn opens_alone(&self, ciphertext: &[u8]) -> bool {
+        cipher::decrypt(iter::once(&self.current), "", ciphertext).is_ok()
     }
 
     /// The text in an armored or binary age file that was encrypted for this identity.
@@ -99,7 +185,7 @@ impl Identity {
 
 /// Somebody who can decrypt: `age1…`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Recipient(pub(super) age::x25519::Recipient);
+pub struct Recipient(pub(super) x25519::Recipient);
 
 impl fmt::Display for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

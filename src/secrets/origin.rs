@@ -90,6 +90,38 @@ pub fn reveal(
     identity.decrypt_text(name, &ciphertext)
 }
 
+/// Encrypts what is in the control plane's own store anew, as far as the current identity does not open
+/// it without earlier ones; how many ciphertexts that were.
+///
+/// # Errors
+/// [`SecretError::Decrypt`] when one of them opens for none of the identities, or when the database
+/// fails; then all are as they were.
+pub fn reseal(store: &mut Store, identity: &Identity) -> Result<usize> {
+    let seal = |name: &str, ciphertext: &mut Vec<u8>| -> Result<bool> {
+        if identity.opens_alone(ciphertext) {
+            return Ok(false);
+        }
+        let value = identity.decrypt(name, ciphertext)?;
+        *ciphertext = encrypt(&[identity.recipient()], value.expose())?;
+        Ok(true)
+    };
+    let mut secrets = Vec::new();
+    for mut secret in store.secrets()? {
+        if seal(&secret.name, &mut secret.ciphertext)? {
+            secrets.push(secret);
+        }
+    }
+    let mut generated = Vec::new();
+    for (resource, mut secret) in store.all_generated_secrets()? {
+        let name = format!("{resource}:{}", secret.name);
+        if seal(&name, &mut secret.ciphertext)? {
+            generated.push((resource, secret));
+        }
+    }
+    store.replace_ciphertexts(&secrets, &generated)?;
+    Ok(secrets.len() + generated.len())
+}
+
 /// Sets a secret of the control plane's own store; whether its value is another one now.
 ///
 /// # Errors

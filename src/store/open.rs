@@ -34,6 +34,9 @@ const SHORT_TRIES: i32 = 1_000;
 /// How often in all; with the waits below this is about 30 s.
 const BUSY_TRIES: i32 = 2_800;
 
+/// How long one that must be alone waits for commands that only look.
+const ALONE_WITHIN: Duration = Duration::from_secs(5);
+
 impl Store {
     /// The database at `path`, made or migrated where needed, for reading and writing.
     ///
@@ -50,6 +53,19 @@ impl Store {
         })?;
         reach("open: file made");
         let presence = presence::shared(path)?;
+        Self::open_present(path, Some(presence)).map_err(|error| error.located(path))
+    }
+
+    /// The same for one that must be alone: nobody else opens the database as long as this does.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] with who has it open after a short wait, and those of [`Store::open`].
+    pub fn open_alone(path: &Path) -> Result<Self> {
+        make_file(path).map_err(|source| StoreError::Create {
+            path: path.to_owned(),
+            source,
+        })?;
+        let presence = presence::exclusive(path, ALONE_WITHIN)?;
         Self::open_present(path, Some(presence)).map_err(|error| error.located(path))
     }
 

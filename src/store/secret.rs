@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Store;
 use super::audit::{NewEntry, append};
-use super::convert::{get, moment};
+use super::convert::{get, moment, parsed};
 use super::error::Result;
 use crate::core::audit::AuditAction;
 use crate::core::id::ResourceId;
@@ -130,6 +130,52 @@ impl Store {
             })
         })?;
         rows.collect()
+    }
+
+    /// All secrets that were generated, by resource and name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn all_generated_secrets(&self) -> Result<Vec<(ResourceId, GeneratedSecret)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT resource, name, ciphertext FROM generated_secrets ORDER BY resource, name",
+        )?;
+        let rows = statement.query_and_then([], |row| {
+            let secret = GeneratedSecret {
+                name: get(row, "name")?,
+                ciphertext: get(row, "ciphertext")?,
+            };
+            Ok((parsed(row, "resource")?, secret))
+        })?;
+        rows.collect()
+    }
+
+    /// Puts other ciphertexts of the same values in the place of those that are there, all or none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn replace_ciphertexts(
+        &mut self,
+        secrets: &[StoredSecret],
+        generated: &[(ResourceId, GeneratedSecret)],
+    ) -> Result<()> {
+        self.write(|tx| {
+            for secret in secrets {
+                tx.prepare_cached("UPDATE secrets SET ciphertext = ?2 WHERE name = ?1")?
+                    .execute(params![secret.name, secret.ciphertext])?;
+            }
+            for (resource, secret) in generated {
+                tx.prepare_cached(
+                    "UPDATE generated_secrets SET ciphertext = ?3 WHERE resource = ?1 AND name = ?2",
+                )?
+                .execute(params![
+                    resource.to_string(),
+                    secret.name,
+                    secret.ciphertext
+                ])?;
+            }
+            Ok(())
+        })
     }
 
     /// Keeps those of `candidates` whose name the resource has no secret for; all others stay

@@ -269,3 +269,77 @@ fn the_audit_record_verifies_until_somebody_touches_it() {
     assert_eq!(shown["broken"]["seq"], 2);
     assert!(String::from_utf8_lossy(&output.stderr).contains("entry 2 was changed"));
 }
+
+#[test]
+fn another_identity_takes_over_step_by_step() {
+    let world = World::new();
+    let fleet = world.path("fleet");
+    std::fs::create_dir(&fleet).expect("made");
+    let first = world.ok(&["secret", "keygen"], "").trim().to_owned();
+    let documents = |recipient: &str| {
+        let text = format!("kind: Fleet\nname: demo\nsecrets: {{ recipients: [{recipient}] }}\n");
+        std::fs::write(fleet.join("pressluft.yaml"), text).expect("written");
+    };
+    documents(&first);
+    let repo = fleet.display().to_string();
+    world.ok(&["secret", "set", "own"], VALUE);
+    world.ok(&["secret", "set", "shared", "--repo", &repo], VALUE);
+    let file = fleet.join("secrets/shared.age");
+    let before = std::fs::read(&file).expect("read");
+
+    let second = world.ok(&["secret", "rotate"], "").trim().to_owned();
+    assert_ne!(first, second);
+    // Both are opened, and what is new is for the new one.
+    assert_eq!(world.ok(&["secret", "get", "own"], ""), VALUE);
+    assert_eq!(
+        world.ok(&["secret", "get", "shared", "--repo", &repo], ""),
+        VALUE
+    );
+    let refused = world.run(&["secret", "retire", "--repo", &repo], "");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("secrets/shared.age"), "{said}");
+
+    documents(&second);
+    world.ok(&["secret", "reseal", "--repo", &repo], "");
+    let resealed = std::fs::read(&file).expect("read");
+    assert_ne!(resealed, before);
+    world.ok(&["secret", "reseal", "--repo", &repo], "");
+    assert_eq!(
+        std::fs::read(&file).expect("read"),
+        resealed,
+        "it was for the new one already"
+    );
+
+    world.ok(&["secret", "retire", "--repo", &repo], "");
+    let identity = std::fs::read_to_string(world.path("state/secrets/identity.age")).expect("read");
+    assert_eq!(identity.matches("AGE-SECRET-KEY-").count(), 1);
+    assert!(
+        identity.contains(&format!("# control plane: {first}")),
+        "{first}"
+    );
+    assert_eq!(world.ok(&["secret", "get", "own"], ""), VALUE);
+    assert_eq!(
+        world.ok(&["secret", "get", "shared", "--repo", &repo], ""),
+        VALUE
+    );
+    let third = world.ok(&["secret", "rotate"], "").trim().to_owned();
+    let identity = std::fs::read_to_string(world.path("state/secrets/identity.age")).expect("read");
+    assert!(
+        identity.contains(&format!("# control plane: {first}")),
+        "{third}"
+    );
+    world.ok(&["audit", "verify"], "");
+}
+
+#[test]
+fn an_identity_is_not_exchanged_below_something_that_runs() {
+    let world = World::new();
+    world.ok(&["secret", "keygen"], "");
+    let path = world.path("state/secrets/identity.age");
+    let before = std::fs::read(&path).expect("read");
+    let _open = pressluft::store::Store::open(&world.path("state/pressluft.db")).expect("opened");
+    let refused = world.run(&["secret", "rotate"], "");
+    assert_eq!(refused.status.code(), Some(6), "{refused:?}");
+    assert_eq!(std::fs::read(&path).expect("read"), before);
+}

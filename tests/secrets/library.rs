@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use pressluft::core::id::ResourceId;
 use pressluft::secrets::{
     FingerprintKey, Identity, Origin, RepoSecrets, SALTS, Secret, SecretError, encrypt,
-    encrypt_armored, environment_secrets, fingerprints, pin, reveal, set,
+    encrypt_armored, environment_secrets, fingerprints, pin, reseal, reveal, set,
 };
 use pressluft::store::Store;
 
@@ -211,4 +211,36 @@ fn what_a_document_may_refer_to_can_be_stored() {
         let reference = SecretRef::parse(&format!("secret:{name}")).is_ok();
         assert_eq!(reference, name.parse::<SecretName>().is_ok(), "{name}");
     }
+}
+
+#[test]
+fn what_was_generated_stays_the_same_under_another_identity() {
+    let mut fixture = Fixture::new();
+    let directory = fixture.directory.path().join("secrets");
+    let environment = ResourceId::env("acme", "production");
+    let store = &mut fixture.store;
+    let before = environment_secrets(store, &fixture.identity, &environment, now()).expect("made");
+    let rotated = Identity::load(&directory).and_then(|identity| identity.rotate(&directory));
+    let rotated = rotated.expect("rotated");
+    assert_eq!(
+        rotated.control_plane().to_string(),
+        fixture.identity.recipient().to_string()
+    );
+    // Three passwords and the salts.
+    assert_eq!(reseal(store, &rotated).expect("sealed"), 4);
+    assert_eq!(reseal(store, &rotated).expect("sealed"), 0);
+    let alone = rotated.retire_earlier(&directory).expect("retired");
+    assert_eq!(alone.earlier(), 0);
+    let after = environment_secrets(store, &alone, &environment, now()).expect("opened");
+    assert_eq!(after.db_password.expose(), before.db_password.expose());
+    assert_eq!(
+        after.salts["AUTH_KEY"].expose(),
+        before.salts["AUTH_KEY"].expose()
+    );
+    assert!(environment_secrets(store, &fixture.identity, &environment, now()).is_err());
+    let mode = std::fs::metadata(directory.join("identity.age"))
+        .expect("there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

@@ -3,6 +3,7 @@
 mod edit;
 pub(super) mod input;
 mod repo;
+mod rotate;
 
 use std::path::PathBuf;
 
@@ -41,6 +42,13 @@ enum Command {
     List(ListArgs),
     /// Change a secret in an editor ($VISUAL, $EDITOR or vi)
     Edit(NameArgs),
+    /// Make another age identity and encrypt the own store for it; the earlier ones still open what
+    /// was encrypted for them. Nothing else of Pressluft may run
+    Rotate,
+    /// Encrypt those secrets of a fleet repo anew that only an earlier identity opens
+    Reseal(rotate::ResealArgs),
+    /// Forget earlier identities, once neither the fleet repo nor a queued job needs them
+    Retire(rotate::RetireArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -94,6 +102,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Command::Get(args) => get(context, args),
         Command::List(args) => list(context, args),
         Command::Edit(args) => edit(context, args),
+        Command::Rotate => rotate::rotate(context),
+        Command::Reseal(args) => rotate::reseal(context, args),
+        Command::Retire(args) => rotate::retire(context, args),
     }
 }
 
@@ -110,7 +121,7 @@ fn keygen(context: &Context) -> Result<Exit, CliError> {
     let identity = Identity::generate(&context.secrets_dir).map_err(|error| {
         match (&error, Identity::load(&context.secrets_dir)) {
             (SecretError::Exists(_), Ok(identity)) => CliError::new(&error).hint(format!(
-                "its public half is {}; replacing it loses every secret encrypted for it",
+                "its public half is {}; `pressluft secret rotate` makes another one",
                 identity.recipient()
             )),
             (_, Ok(_) | Err(_)) => error.into(),

@@ -96,7 +96,7 @@ impl Work<'_> {
                 &self.claim.job.id.to_string(),
                 job_type.as_str(),
                 self.claim.attempt,
-                &self.runner.identity.recipient().to_string(),
+                &self.runner.identity.control_plane().to_string(),
                 self.claim.token,
             ),
             secrets: variables_of(&secrets)?,
