@@ -116,6 +116,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         output::note("nothing was changed")?;
         return Ok(Exit::Done);
     };
+    let runner = match runner {
+        // The plan was made anew meanwhile, and has jobs now.
+        None if !args.no_wait && !prepared.plan.jobs.is_empty() => {
+            Some(execute::runner(context, &store)?)
+        }
+        runner => runner,
+    };
     let Some(runner) = runner else {
         return left_queued(args, &queued, &prepared);
     };

@@ -60,11 +60,13 @@ pub(super) fn create(path: &Path, content: &[u8]) -> Result<()> {
 /// # Errors
 /// [`SecretError::Io`]; then it is as it was.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    let rename = |draft: &Path| fs::rename(draft, path);
-    write(path, content, rename).map_err(|source| SecretError::Io {
-        path: path.to_owned(),
-        source,
-    })
+    // Where a link leads to somewhere safer, it is that file that changes.
+    fs::canonicalize(path)
+        .and_then(|place| write(&place, content, |draft| fs::rename(draft, &place)))
+        .map_err(|source| SecretError::Io {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn write(path: &Path, content: &[u8], put: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {

@@ -112,32 +112,32 @@ impl Identity {
         }
     }
 
-    /// Makes a new identity that is encrypted for from now on. It opens what the ones before it open.
-    ///
-    /// # Errors
-    /// When the file cannot be written; then it is as it was.
-    pub fn rotate(self, directory: &Path) -> Result<Self> {
+    /// This one with a new identity before it that is encrypted for from now on; not saved yet.
+    #[must_use]
+    pub fn rotated(self) -> Self {
         let first = Some(self.control_plane());
-        let rotated = Self {
+        Self {
             current: x25519::Identity::generate(),
             earlier: iter::once(self.current).chain(self.earlier).collect(),
             first,
-        };
-        file::replace(&Self::path(directory), rotated.text().as_bytes())?;
-        Ok(rotated)
+        }
     }
 
-    /// Forgets the earlier identities: what was encrypted for them alone cannot be opened any more.
+    /// This one without the earlier identities; not saved yet.
+    #[must_use]
+    pub fn without_earlier(self) -> Self {
+        Self {
+            earlier: Vec::new(),
+            ..self
+        }
+    }
+
+    /// Puts it in the place of the identity of this control plane, which is to be a part of it.
     ///
     /// # Errors
     /// When the file cannot be written; then it is as it was.
-    pub fn retire_earlier(self, directory: &Path) -> Result<Self> {
-        let current = Self {
-            earlier: Vec::new(),
-            ..self
-        };
-        file::replace(&Self::path(directory), current.text().as_bytes())?;
-        Ok(current)
+    pub fn save(&self, directory: &Path) -> Result<()> {
+        file::replace(&Self::path(directory), self.text().as_bytes())
     }
 
     /// How many earlier ones there are.
@@ -172,6 +172,19 @@ impl Identity {
     #[must_use]
     pub fn opens_alone(&self, ciphertext: &[u8]) -> bool {
         cipher::decrypt(iter::once(&self.current), "", ciphertext).is_ok()
+    }
+
+    /// Whether an earlier identity opens an age file, whoever else does.
+    #[must_use]
+    pub fn earlier_opens(&self, ciphertext: &[u8]) -> bool {
+        cipher::decrypt(self.earlier.iter(), "", ciphertext).is_ok()
+    }
+
+    /// Whether this was what one of the earlier identities was encrypted for.
+    #[must_use]
+    pub fn was_for(&self, recipient: &Recipient) -> bool {
+        let mut earlier = self.earlier.iter();
+        earlier.any(|identity| Recipient(identity.to_public()) == *recipient)
     }
 
     /// The text in an armored or binary age file that was encrypted for this identity.

@@ -20,6 +20,6 @@ pub use fingerprint::FingerprintKey;
 pub use generate::{EnvironmentSecrets, SALTS, environment_secrets};
 pub use identity::{Identity, Recipient};
 pub use name::SecretName;
-pub use origin::{Origin, RepoSecrets, fingerprints, pin, reseal, reveal, set};
+pub use origin::{Origin, RepoSecrets, Resealed, fingerprints, pin, reseal, reveal, set};
 pub use redact::{MASK, RedactingStream, Redactor};
 pub use value::Secret;

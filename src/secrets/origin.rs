@@ -11,7 +11,8 @@ use super::fingerprint::FingerprintKey;
 use super::identity::Identity;
 use super::name::SecretName;
 use super::value::Secret;
-use crate::store::Store;
+use crate::core::id::ResourceId;
+use crate::store::{GeneratedSecret, Store, StoredSecret};
 
 /// The bytes of `secrets/<name>.age` of one revision, by name.
 pub type RepoSecrets = BTreeMap<String, Vec<u8>>;
@@ -90,36 +91,70 @@ pub fn reveal(
     identity.decrypt_text(name, &ciphertext)
 }
 
-/// Encrypts what is in the control plane's own store anew, as far as the current identity does not open
-/// it without earlier ones; how many ciphertexts that were.
+/// What the control plane keeps, encrypted anew, and not kept yet.
+#[derive(Debug)]
+pub struct Resealed {
+    secrets: Vec<StoredSecret>,
+    generated: Vec<(ResourceId, GeneratedSecret)>,
+    blobs: Vec<(String, Vec<u8>)>,
+}
+
+impl Resealed {
+    /// Puts it in the place of what is kept, all or none; how many ciphertexts that are.
+    ///
+    /// # Errors
+    /// When the database fails; then all are as they were.
+    pub fn keep(self, store: &mut Store) -> Result<usize> {
+        store.replace_ciphertexts(&self.secrets, &self.generated, &self.blobs)?;
+        Ok(self.secrets.len() + self.generated.len() + self.blobs.len())
+    }
+}
+
+/// Encrypts anew what the control plane keeps and the current identity does not open without earlier
+/// ones: its own store, what was generated, and the files of the fleet repo that jobs use. A file that
+/// was never for this control plane stays as it is.
 ///
 /// # Errors
-/// [`SecretError::Decrypt`] when one of them opens for none of the identities, or when the database
-/// fails; then all are as they were.
-pub fn reseal(store: &mut Store, identity: &Identity) -> Result<usize> {
-    let seal = |name: &str, ciphertext: &mut Vec<u8>| -> Result<bool> {
+/// [`SecretError::Decrypt`] when something of its own opens for none of the identities, or when the
+/// database fails.
+pub fn reseal(store: &Store, identity: &Identity) -> Result<Resealed> {
+    let sealed = |name: &str, ciphertext: &[u8]| -> Result<Option<Vec<u8>>> {
         if identity.opens_alone(ciphertext) {
-            return Ok(false);
+            return Ok(None);
         }
         let value = identity.decrypt(name, ciphertext)?;
-        *ciphertext = encrypt(&[identity.recipient()], value.expose())?;
-        Ok(true)
+        encrypt(&[identity.recipient()], value.expose()).map(Some)
     };
-    let mut secrets = Vec::new();
-    for mut secret in store.secrets()? {
-        if seal(&secret.name, &mut secret.ciphertext)? {
-            secrets.push(secret);
+    let mut resealed = Resealed {
+        secrets: Vec::new(),
+        generated: Vec::new(),
+        blobs: Vec::new(),
+    };
+    for secret in store.secrets()? {
+        if let Some(ciphertext) = sealed(&secret.name, &secret.ciphertext)? {
+            resealed.secrets.push(StoredSecret {
+                ciphertext,
+                ..secret
+            });
         }
     }
-    let mut generated = Vec::new();
-    for (resource, mut secret) in store.all_generated_secrets()? {
-        let name = format!("{resource}:{}", secret.name);
-        if seal(&name, &mut secret.ciphertext)? {
-            generated.push((resource, secret));
+    for (resource, secret) in store.all_generated_secrets()? {
+        let full = format!("{resource}:{}", secret.name);
+        if let Some(ciphertext) = sealed(&full, &secret.ciphertext)? {
+            let name = secret.name;
+            resealed
+                .generated
+                .push((resource, GeneratedSecret { name, ciphertext }));
         }
     }
-    store.replace_ciphertexts(&secrets, &generated)?;
-    Ok(secrets.len() + generated.len())
+    for (digest, file) in store.secret_blobs()? {
+        if identity.earlier_opens(&file)
+            && let Some(ciphertext) = sealed(&digest, &file)?
+        {
+            resealed.blobs.push((digest, ciphertext));
+        }
+    }
+    Ok(resealed)
 }
 
 /// Sets a secret of the control plane's own store; whether its value is another one now.

@@ -158,6 +158,7 @@ impl Store {
         &mut self,
         secrets: &[StoredSecret],
         generated: &[(ResourceId, GeneratedSecret)],
+        blobs: &[(String, Vec<u8>)],
     ) -> Result<()> {
         self.write(|tx| {
             for secret in secrets {
@@ -173,6 +174,10 @@ impl Store {
                     secret.name,
                     secret.ciphertext
                 ])?;
+            }
+            for (digest, ciphertext) in blobs {
+                tx.prepare_cached("UPDATE secret_blobs SET ciphertext = ?2 WHERE digest = ?1")?
+                    .execute(params![digest, ciphertext])?;
             }
             Ok(())
         })
@@ -208,7 +213,21 @@ impl Store {
         self.generated_secrets(resource)
     }
 
-    /// Keeps a `.age` file of the fleet repo for jobs that are queued; its digest.
+    /// All kept `.age` files by their digests in the fleet repo.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn secret_blobs(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT digest, ciphertext FROM secret_blobs ORDER BY digest")?;
+        let rows = statement
+            .query_and_then([], |row| Ok((get(row, "digest")?, get(row, "ciphertext")?)))?;
+        rows.collect()
+    }
+
+    /// Keeps a `.age` file of the fleet repo for jobs that are queued; its digest. The bytes that are
+    /// kept may become others for the same value, see [`Store::replace_ciphertexts`].
     ///
     /// # Errors
     /// When the database fails.

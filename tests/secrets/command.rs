@@ -295,12 +295,19 @@ fn another_identity_takes_over_step_by_step() {
         world.ok(&["secret", "get", "shared", "--repo", &repo], ""),
         VALUE
     );
-    let refused = world.run(&["secret", "retire", "--repo", &repo], "");
-    assert_eq!(refused.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("secrets/shared.age"), "{said}");
-
+    let refused = |words: &[&str], what: &str| {
+        let output = world.run(words, "");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(what), "{said}");
+    };
+    // What is written while the list names the old one would be for both.
+    refused(&["secret", "reseal", "--repo", &repo], &first);
+    refused(&["secret", "retire", "--repo", &repo], &first);
+    let nowhere = world.path("state").display().to_string();
+    refused(&["secret", "retire", "--repo", &nowhere], "pressluft.yaml");
     documents(&second);
+    refused(&["secret", "retire", "--repo", &repo], "secrets/shared.age");
     world.ok(&["secret", "reseal", "--repo", &repo], "");
     let resealed = std::fs::read(&file).expect("read");
     assert_ne!(resealed, before);

@@ -220,17 +220,28 @@ fn what_was_generated_stays_the_same_under_another_identity() {
     let environment = ResourceId::env("acme", "production");
     let store = &mut fixture.store;
     let before = environment_secrets(store, &fixture.identity, &environment, now()).expect("made");
-    let rotated = Identity::load(&directory).and_then(|identity| identity.rotate(&directory));
-    let rotated = rotated.expect("rotated");
+    let rotated = Identity::load(&directory).expect("loaded").rotated();
+    rotated.save(&directory).expect("saved");
+    let file = encrypt(&[fixture.identity.recipient()], b"of the repo").expect("encrypted");
+    let kept = store.keep_secret_blob("s", &file).expect("kept");
+    let stranger = encrypt(&[Fixture::new().identity.recipient()], b"x").expect("encrypted");
+    let foreign = store.keep_secret_blob("f", &stranger).expect("kept");
     assert_eq!(
         rotated.control_plane().to_string(),
         fixture.identity.recipient().to_string()
     );
-    // Three passwords and the salts.
-    assert_eq!(reseal(store, &rotated).expect("sealed"), 4);
-    assert_eq!(reseal(store, &rotated).expect("sealed"), 0);
-    let alone = rotated.retire_earlier(&directory).expect("retired");
+    // Three passwords, the salts, and a file that jobs use.
+    for expected in [5, 0] {
+        let resealed = reseal(store, &rotated).expect("sealed");
+        assert_eq!(resealed.keep(store).expect("kept"), expected);
+    }
+    assert_eq!(store.secret_blob(&foreign).expect("read"), Some(stranger));
+    rotated.without_earlier().save(&directory).expect("retired");
+    let alone = Identity::load(&directory).expect("loaded");
     assert_eq!(alone.earlier(), 0);
+    let origin = Origin::Repo { digest: kept };
+    let value = reveal(store, &alone, "s", &origin).expect("opened");
+    assert_eq!(value.expose(), "of the repo");
     let after = environment_secrets(store, &alone, &environment, now()).expect("opened");
     assert_eq!(after.db_password.expose(), before.db_password.expose());
     assert_eq!(

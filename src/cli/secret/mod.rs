@@ -45,9 +45,10 @@ enum Command {
     /// Make another age identity and encrypt the own store for it; the earlier ones still open what
     /// was encrypted for them. Nothing else of Pressluft may run
     Rotate,
-    /// Encrypt those secrets of a fleet repo anew that only an earlier identity opens
+    /// Encrypt those secrets of a fleet repo anew that an earlier identity opens
     Reseal(rotate::ResealArgs),
-    /// Forget earlier identities, once neither the fleet repo nor a queued job needs them
+    /// Forget earlier identities, once the fleet repo needs them no more. Nothing else of Pressluft
+    /// may run
     Retire(rotate::RetireArgs),
 }
 
@@ -153,9 +154,10 @@ fn save(context: &Context, which: &NameArgs, value: &Secret<String>) -> Result<E
         return Ok(Exit::Done);
     }
     context.ensure_state_dir()?;
+    // The database first: as long as it is open, the identity stays the one that it is.
+    let mut store = Store::open(&context.db_path)?;
     let identity = Identity::load_or_generate(&context.secrets_dir)?;
     let key = FingerprintKey::load_or_make(&context.secrets_dir)?;
-    let mut store = Store::open(&context.db_path)?;
     let changed = secrets::set(
         &mut store,
         (&identity, &key),
@@ -172,8 +174,8 @@ fn save(context: &Context, which: &NameArgs, value: &Secret<String>) -> Result<E
 /// The value from where `which` says, and the store in which its reveal is to be audited.
 fn load(context: &Context, which: &NameArgs) -> Result<Secret<String>, CliError> {
     let name = which.name.as_str();
-    let identity = Identity::load(&context.secrets_dir)?;
     let mut store = Store::open(&context.db_path)?;
+    let identity = Identity::load(&context.secrets_dir)?;
     let (value, source) = match &which.repo {
         Some(directory) => {
             let file = repo::read(directory, &which.name)?;

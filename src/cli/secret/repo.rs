@@ -122,7 +122,7 @@ fn path_of(directory: &Path, name: &SecretName) -> Result<PathBuf, CliError> {
     Ok(path)
 }
 
-fn recipients(directory: &Path) -> Result<Vec<Recipient>, CliError> {
+pub(super) fn recipients(directory: &Path) -> Result<Vec<Recipient>, CliError> {
     let path = directory.join("pressluft.yaml");
     let text = fs::read_to_string(&path).map_err(|error| {
         CliError::new(format!("cannot read `{}`: {error}", path.display()))

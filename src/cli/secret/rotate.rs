@@ -13,42 +13,46 @@ use crate::cli::output;
 use crate::clock;
 use crate::core::audit::AuditAction;
 use crate::secrets::{self, Identity, SecretName};
-use crate::store::{JobFilter, Store};
+use crate::store::Store;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct ResealArgs {
     /// The root of the fleet repo
     #[arg(long, value_name = "DIR")]
     repo: PathBuf,
-    /// Also those that this control plane can open already, for other recipients than before
+    /// Also those that no earlier identity opens, for other recipients than before
     #[arg(long)]
     all: bool,
 }
 
 #[derive(clap::Args, Debug)]
 pub(super) struct RetireArgs {
-    /// The root of the fleet repo, whose secrets must not need the earlier identities any more
+    /// The root of the fleet repo as it is in force, whose secrets must not be for the earlier
+    /// identities any more
     #[arg(long, value_name = "DIR")]
     repo: PathBuf,
 }
 
-/// Makes a new identity and encrypts the control plane's own store for it.
+/// Makes a new identity and encrypts what the control plane keeps for it.
 pub(super) fn rotate(context: &Context) -> Result<Exit, CliError> {
     let mut store = alone(context)?;
     let before = Identity::load(&context.secrets_dir)?;
     let old = before.recipient();
-    let identity = before.rotate(&context.secrets_dir)?;
-    let detail =
-        json!({ "recipient": identity.recipient().to_string(), "before": old.to_string() });
+    let identity = before.rotated();
+    let new = identity.recipient();
+    // First whether it can be done, and then so that a crash leaves what opens everything.
+    let resealed = secrets::reseal(&store, &identity)?;
+    let detail = json!({ "recipient": new.to_string(), "before": old.to_string() });
     let action = AuditAction::IdentityRotated;
     store.record_audit(&actor(), action, detail, clock::now())?;
-    let sealed = secrets::reseal(&mut store, &identity)?;
-    output::print(&format!("{}\n", identity.recipient()))?;
+    identity.save(&context.secrets_dir)?;
+    output::print(&format!("{new}\n"))?;
+    let count = resealed.keep(&mut store)?;
     output::note(&format!(
         "{} encrypted for it. Next: put it in the place of `{old}` in `secrets.recipients` of the \
          fleet, run `pressluft secret reseal --repo DIR`, commit, and when that is in force \
          `pressluft secret retire --repo DIR`",
-        output::counted(sealed, "stored secret")
+        output::counted(count, "stored secret")
     ))?;
     keep_a_copy(context)
 }
@@ -65,17 +69,27 @@ fn keep_a_copy(context: &Context) -> Result<Exit, CliError> {
 /// Writes files of the fleet repo anew.
 pub(super) fn reseal(context: &Context, args: &ResealArgs) -> Result<Exit, CliError> {
     let identity = Identity::load(&context.secrets_dir)?;
-    let mut written = 0;
+    refuse_earlier_recipients(&args.repo, &identity)?;
+    // All are opened before one is written.
+    let mut values = Vec::new();
     for name in names(&args.repo)? {
         let file = repo::read(&args.repo, &name)?;
-        if args.all || !identity.opens_alone(&file) {
-            let value = identity.decrypt_text(name.as_str(), &file)?;
-            repo::write(&args.repo, &name, &value, &context.secrets_dir)?;
-            written += 1;
+        if !identity.opens_alone(&file) && !identity.earlier_opens(&file) {
+            output::note(&format!(
+                "left as it is: `secrets/{name}.age` is not for this control plane"
+            ))?;
+        } else if args.all || identity.earlier_opens(&file) {
+            values.push((identity.decrypt_text(name.as_str(), &file)?, name));
         }
     }
-    let rest = if written == 0 { "" } else { ": commit it" };
-    output::note(&format!("wrote {}{rest}", output::counted(written, "file")))?;
+    for (value, name) in &values {
+        repo::write(&args.repo, name, value, &context.secrets_dir)?;
+    }
+    let rest = if values.is_empty() { "" } else { ": commit it" };
+    output::note(&format!(
+        "wrote {}{rest}",
+        output::counted(values.len(), "file")
+    ))?;
     Ok(Exit::Done)
 }
 
@@ -88,46 +102,62 @@ pub(super) fn retire(context: &Context, args: &RetireArgs) -> Result<Exit, CliEr
         output::note("there are no earlier identities")?;
         return Ok(Exit::Done);
     }
-    let mut closed = Vec::new();
+    refuse_earlier_recipients(&args.repo, &identity)?;
+    let mut open = Vec::new();
     for name in names(&args.repo)? {
-        if !identity.opens_alone(&repo::read(&args.repo, &name)?) {
-            closed.push(format!("`secrets/{name}.age`"));
+        if identity.earlier_opens(&repo::read(&args.repo, &name)?) {
+            open.push(format!("`secrets/{name}.age`"));
         }
     }
-    if !closed.is_empty() {
+    if !open.is_empty() {
         return Err(CliError::new(format!(
-            "{} cannot be opened without the earlier identities",
-            closed.join(", ")
+            "the earlier identities still open {}",
+            open.join(", ")
         ))
-        .hint(
-            "`pressluft secret reseal --repo DIR` writes them anew; commit and push that first",
-        ));
+        .hint("`pressluft secret reseal --repo DIR` writes them anew; commit and push that"));
     }
-    // What they take from the fleet repo was kept as it was when they were queued.
-    let open = open_jobs(&store)?;
-    if open > 0 {
-        return Err(CliError::new(format!(
-            "{} not ended, and may need secrets as they were",
-            match open {
-                1 => "1 job has".to_owned(),
-                count => format!("{count} jobs have"),
-            }
-        ))
-        .hint("let the service run them, or cancel them with `pressluft jobs cancel`"));
-    }
-    secrets::reseal(&mut store, &identity)?;
-    let identity = identity.retire_earlier(&context.secrets_dir)?;
+    require_in_force(&store, &args.repo)?;
+    secrets::reseal(&store, &identity)?.keep(&mut store)?;
+    let identity = identity.without_earlier();
     let detail = json!({ "recipient": identity.recipient().to_string(), "retired": earlier });
     let action = AuditAction::IdentitiesRetired;
     store.record_audit(&actor(), action, detail, clock::now())?;
-    output::note(&format!(
-        "{} forgotten",
-        match earlier {
-            1 => "1 earlier identity is".to_owned(),
-            count => format!("{count} earlier identities are"),
-        }
-    ))?;
+    identity.save(&context.secrets_dir)?;
+    output::note(&match earlier {
+        1 => "1 earlier identity is forgotten".to_owned(),
+        count => format!("{count} earlier identities are forgotten"),
+    })?;
     keep_a_copy(context)
+}
+
+/// Files that are written for an earlier identity as well would be readable for whoever has it.
+fn refuse_earlier_recipients(directory: &Path, identity: &Identity) -> Result<(), CliError> {
+    let recipients = repo::recipients(directory)?;
+    match recipients.iter().find(|known| identity.was_for(known)) {
+        Some(old) => Err(CliError::new(format!(
+            "`secrets.recipients` of the fleet still names the earlier identity `{old}`"
+        ))
+        .hint(format!("write `{}` in its place", identity.recipient()))),
+        None => Ok(()),
+    }
+}
+
+/// What is planned next comes from the revision in force, which is not always what lies in a clone.
+fn require_in_force(store: &Store, directory: &Path) -> Result<(), CliError> {
+    let Some(accepted) = store.repository()?.and_then(|known| known.accepted) else {
+        return Ok(());
+    };
+    let here = crate::git::open_working_tree(directory, None)
+        .map_err(|error| CliError::new(crate::cli::error::chain(&error)))?
+        .revision;
+    if here.commit.as_ref() == Some(&accepted) && !here.dirty {
+        return Ok(());
+    }
+    Err(CliError::new(format!(
+        "`{}` is not what is in force, which is the commit {accepted}",
+        directory.display()
+    ))
+    .hint("commit, push, let it come into force, and bring the clone to that commit"))
 }
 
 /// The database for this process alone: one that runs has the identity that it began with, and could
@@ -138,23 +168,10 @@ fn alone(context: &Context) -> Result<Store, CliError> {
 }
 
 fn names(directory: &Path) -> Result<Vec<SecretName>, CliError> {
+    // A directory that is no fleet repo has no secrets, which must not pass for none that are left.
+    repo::recipients(directory)?;
     let names = repo::names(directory)?.into_iter();
     names
         .map(|name| name.parse().map_err(CliError::from))
         .collect()
-}
-
-fn open_jobs(store: &Store) -> Result<usize, CliError> {
-    let mut open = 0;
-    for status in crate::core::job::JobStatus::ALL {
-        if !status.is_terminal() {
-            let filter = JobFilter {
-                status: Some(*status),
-                limit: 1_000,
-                ..JobFilter::default()
-            };
-            open += store.jobs(&filter)?.jobs.len();
-        }
-    }
-    Ok(open)
 }
