@@ -12,6 +12,7 @@ use super::{get, open};
 use crate::clock;
 use crate::core::change::leaves;
 use crate::core::condition::Standing;
+use crate::core::drift::Differences;
 use crate::core::id::ResourceId;
 use crate::core::recorded::RecordedResource;
 use crate::store::{Drift, Job, Revision};
@@ -72,8 +73,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// After the name of a task that found what no job of Pressluft puts back.
-pub(super) const BY_HAND: &str = " (only by hand to put back)";
+/// The name of a task that found something, with a mark when no job of Pressluft puts that back.
+pub(super) fn found_by(task: &str, found: &Differences) -> String {
+    let by_hand = found.by_hand.iter().any(|only| only == task);
+    let mark = if by_hand {
+        " (only by hand to put back)"
+    } else {
+        ""
+    };
+    format!("{}{mark}", printable(task))
+}
 
 /// What the last look at the resource found.
 fn drift_text(drift: &Drift) -> String {
@@ -83,9 +92,7 @@ fn drift_text(drift: &Drift) -> String {
     };
     let mut text = format!("\nDrift, seen since {}\n", moment(since));
     for task in &drift.found.tasks {
-        let by_hand = drift.found.by_hand.contains(task);
-        let rest = if by_hand { BY_HAND } else { "" };
-        text.push_str(&format!("  {}{rest}\n", printable(task)));
+        text.push_str(&format!("  {}\n", found_by(task, &drift.found)));
     }
     text
 }

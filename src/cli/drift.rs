@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::context::Context;
-use super::describe::BY_HAND;
+use super::describe::found_by;
 use super::error::CliError;
 use super::execute::{self, LimitArgs};
 use super::exit::Exit;
 use super::open;
-use super::output::{self, printable};
+use super::output;
 use crate::clock;
 use crate::core::event::TaskStatus;
 use crate::core::id::{ResourceId, ResourceKind};
@@ -118,9 +118,7 @@ impl Found {
     fn text(&self) -> String {
         let mut text = format!("\n{} differs from what was applied\n", self.drift.resource);
         for (task, diff) in &self.tasks {
-            let by_hand = self.drift.found.by_hand.contains(task);
-            let rest = if by_hand { BY_HAND } else { "" };
-            writeln!(text, "  {}{rest}", printable(task)).ok();
+            writeln!(text, "  {}", found_by(task, &self.drift.found)).ok();
             let lines: Vec<&str> = diff.iter().flat_map(|diff| diff.lines()).collect();
             for line in lines.iter().take(SHOWN_LINES) {
                 writeln!(text, "      {}", output::diff_line(line)).ok();

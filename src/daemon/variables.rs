@@ -22,7 +22,7 @@ pub struct Subject {
     pub source_url: Option<String>,
     pub wordpress: SourceFile,
     pub wp_cli: SourceFile,
-    /// The release that the environment is recorded to serve.
+    /// For a look, the release that the environment is recorded to serve.
     pub release: Option<String>,
 }
 

@@ -81,7 +81,9 @@ impl Identity {
     }
 
     fn text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::new());
+        // Room for all of it at once: growing would leave copies of the keys behind.
+        let lines = 256 * (2 + self.earlier.len());
+        let mut text = Zeroizing::new(String::with_capacity(lines));
         if let Some(first) = &self.first {
             text.push_str(&format!("# control plane: {first}\n"));
         }

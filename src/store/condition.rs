@@ -10,7 +10,7 @@ use super::Store;
 use super::convert::{
     corrupt, digest, get, moment, moment_option, parse, parsed, parsed_option, timestamp,
 };
-use super::drift::differences;
+use super::drift::{IS_LOOKED_AT, differences};
 use super::error::Result;
 use crate::core::condition::{
     Block, DriftFact, EndedJob, Facts, OpenJob, RecordedFact, Standing, Target, standing,
@@ -97,14 +97,11 @@ impl Collected {
         all.away = away
             .query_and_then([], |row| Ok((get(row, "node")?, moment(row, "since")?)))?
             .collect::<Result<_>>()?;
-        let mut drifted = connection.prepare_cached(
+        let mut drifted = connection.prepare_cached(&format!(
             "SELECT resource, job, drifted_since, tasks, by_hand
              FROM drift INDEXED BY drift_found JOIN resources ON resources.id = drift.resource
-             WHERE drifted_since IS NOT NULL
-               AND coalesce(json_extract(resources.spec, '$.drift'),
-                   (SELECT json_extract(spec, '$.reconcile.drift') FROM resources
-                    WHERE kind = 'fleet'), 'report') <> 'off'",
-        )?;
+             WHERE drifted_since IS NOT NULL AND {IS_LOOKED_AT}",
+        ))?;
         let mut rows = drifted.query([])?;
         while let Some(row) = rows.next()? {
             // Others than the one that is asked for have no facts here. What is not looked at any

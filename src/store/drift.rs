@@ -11,6 +11,11 @@ use crate::core::drift::Differences;
 use crate::core::id::ResourceId;
 use crate::core::recorded::JobId;
 
+/// Of a row of `resources`: neither its own `drift` nor, without that, the fleet's is `off`.
+pub(super) const IS_LOOKED_AT: &str = "coalesce(json_extract(resources.spec, '$.drift'),
+    (SELECT json_extract(fleet.spec, '$.reconcile.drift') FROM resources AS fleet
+     WHERE fleet.kind = 'fleet'), 'report') <> 'off'";
+
 /// What the last look at a resource found.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Drift {
@@ -45,15 +50,12 @@ impl Store {
     /// # Errors
     /// When the database fails or holds a resource that cannot be read.
     pub fn watched_for_drift(&self) -> Result<Vec<ResourceId>> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection.prepare_cached(&format!(
             "SELECT id FROM resources
              WHERE kind IN ('node', 'env') AND status = 'active'
-               AND json_extract(spec, '$.suspend') IS NOT 1
-               AND coalesce(json_extract(spec, '$.drift'),
-                   (SELECT json_extract(spec, '$.reconcile.drift') FROM resources
-                    WHERE kind = 'fleet'), 'report') <> 'off'
+               AND json_extract(spec, '$.suspend') IS NOT 1 AND {IS_LOOKED_AT}
              ORDER BY kind DESC, id",
-        )?;
+        ))?;
         let rows = statement.query_and_then([], |row| parsed(row, "id"))?;
         rows.collect()
     }

@@ -130,7 +130,8 @@ pub(super) fn retire(context: &Context, args: &RetireArgs) -> Result<Exit, CliEr
     keep_a_copy(context)
 }
 
-/// Files that are written for an earlier identity as well would be readable for whoever has it.
+/// Files that are written for an earlier identity as well would be readable for whoever has it. This
+/// also refuses a directory that is no fleet repo: its missing secrets must not pass for none left.
 fn refuse_earlier_recipients(directory: &Path, identity: &Identity) -> Result<(), CliError> {
     let recipients = repo::recipients(directory)?;
     match recipients.iter().find(|known| identity.was_for(known)) {
@@ -168,8 +169,6 @@ fn alone(context: &Context) -> Result<Store, CliError> {
 }
 
 fn names(directory: &Path) -> Result<Vec<SecretName>, CliError> {
-    // A directory that is no fleet repo has no secrets, which must not pass for none that are left.
-    repo::recipients(directory)?;
     let names = repo::names(directory)?.into_iter();
     names
         .map(|name| name.parse().map_err(CliError::from))

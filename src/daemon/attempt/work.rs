@@ -268,9 +268,11 @@ impl Work<'_> {
         })
     }
 
-    /// The release that the environment of a job is recorded to serve.
+    /// The release that an environment is recorded to serve, for a look at it.
     fn recorded_release(&self, payload: &JobPayload) -> Result<Option<String>, DaemonError> {
-        let Some(environment) = payload.environment_id() else {
+        let environment = payload.environment_id();
+        let is_look = self.claim.job.job_type == JobType::DriftCheck;
+        let Some(environment) = environment.filter(|_| is_look) else {
             return Ok(None);
         };
         let releases = self.store.releases(&environment)?;
@@ -305,8 +307,7 @@ impl Work<'_> {
         };
         let mut open = 0_u32;
         let outcome = self.run_playbook(&check, redactor, &mut |result| {
-            let is_left = result.status == TaskStatus::Changed && result.action != LOOK_AT_CODE;
-            open += u32::from(is_left);
+            open += u32::from(result.status == TaskStatus::Changed);
         })?;
         let (status, message) = match &outcome.failure {
             None if open == 0 => (TaskStatus::Ok, "nothing is left to do".to_owned()),
