@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::{self, Attempted, Runner};
 use super::disk::Disk;
@@ -323,6 +323,7 @@ impl Dispatcher<'_> {
 
     fn claim(&mut self) -> Result<(), DaemonError> {
         let may = self.is_claiming && self.stop.urgency() == Urgency::None;
+        let now: fn() -> Timestamp = clock::now;
         while may && self.failure.is_none() && self.running.len() < self.limits.parallel.get() {
             if !self.disk.lets_start(self.watch) {
                 break;
@@ -331,7 +332,7 @@ impl Dispatcher<'_> {
                 Jobs::All => Scope::All,
                 Jobs::Plans(_) => Scope::Plans(&self.plans),
             };
-            let Some(claim) = self.store.claim(&self.worker, scope, clock::now())? else {
+            let Some(claim) = self.store.claim(&self.worker, scope, now)? else {
                 break;
             };
             self.idle = None;

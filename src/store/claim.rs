@@ -44,8 +44,27 @@ pub struct Claim {
     pub payload: String,
 }
 
+/// Where the time of a claim comes from. It is asked for again while the database is held for writing:
+/// a time from before that may be earlier than the end of the job that made the lane idle.
+pub trait Clock: Copy {
+    fn now(&self) -> Timestamp;
+}
+
+impl Clock for fn() -> Timestamp {
+    fn now(&self) -> Timestamp {
+        self()
+    }
+}
+
+/// A clock that stands still.
+impl Clock for Timestamp {
+    fn now(&self) -> Timestamp {
+        *self
+    }
+}
+
 impl Store {
-    /// The first job of an idle lane that may run at `now`, which now is `worker`'s, or none.
+    /// The first job of an idle lane that may run now, which from now on is `worker`'s, or none.
     ///
     /// Jobs that come up but were planned from a record that moved since are cancelled.
     ///
@@ -55,17 +74,18 @@ impl Store {
         &mut self,
         worker: &str,
         scope: Scope<'_>,
-        now: Timestamp,
+        clock: impl Clock,
     ) -> Result<Option<Claim>> {
         super::pause::refuse(&self.connection)?;
         // An idle worker must not take the writing lock each time that it looks.
-        if find(&self.connection, scope, &self.last_node, now)?.is_none() {
+        if find(&self.connection, scope, &self.last_node, clock.now())?.is_none() {
             return Ok(None);
         }
         reach("claim: candidate seen");
         let last_node = self.last_node.clone();
         let claim = self.write(|tx| {
             super::pause::refuse(tx)?;
+            let now = clock.now();
             while let Some(id) = find(tx, scope, &last_node, now)? {
                 if let Some(claim) = take(tx, id, worker, now)? {
                     return Ok(Some(claim));

@@ -63,7 +63,7 @@ pub use audit::{AuditEntry, AuditFilter, Verification};
 pub use backup::BackedUp;
 pub use ballast::{BALLAST, Ballast};
 pub use check::{Checkup, Part, Problem};
-pub use claim::{Claim, Scope};
+pub use claim::{Claim, Clock, Scope};
 pub use drift::Drift;
 pub use due::{Due, NewSchedule};
 pub use enqueue::{Enqueued, Joins, NewJob, NewPlan};

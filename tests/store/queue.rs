@@ -4,7 +4,7 @@ use pressluft::core::event::TaskStatus;
 use pressluft::core::job::{ErrorCode, JobStatus, JobType};
 use pressluft::core::recorded::ResourceStatus;
 use pressluft::store::{
-    Enqueued, Finish, JobFilter, Joins, NewTaskEvent, Outcome, Scope, StoreError,
+    Clock, Enqueued, Finish, JobFilter, Joins, NewTaskEvent, Outcome, Scope, StoreError,
 };
 
 use crate::fixture::{Fixture, at, id, job, plan, record, succeed};
@@ -100,6 +100,29 @@ fn a_lane_holds_one_job_and_other_lanes_go_on() {
     assert_eq!(claim(), Some(jobs[3].id));
     assert_eq!(claim(), None);
     fixture.assert_sound();
+}
+
+/// A clock that goes on by ten seconds each time that somebody looks at it.
+struct Going(std::cell::Cell<i64>);
+
+impl Clock for &Going {
+    fn now(&self) -> jiff::Timestamp {
+        at(self.0.replace(self.0.get() + 10))
+    }
+}
+
+#[test]
+fn a_job_starts_when_its_lane_is_held_and_not_when_it_was_looked_for() {
+    let mut fixture = Fixture::new();
+    let first = job(JobType::NodeProvision, "node/web-1", "web-1", &[]);
+    fixture.enqueue(std::slice::from_ref(&first));
+    // Between the look and the claim another process may have ended what held the lane.
+    let clock = Going(std::cell::Cell::new(0));
+    let claim = fixture
+        .store
+        .claim("w", Scope::All, &clock)
+        .expect("claimed");
+    assert_eq!(claim.expect("a job").job.started_at, Some(at(10)));
 }
 
 #[test]
