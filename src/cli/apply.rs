@@ -96,7 +96,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     };
     let has_changes = prepared.plan.has_changes();
     let is_left = !daemon::left_behind(&store)?.is_empty();
-    if !has_changes && !is_left {
+    // What earlier plans have queued is not wanted any more when nothing differs.
+    let is_unwanted = !prepared.plan.partial && store.has_queued_changes()?;
+    if !has_changes && !is_left && !is_unwanted {
         return nothing_to_do(args, &prepared);
     }
     if has_changes && !approved && !confirm()? {
@@ -132,7 +134,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         return left_queued(args, &queued, &prepared);
     }
     if !args.json {
-        told(&plans, may_claim())?;
+        told(&plans, queued.superseded, may_claim())?;
     }
     let limits = Limits {
         wait: args.wait.map(execute::span),
@@ -164,7 +166,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             execute::cancel_plan(&mut store, plan, "apply was interrupted")?;
         }
     }
-    finish(args, &summary, &prepared)
+    finish(args, &summary, &queued, &prepared)
 }
 
 /// Queues the plan. When the record has moved since it was made, another apply was faster: then
@@ -220,7 +222,11 @@ fn plans(store: &Store, queued: &Queued, may_claim: bool) -> Result<Plans, CliEr
     Ok(plans)
 }
 
-fn told(plans: &Plans, may_claim: bool) -> Result<(), CliError> {
+fn told(plans: &Plans, superseded: usize, may_claim: bool) -> Result<(), CliError> {
+    if superseded > 0 {
+        let jobs = output::counted(superseded, "queued job");
+        output::note(&format!("{jobs} superseded by this plan"))?;
+    }
     if !plans.joined.is_empty() {
         output::note("all of it is queued or running already; waiting for that")?;
     }
@@ -288,17 +294,21 @@ fn left_queued(args: &Args, queued: &Queued, prepared: &Prepared) -> Result<Exit
         output::json_line(&json!({
             "type": "summary", "succeeded": 0, "failed": 0, "blocked": blocked, "cancelled": 0,
             "queued": queued.jobs, "joined": queued.joined.len(), "recorded": queued.recorded,
+            "superseded": queued.superseded,
         }))?;
     } else {
-        let joined = match queued.joined.len() {
-            0 => String::new(),
-            count => format!(", {count} are queued or running already"),
-        };
-        output::print(&format!(
-            "\n{} queued{joined}, {} recorded\n",
-            output::counted(queued.jobs, "job"),
-            output::counted(queued.recorded, "resource"),
-        ))?;
+        let mut text = format!("{} queued", output::counted(queued.jobs, "job"));
+        if !queued.joined.is_empty() {
+            let joined = queued.joined.len();
+            text.push_str(&format!(", {joined} are queued or running already"));
+        }
+        let recorded = output::counted(queued.recorded, "resource");
+        text.push_str(&format!(", {recorded} recorded"));
+        if queued.superseded > 0 {
+            let superseded = output::counted(queued.superseded, "queued job");
+            text.push_str(&format!(", {superseded} superseded"));
+        }
+        output::print(&format!("\n{text}\n"))?;
     }
     Ok(if blocked > 0 {
         Exit::Blocked
@@ -307,12 +317,18 @@ fn left_queued(args: &Args, queued: &Queued, prepared: &Prepared) -> Result<Exit
     })
 }
 
-fn finish(args: &Args, summary: &Summary, prepared: &Prepared) -> Result<Exit, CliError> {
+fn finish(
+    args: &Args,
+    summary: &Summary,
+    queued: &Queued,
+    prepared: &Prepared,
+) -> Result<Exit, CliError> {
     let blocked = prepared.plan.blocked.len();
     if args.json {
         output::json_line(&json!({
             "type": "summary", "succeeded": summary.succeeded, "failed": summary.failed,
             "blocked": blocked, "cancelled": summary.cancelled, "queued": summary.open,
+            "superseded": queued.superseded,
         }))?;
     } else {
         output::print(&progress_view::summary(summary, blocked))?;

@@ -132,22 +132,15 @@ pub(super) fn enqueue_beside(
     // A plan of the whole fleet without jobs still says that nothing else is wanted.
     if !jobs.is_empty() || (!plan.partial && store.has_queued_changes()?) {
         let new = new_plan(prepared, joins, expected, now)?;
-        match store.enqueue(&new, &jobs, actor, now)? {
-            Enqueued::Queued { superseded, joined } => {
-                let joined: BTreeMap<JobId, (JobId, PlanId)> = joined.into_iter().collect();
-                for carried_by in &mut carried_by {
-                    if let Some((job, _)) = joined.get(carried_by) {
-                        *carried_by = *job;
-                    }
-                }
-                queued.superseded = superseded.len();
-                queued.jobs = jobs.len() - joined.len();
-                queued.plan = (queued.jobs > 0).then_some(new.id);
-                queued.joined = joined.into_values().collect();
-            }
-            Enqueued::Joined { jobs } => {
-                carried_by = jobs.iter().map(|(job, _)| *job).collect();
-                queued.joined = jobs;
+        let Enqueued { superseded, joined } = store.enqueue(&new, &jobs, actor, now)?;
+        queued.superseded = superseded.len();
+        queued.jobs = jobs.len() - joined.len();
+        queued.plan = (queued.jobs > 0).then_some(new.id);
+        queued.joined = joined.iter().map(|(_, joined)| *joined).collect();
+        let joined: BTreeMap<JobId, (JobId, PlanId)> = joined.into_iter().collect();
+        for carried_by in &mut carried_by {
+            if let Some((job, _)) = joined.get(carried_by) {
+                *carried_by = *job;
             }
         }
     }
@@ -167,18 +160,17 @@ pub(super) fn put_off(
 ) -> Result<Queued, DaemonError> {
     let jobs = new_jobs(store, prepared, now)?;
     let new = new_plan(prepared, Joins::Only, expected(&prepared.plan), now)?;
-    let mut queued = Queued::default();
-    let mut carried_by: BTreeMap<String, JobId> = BTreeMap::new();
-    if let Enqueued::Queued { superseded, joined } = store.enqueue(&new, &jobs, actor, now)? {
-        queued.superseded = superseded.len();
-        let joined: BTreeMap<JobId, (JobId, PlanId)> = joined.into_iter().collect();
-        for (planned, job) in prepared.plan.jobs.iter().zip(&jobs) {
-            if let Some((job, _)) = joined.get(&job.id) {
-                carried_by.insert(planned.id.clone(), *job);
-            }
-        }
-        queued.joined = joined.into_values().collect();
-    }
+    let Enqueued { superseded, joined } = store.enqueue(&new, &jobs, actor, now)?;
+    let queued = Queued {
+        superseded: superseded.len(),
+        joined: joined.iter().map(|(_, joined)| *joined).collect(),
+        ..Queued::default()
+    };
+    let joined: BTreeMap<JobId, (JobId, PlanId)> = joined.into_iter().collect();
+    let planned = prepared.plan.jobs.iter().zip(&jobs);
+    let carried_by: BTreeMap<String, JobId> = planned
+        .filter_map(|(planned, job)| Some((planned.id.clone(), joined.get(&job.id)?.0)))
+        .collect();
     prepared
         .plan
         .put_off(message, |job| carried_by.contains_key(&job.id));

@@ -66,9 +66,11 @@ pub fn repeat(
         joins: Joins::Whole,
         expected: Vec::new(),
     };
-    Ok(match store.enqueue(&plan, &jobs, actor, now)? {
-        Enqueued::Queued { .. } => jobs.iter().map(|job| job.id).collect(),
-        Enqueued::Joined { jobs } => jobs.into_iter().map(|(id, _)| id).collect(),
+    let Enqueued { joined, .. } = store.enqueue(&plan, &jobs, actor, now)?;
+    Ok(if joined.is_empty() {
+        jobs.iter().map(|job| job.id).collect()
+    } else {
+        joined.into_iter().map(|(_, (job, _))| job).collect()
     })
 }
 

@@ -13,7 +13,7 @@ use super::convert::{parsed, signed};
 use super::error::{Result, StoreError};
 use super::job::require;
 use super::resource::{check_generations, generation};
-use super::supersede::{end_pointless, supersede, supersede_rest};
+use super::supersede::{supersede, supersede_rest};
 use super::unreachable::wake;
 use crate::core::audit::AuditAction;
 use crate::core::id::ResourceId;
@@ -75,16 +75,13 @@ pub struct NewJob {
 }
 
 /// What queueing a plan did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Enqueued {
-    Queued {
-        /// Queued jobs of older plans that this plan made pointless.
-        superseded: Vec<JobId>,
-        /// Jobs of the plan that were left out, each with the one that does the same.
-        joined: Vec<(JobId, (JobId, PlanId))>,
-    },
-    /// Nothing: all of its work is there already. The jobs that do it, in the order of the plan's.
-    Joined { jobs: Vec<(JobId, PlanId)> },
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enqueued {
+    /// Queued jobs of older plans that this plan made pointless.
+    pub superseded: Vec<JobId>,
+    /// Jobs of the plan that were left out, each with the one that does the same, in the order of
+    /// the plan.
+    pub joined: Vec<(JobId, (JobId, PlanId))>,
 }
 
 impl Store {
@@ -131,43 +128,35 @@ fn queue(
         wakes(tx, &mut jobs.iter())?;
     }
     let joined = joined(tx, plan, jobs, now)?;
-    let is_complete = !jobs.is_empty() && joined.len() == jobs.len();
-    if is_complete && plan.joins != Joins::Only {
-        let jobs = jobs.iter().filter_map(|job| joined.get(&job.id).copied());
-        return Ok(Enqueued::Joined {
-            jobs: jobs.collect(),
-        });
-    }
-    let left: Vec<&NewJob> = jobs
-        .iter()
-        .filter(|job| !joined.contains_key(&job.id))
-        .collect();
-    if plan.joins == Joins::Only {
-        let superseded = end_pointless(tx, plan, jobs, actor, now)?;
-        if !superseded.is_empty() {
-            insert_plan(tx, plan, actor, now)?;
-            audit_plan(tx, plan, 0, superseded.len(), actor, now)?;
-        }
-        let joined = joined.into_iter().collect();
-        return Ok(Enqueued::Queued { superseded, joined });
-    }
+    let left: Vec<&NewJob> = match plan.joins {
+        Joins::Only => Vec::new(),
+        Joins::Nothing | Joins::Whole | Joins::Groups => jobs
+            .iter()
+            .filter(|job| !joined.contains_key(&job.id))
+            .collect(),
+    };
     if plan.joins == Joins::Groups {
         wakes(tx, &mut left.iter().copied())?;
     }
-    insert_plan(tx, plan, actor, now)?;
-    reach("enqueue: plan inserted");
     let mut superseded = supersede(tx, plan, &left, actor, now)?;
     if !plan.partial {
-        let spared: Vec<JobId> = joined.values().map(|(job, _)| *job).collect();
+        let spared: HashSet<JobId> = joined.values().map(|(job, _)| *job).collect();
         superseded.extend(supersede_rest(tx, plan, &spared, actor, now)?);
     }
     reach("enqueue: superseded");
-    audit_plan(tx, plan, left.len(), superseded.len(), actor, now)?;
-    reach("enqueue: audited");
-    insert_jobs(tx, plan, &left, now)?;
-    reach("enqueue: jobs inserted");
-    let joined = joined.into_iter().collect();
-    Ok(Enqueued::Queued { superseded, joined })
+    if !left.is_empty() || !superseded.is_empty() {
+        insert_plan(tx, plan, actor, now)?;
+        reach("enqueue: plan inserted");
+        audit_plan(tx, plan, left.len(), superseded.len(), actor, now)?;
+        reach("enqueue: audited");
+        insert_jobs(tx, plan, &left, now)?;
+        reach("enqueue: jobs inserted");
+    }
+    let joined = jobs
+        .iter()
+        .filter_map(|job| Some((job.id, *joined.get(&job.id)?)))
+        .collect();
+    Ok(Enqueued { superseded, joined })
 }
 
 impl Store {
@@ -185,7 +174,7 @@ impl Store {
             .exists([])?)
     }
 
-    /// Whether a job is queued, and waits for no other one, that would change something.
+    /// Whether a job is queued that would change something.
     ///
     /// # Errors
     /// When the database fails.
@@ -193,8 +182,8 @@ impl Store {
         Ok(self
             .connection
             .prepare_cached(
-                "SELECT 1 FROM jobs INDEXED BY jobs_ready
-                 WHERE status = 'queued' AND blocked_by = 0
+                "SELECT 1 FROM jobs INDEXED BY jobs_by_status
+                 WHERE status = 'queued'
                    AND (SELECT changes <> '[]' FROM job_payloads WHERE job = jobs.id)",
             )?
             .exists([])?)
@@ -295,8 +284,13 @@ fn joined(
         Joins::Only => (jobs.iter().map(|job| vec![job]).collect(), Timestamp::MAX),
     };
     let mut joined = BTreeMap::new();
+    // What is spared when a plan of the whole fleet ends what is queued.
+    let mut spared = (!plan.partial).then(HashSet::new);
     for group in groups {
-        if let Some(equal) = equal_work(tx, &group, due)? {
+        if let Some(equal) = equal_work(tx, &group, due, spared.as_ref())? {
+            if let Some(spared) = &mut spared {
+                spared.extend(equal.iter().map(|(job, _)| *job));
+            }
             joined.extend(group.iter().map(|job| job.id).zip(equal));
         }
     }
@@ -336,13 +330,16 @@ fn root(parent: &[usize], mut at: usize) -> usize {
 }
 
 /// For each of `jobs` one that does the same and will not be refused, or none when there is not
-/// one for each. One whose next attempt comes after `due` is none.
+/// one for each. One whose next attempt comes after `due` is none, and with `spared` neither is one
+/// that waits for a queued job that is neither spared nor one of those found: it would end with it.
 fn equal_work(
     tx: &Connection,
     jobs: &[&NewJob],
     due: Timestamp,
+    spared: Option<&HashSet<JobId>>,
 ) -> Result<Option<Vec<(JobId, PlanId)>>> {
     let mut found = Vec::new();
+    let mut known = HashSet::new();
     for job in jobs {
         let candidates: Vec<JobId> = tx
             .prepare_cached(
@@ -358,18 +355,39 @@ fn equal_work(
         let mut equal = None;
         for id in candidates {
             let candidate = require(tx, id)?;
-            let is_new = !found.iter().any(|(known, _)| *known == id);
-            if is_new && !is_stale(tx, &candidate)? {
+            if known.contains(&id) || is_stale(tx, &candidate)? {
+                continue;
+            }
+            let stays = match spared {
+                Some(spared) => queued_needs(tx, id)?
+                    .iter()
+                    .all(|need| known.contains(need) || spared.contains(need)),
+                None => true,
+            };
+            if stays {
                 equal = Some((id, candidate.plan_id));
                 break;
             }
         }
         match equal {
-            Some(equal) => found.push(equal),
+            Some(equal) => {
+                known.insert(equal.0);
+                found.push(equal);
+            }
             None => return Ok(None),
         }
     }
     Ok((!found.is_empty()).then_some(found))
+}
+
+/// The queued jobs that a job waits for.
+fn queued_needs(tx: &Connection, job: JobId) -> Result<Vec<JobId>> {
+    tx.prepare_cached(
+        "SELECT depends_on FROM job_dependencies JOIN jobs ON jobs.id = depends_on
+         WHERE job = ?1 AND status = 'queued'",
+    )?
+    .query_and_then([job.to_string()], |row| parsed(row, "depends_on"))?
+    .collect()
 }
 
 /// A digest of what the job does, so that equal work is found by an index.

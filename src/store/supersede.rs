@@ -4,10 +4,9 @@ use std::collections::{BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
-use serde_json::json;
 
-use super::convert::{digest, get, parsed};
-use super::enqueue::{NewJob, NewPlan, work};
+use super::convert::{get, parsed};
+use super::enqueue::{NewJob, NewPlan};
 use super::error::{Result, StoreError};
 use super::finish::{Ending, cancel_dependents, end_queued};
 use crate::core::job::ErrorCode;
@@ -47,81 +46,60 @@ pub(super) fn supersede(
     Ok(superseded)
 }
 
-/// Cancels what is queued by other plans and would change something, but for the `spared` jobs. A
-/// job that waits for one that runs is left alone: what that one does is not known yet.
+/// Cancels what is queued and would change something, but for the `spared` jobs. A job that waits
+/// for one that runs, directly or not, is left alone: what that one does is not known yet.
 pub(super) fn supersede_rest(
     tx: &Connection,
     plan: &NewPlan,
-    spared: &[JobId],
+    spared: &HashSet<JobId>,
     actor: &str,
     now: Timestamp,
 ) -> Result<Vec<JobId>> {
-    let spared = json!(spared).to_string();
-    let mut superseded = Vec::new();
-    loop {
-        let found = tx
-            .prepare_cached(
-                "SELECT id, job_type, resource FROM jobs INDEXED BY jobs_ready
-                 WHERE status = 'queued' AND blocked_by = 0
-                   AND (SELECT changes <> '[]' FROM job_payloads WHERE job = jobs.id)
-                   AND id NOT IN (SELECT value FROM json_each(?1))
-                 ORDER BY node_id, sequence LIMIT 1",
-            )?
-            .query_and_then([&spared], |row| {
-                let what: (String, String) = (get(row, "job_type")?, get(row, "resource")?);
-                Ok::<_, StoreError>((parsed::<JobId>(row, "id")?, what))
-            })?
-            .next()
-            .transpose()?;
-        let Some((job, (job_type, resource))) = found else {
-            return Ok(superseded);
-        };
-        let message = format!("plan `{}` leaves `{resource}` as it is", plan.id);
-        let what = format!("`{job_type}` of `{resource}`");
-        superseded.extend(end_superseded(tx, job, &what, message, actor, now)?);
-    }
-}
-
-/// Cancels what is queued, would change something, and is not what one of `jobs` does. A job that
-/// waits for one that runs is left alone: what that one does is not known yet.
-pub(super) fn end_pointless(
-    tx: &Connection,
-    plan: &NewPlan,
-    jobs: &[NewJob],
-    actor: &str,
-    now: Timestamp,
-) -> Result<Vec<JobId>> {
-    let wanted: HashSet<[u8; 32]> = jobs.iter().map(work).collect();
-    let queued: Vec<(JobId, String, String, [u8; 32])> = tx
+    let queued: Vec<(JobId, String, String)> = tx
         .prepare_cached(
-            "SELECT id, job_type, resource, work FROM jobs INDEXED BY jobs_by_status
+            "SELECT id, job_type, resource FROM jobs INDEXED BY jobs_by_status
              WHERE status = 'queued'
                AND (SELECT changes <> '[]' FROM job_payloads WHERE job = jobs.id)
              ORDER BY sequence",
         )?
         .query_and_then([], |row| {
-            let what = (get(row, "job_type")?, get(row, "resource")?);
-            Ok::<_, StoreError>((parsed(row, "id")?, what.0, what.1, digest(row, "work")?))
+            Ok::<_, StoreError>((
+                parsed(row, "id")?,
+                get(row, "job_type")?,
+                get(row, "resource")?,
+            ))
         })?
         .collect::<Result<_>>()?;
-    let mut waits = tx.prepare_cached(
-        "SELECT 1 FROM job_dependencies JOIN jobs ON jobs.id = depends_on
-         WHERE job = ?1 AND status IN ('running', 'unknown')",
-    )?;
+    let mut done = waiting_for_running(tx)?;
+    done.extend(spared);
     let mut superseded: Vec<JobId> = Vec::new();
-    let mut ended: HashSet<JobId> = HashSet::new();
-    for (job, job_type, resource, work) in queued {
-        let is_left = wanted.contains(&work) || ended.contains(&job);
-        if is_left || waits.exists([job.to_string()])? {
+    for (job, job_type, resource) in queued {
+        if done.contains(&job) {
             continue;
         }
         let message = format!("plan `{}` leaves `{resource}` as it is", plan.id);
         let what = format!("`{job_type}` of `{resource}`");
-        let with_dependents = end_superseded(tx, job, &what, message, actor, now)?;
-        ended.extend(&with_dependents);
-        superseded.extend(with_dependents);
+        let ended = end_superseded(tx, job, &what, message, actor, now)?;
+        done.extend(&ended);
+        superseded.extend(ended);
     }
     Ok(superseded)
+}
+
+/// The queued jobs that wait, directly or not, for one that runs.
+fn waiting_for_running(tx: &Connection) -> Result<HashSet<JobId>> {
+    tx.prepare_cached(
+        "WITH RECURSIVE waiting (id) AS (
+             SELECT job FROM jobs INDEXED BY jobs_by_status
+                 JOIN job_dependencies ON depends_on = jobs.id
+             WHERE status IN ('running', 'unknown')
+             UNION
+             SELECT job FROM waiting JOIN job_dependencies ON depends_on = waiting.id
+         )
+         SELECT id FROM waiting",
+    )?
+    .query_and_then([], |row| parsed(row, "id"))?
+    .collect()
 }
 
 /// Ends a queued job and what waits for it; all that ended. `what` names the job to a person.

@@ -144,3 +144,37 @@ fn limits_are_spans_of_time_and_job_types() {
     fs::write(&settings, text).expect("a file");
     program.run(&["jobs", "list"]).expect(0);
 }
+
+#[test]
+fn what_a_later_commit_takes_back_is_not_carried_out() {
+    let (program, repo) = Program::queued();
+    let site = Path::new(&repo).join("sites/bakery.yaml");
+    let text = fs::read_to_string(&site).expect("a site");
+    let (kept, _staging) = text.rsplit_once("---").expect("two environments");
+    fs::write(&site, kept).expect("written");
+    // All that is wanted now is queued already.
+    let apply = ["apply", "--no-wait", "--auto-approve", &repo];
+    let text = program.run(&apply).expect(0).stdout;
+    assert!(text.contains("0 jobs queued, 3 are queued"), "{text}");
+    assert!(text.contains("2 queued jobs superseded"), "{text}");
+    let resources = |status: &str| -> Vec<String> {
+        let jobs = program.jobs().into_iter();
+        jobs.filter(|job| job["status"] == status)
+            .map(|job| job["resource"].as_str().expect("a resource").to_owned())
+            .collect()
+    };
+    let staging = "env/bakery/staging";
+    assert_eq!(resources("cancelled"), [staging, staging]);
+    assert_eq!(resources("queued").len(), 3);
+
+    // Nothing differs from the record any more, but something is queued.
+    fs::remove_file(&site).expect("removed");
+    fs::remove_file(Path::new(&repo).join("nodes/web-1.yaml")).expect("removed");
+    let text = program.run(&apply).expect(0).stdout;
+    assert!(text.contains("3 queued jobs superseded"), "{text}");
+    assert_eq!(resources("queued"), [] as [String; 0]);
+    let text = program.run(&apply).expect(0).stdout;
+    assert!(!text.contains("superseded"), "{text}");
+    program.run(&["audit", "verify"]).expect(0);
+    program.run(&["db", "check"]).expect(0);
+}

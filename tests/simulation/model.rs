@@ -87,8 +87,8 @@ pub(crate) enum Answer {
     Status(JobStatus),
     /// Jobs by their index, in ascending order.
     Jobs(Vec<usize>),
-    /// The jobs that do already what was to be queued, one for each.
-    Joined(Vec<usize>),
+    /// The jobs that do already what was to be queued, one for each, and those that ended.
+    Joined(Vec<usize>, Vec<usize>),
     Stale,
     Illegal,
 }
@@ -354,8 +354,14 @@ impl Model {
         for place in places {
             self.wake(PLACES[*place].1);
         }
-        if joins && let Some(jobs) = self.equal_work(places) {
-            return Answer::Joined(jobs);
+        self.plans += 1;
+        if joins && let Some(jobs) = self.equal_work(places, whole) {
+            let superseded = if whole {
+                self.supersede_rest(&jobs)
+            } else {
+                vec![]
+            };
+            return Answer::Joined(jobs, superseded);
         }
         let mut superseded = Vec::new();
         for job in 0..self.jobs.len() {
@@ -366,12 +372,8 @@ impl Model {
                 superseded.extend(self.cancel_dependents(job));
             }
         }
-        for job in 0..self.jobs.len() {
-            if whole && self.jobs[job].status == JobStatus::Queued && self.waits_for_none(job) {
-                self.jobs[job].status = JobStatus::Cancelled;
-                superseded.push(job);
-                superseded.extend(self.cancel_dependents(job));
-            }
+        if whole {
+            superseded.extend(self.supersede_rest(&[]));
         }
         for (n, place) in places.iter().enumerate() {
             let before = (chained && n > 0).then(|| self.jobs.len() - 1);
@@ -389,20 +391,49 @@ impl Model {
                 base: self.resources[*place].generation,
             });
         }
-        self.plans += 1;
         superseded.sort_unstable();
         Answer::Jobs(superseded)
     }
 
-    /// For each place another job that works there or is about to, and will not be refused.
-    fn equal_work(&self, places: &[usize]) -> Option<Vec<usize>> {
-        let mut found = Vec::new();
+    /// Cancels what is queued and waits for nothing that runs, but for the spared jobs.
+    fn supersede_rest(&mut self, spared: &[usize]) -> Vec<usize> {
+        let mut superseded = Vec::new();
+        for job in 0..self.jobs.len() {
+            let is_queued = self.jobs[job].status == JobStatus::Queued;
+            if is_queued && !spared.contains(&job) && !self.waits_for_held(job) {
+                self.jobs[job].status = JobStatus::Cancelled;
+                superseded.push(job);
+                superseded.extend(self.cancel_dependents(job));
+            }
+        }
+        superseded.sort_unstable();
+        superseded
+    }
+
+    fn waits_for_held(&self, job: usize) -> bool {
+        let needs = &self.jobs[job].depends_on;
+        needs
+            .iter()
+            .any(|need| self.jobs[*need].held.is_some() || self.waits_for_held(*need))
+    }
+
+    /// For each place another job that works there or is about to, will not be refused, and, for a
+    /// `whole` plan, waits for no queued job that such a plan ends.
+    fn equal_work(&self, places: &[usize], whole: bool) -> Option<Vec<usize>> {
+        let mut found: Vec<usize> = Vec::new();
         for place in places {
             let job = (0..self.jobs.len()).find(|n| {
                 let job = &self.jobs[*n];
                 let is_there = job.held.is_some()
                     || (job.status == JobStatus::Queued && job.run_after <= self.now);
-                is_there && job.place == *place && !self.is_stale(*n) && !found.contains(n)
+                let stays = job.depends_on.iter().all(|need| {
+                    self.jobs[*need].status != JobStatus::Queued || found.contains(need)
+                });
+                is_there
+                    && job.place == *place
+                    && !self.is_stale(*n)
+                    && !found.contains(n)
+                    && (stays || !whole)
             })?;
             found.push(job);
         }

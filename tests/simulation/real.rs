@@ -9,8 +9,8 @@ use pressluft::core::job::{ErrorCode, JobStatus, JobType};
 use pressluft::core::recorded::{JobId, PlanId, ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::store::{
-    Enqueued, Finish, JobFilter, Joins, NewJob, NewPlan, NewRecord, NewTaskEvent, Outcome,
-    Revision, Scope, StateChange, Store, StoreError,
+    Finish, JobFilter, Joins, NewJob, NewPlan, NewRecord, NewTaskEvent, Outcome, Revision, Scope,
+    StateChange, Store, StoreError,
 };
 use proptest_state_machine::StateMachineTest;
 
@@ -88,7 +88,7 @@ impl Real {
             } => {
                 let wanted = match &model.answer {
                     // The model has queued nothing.
-                    Answer::Joined(_) => (0..*jobs)
+                    Answer::Joined(..) => (0..*jobs)
                         .map(|n| {
                             let before = (*chained && n > 0).then(|| model.jobs.len() + n - 1);
                             let place = (first + n) % PLACES.len();
@@ -235,14 +235,15 @@ impl Real {
             expected: vec![],
         };
         let now = at(model.now());
-        Ok(match self.workers[0].enqueue(&plan, jobs, "ops", now)? {
-            Enqueued::Queued { superseded, .. } => Answer::Jobs(numbers(model, &superseded)),
-            Enqueued::Joined { jobs } => Answer::Joined(
-                jobs.iter()
-                    .filter_map(|(id, _)| (0..model.jobs.len()).find(|n| job_id(*n) == *id))
-                    .collect(),
-            ),
-        })
+        let enqueued = self.workers[0].enqueue(&plan, jobs, "ops", now)?;
+        let superseded = numbers(model, &enqueued.superseded);
+        if enqueued.joined.is_empty() {
+            return Ok(Answer::Jobs(superseded));
+        }
+        let number = |id| (0..model.jobs.len()).find(|n| job_id(*n) == id);
+        let joined = enqueued.joined.iter();
+        let joined = joined.filter_map(|(_, (job, _))| number(*job)).collect();
+        Ok(Answer::Joined(joined, superseded))
     }
 
     fn finish(&mut self, model: &Model, number: usize, how: How) -> Result<Answer, StoreError> {

@@ -2,7 +2,7 @@
 
 use pressluft::core::event::TaskStatus;
 use pressluft::core::job::{ErrorCode, JobStatus, JobType};
-use pressluft::core::recorded::ResourceStatus;
+use pressluft::core::recorded::{JobId, ResourceStatus};
 use pressluft::store::{
     Clock, Enqueued, Finish, JobFilter, Joins, NewTaskEvent, Outcome, Scope, StoreError,
 };
@@ -270,17 +270,10 @@ fn groups_of_equal_work_are_joined_and_only_the_others_are_queued() {
     groups.joins = Joins::Groups;
     groups.partial = false;
     let enqueued = fixture.store.enqueue(&groups, &all, "serve", at(2));
-    let Enqueued::Queued { superseded, joined } = enqueued.expect("enqueued") else {
-        panic!("one group is new");
-    };
-    assert_eq!(superseded, []);
-    let same: Vec<_> = joined
-        .iter()
-        .map(|(own, (same, _))| (*own, *same))
-        .collect();
-    let mut expected = [(again[0].id, acme[0].id), (again[1].id, acme[1].id)];
-    expected.sort();
-    assert_eq!(same, expected);
+    let enqueued = enqueued.expect("enqueued");
+    assert_eq!(enqueued.superseded, []);
+    let same = [(again[0].id, acme[0].id), (again[1].id, acme[1].id)];
+    assert_eq!(joined(&enqueued), same);
     let is_there = |id| fixture.store.job(id).expect("read").is_some();
     assert!(!is_there(again[0].id) && is_there(other[1].id));
     // All of it is there now.
@@ -288,8 +281,95 @@ fn groups_of_equal_work_are_joined_and_only_the_others_are_queued() {
     groups.joins = Joins::Groups;
     let all = [config("acme"), config("bakery")].concat();
     let enqueued = fixture.store.enqueue(&groups, &all, "serve", at(3));
-    assert!(matches!(enqueued, Ok(Enqueued::Joined { jobs }) if jobs.len() == 4));
+    assert_eq!(enqueued.expect("enqueued").joined.len(), 4);
     fixture.assert_sound();
+}
+
+/// The jobs that were left out, each with the one that does the same.
+fn joined(enqueued: &Enqueued) -> Vec<(JobId, JobId)> {
+    let joined = enqueued.joined.iter();
+    joined.map(|(own, (same, _))| (*own, *same)).collect()
+}
+
+#[test]
+fn a_plan_that_is_queued_already_still_ends_what_it_makes_pointless() {
+    for joins in [Joins::Whole, Joins::Groups, Joins::Only] {
+        let mut fixture = Fixture::new();
+        let acme = || job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]);
+        let kept = acme();
+        let bakery = job(JobType::EnvConfigure, "env/bakery/production", "web-2", &[]);
+        fixture.enqueue(&[kept.clone(), bakery.clone()]);
+        let mut newer = plan(&[]);
+        (newer.joins, newer.partial) = (joins, false);
+        let again = acme();
+        let same = std::slice::from_ref(&again);
+        let enqueued = fixture.store.enqueue(&newer, same, "serve", at(1));
+        let enqueued = enqueued.expect("enqueued");
+        assert_eq!(joined(&enqueued), [(again.id, kept.id)], "{joins:?}");
+        assert_eq!(enqueued.superseded, [bakery.id], "{joins:?}");
+        // Of a part of the fleet it says nothing about the rest.
+        let other = job(JobType::EnvConfigure, "env/other/production", "web-2", &[]);
+        fixture.enqueue(std::slice::from_ref(&other));
+        let mut part = plan(&[]);
+        part.joins = joins;
+        let enqueued = fixture.store.enqueue(&part, &[acme()], "serve", at(2));
+        assert_eq!(enqueued.expect("enqueued").superseded, []);
+        fixture.assert_sound();
+    }
+}
+
+#[test]
+fn what_is_not_wanted_is_cancelled_behind_a_job_that_stays() {
+    let mut fixture = Fixture::new();
+    let node = || job(JobType::NodeProvision, "node/web-1", "web-1", &[]);
+    let stays = node();
+    let resource = "env/acme/production";
+    let behind = job(JobType::EnvConfigure, resource, "web-1", &[stays.id]);
+    // One that changes nothing itself, before one that does.
+    let mut look = job(JobType::HealthCheck, "env/bakery/staging", "web-2", &[]);
+    "[]".clone_into(&mut look.changes);
+    let after = job(
+        JobType::EnvConfigure,
+        "env/bakery/staging",
+        "web-2",
+        &[look.id],
+    );
+    let jobs = [stays.clone(), behind.clone(), look.clone(), after.clone()];
+    fixture.enqueue(&jobs);
+    let mut newer = plan(&[]);
+    (newer.joins, newer.partial) = (Joins::Groups, false);
+    let again = node();
+    let enqueued = fixture
+        .store
+        .enqueue(&newer, std::slice::from_ref(&again), "serve", at(1))
+        .expect("enqueued");
+    assert_eq!(joined(&enqueued), [(again.id, stays.id)]);
+    assert_eq!(enqueued.superseded, [behind.id, after.id]);
+    fixture.assert_sound();
+}
+
+#[test]
+fn a_job_that_would_end_with_what_it_waits_for_is_queued_anew() {
+    for joins in [Joins::Whole, Joins::Groups] {
+        let mut fixture = Fixture::new();
+        let node = job(JobType::NodeProvision, "node/web-1", "web-1", &[]);
+        let resource = "env/acme/production";
+        let old = job(JobType::EnvConfigure, resource, "web-1", &[node.id]);
+        fixture.enqueue(&[node.clone(), old.clone()]);
+        // The change of the node is taken back, that of the environment is not.
+        let mut newer = plan(&[]);
+        (newer.joins, newer.partial) = (joins, false);
+        let new = job(JobType::EnvConfigure, resource, "web-1", &[]);
+        let enqueued = fixture
+            .store
+            .enqueue(&newer, std::slice::from_ref(&new), "serve", at(1))
+            .expect("enqueued");
+        assert_eq!(joined(&enqueued), [], "{joins:?}");
+        assert_eq!(enqueued.superseded, [old.id, node.id], "{joins:?}");
+        let claim = fixture.store.claim("w", Scope::All, at(2));
+        assert_eq!(claim.expect("claimed").expect("a job").job.id, new.id);
+        fixture.assert_sound();
+    }
 }
 
 #[test]
@@ -306,7 +386,7 @@ fn a_newer_plan_supersedes_what_is_queued_for_its_resources() {
         .expect("enqueued");
     let superseded = vec![node.id, site.id];
     let joined = Vec::new();
-    assert_eq!(enqueued, Enqueued::Queued { superseded, joined });
+    assert_eq!(enqueued, Enqueued { superseded, joined });
     let read = |id| fixture.store.job(id).expect("read").expect("is there");
     assert_eq!(read(node.id).error_code, Some(ErrorCode::Superseded));
     assert_eq!(read(site.id).error_code, Some(ErrorCode::DependencyFailed));
