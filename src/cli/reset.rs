@@ -52,6 +52,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         resource: environment.clone(),
         reason: format!("`{id}` is to be reset"),
     };
+    let since = clock::now();
     let summary = execute::run_checks(&mut store, context, &[check], &args.limits, false)?;
     if summary.succeeded == 0 {
         if summary.interrupted {
@@ -63,8 +64,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         .exit(Exit::Unhealthy)
         .hint("`pressluft jobs list` has the check; mend what it found, or apply again"));
     }
-    let reason = format!("reset after a health check of `{environment}`");
-    daemon::reset(&mut store, id, &reason, &actor(), clock::now())?;
+    if !store.reset(id, &environment, since, &actor(), clock::now())? {
+        return Err(
+            CliError::new(format!("`{id}` was left as it is: it has moved meanwhile")).hint(
+                "`pressluft describe ID` says how it stands; run `reset` again if it is failed",
+            ),
+        );
+    }
     output::print(&format!("`{id}` is active again\n"))?;
     Ok(Exit::Done)
 }

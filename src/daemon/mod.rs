@@ -52,7 +52,7 @@ pub use reconcile_loop::{Reconciled, Shared, keep_reconciling, reconcile_once};
 pub use record::after_success;
 pub use recovery::{Recovery, recover};
 pub use repeat::repeat;
-pub use reset::{checked_environment, reset};
+pub use reset::checked_environment;
 pub use restore::restore;
 pub use saved_plan::{load as load_plan, save as save_plan};
 pub use schedule::{run_due, sync_schedules};

@@ -1,11 +1,8 @@
-//! Taking a failed site or environment back, once it is proven healthy.
-
-use jiff::Timestamp;
+//! Which health check proves that a failed site or environment can be taken back.
 
 use super::error::DaemonError;
 use crate::core::id::{ResourceId, ResourceKind};
-use crate::core::recorded::ResourceStatus;
-use crate::store::{StateChange, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// The recorded environment whose health speaks for `id`: itself, or the production environment
 /// of a site. None when none is recorded.
@@ -33,22 +30,4 @@ fn production_of(store: &Store, site: &str) -> Result<Option<String>, StoreError
         let name = env.spec.str("name")?;
         (env.id.site() == Some(site) && is_production).then(|| name.to_owned())
     }))
-}
-
-/// Records that the resource is active; the caller has seen that it is healthy.
-///
-/// # Errors
-/// When the database fails.
-pub fn reset(
-    store: &mut Store,
-    id: &ResourceId,
-    reason: &str,
-    actor: &str,
-    now: Timestamp,
-) -> Result<(), DaemonError> {
-    let changes = [StateChange::Status {
-        id: id.clone(),
-        status: ResourceStatus::Active,
-    }];
-    Ok(store.set_recorded(&changes, &[], reason, actor, now)?)
 }

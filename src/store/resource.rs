@@ -181,6 +181,49 @@ impl Store {
         })
     }
 
+    /// Records that a failed resource is active, because `checked` was found healthy; whether it
+    /// did. It is left as it is when it is not failed any more, or a job of one of the two runs or
+    /// has failed after `since`: then what was found says nothing about what it is now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn reset(
+        &mut self,
+        id: &ResourceId,
+        checked: &ResourceId,
+        since: Timestamp,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.write(|tx| {
+            let is_failed = tx
+                .prepare_cached("SELECT 1 FROM resources WHERE id = ?1 AND status = 'failed'")?
+                .exists([id.to_string()])?;
+            let mut moved = tx.prepare_cached(
+                "SELECT 1 FROM jobs INDEXED BY jobs_by_resource
+                 WHERE resource = ?1 AND (status IN ('running', 'unknown')
+                     OR (status = 'failed' AND finished_at >= ?2))",
+            )?;
+            for id in [id, checked] {
+                if !is_failed || moved.exists(params![id.to_string(), since.as_microsecond()])? {
+                    return Ok(false);
+                }
+            }
+            set_status(tx, &id.to_string(), ResourceStatus::Active, now)?;
+            let reason = format!("reset after a health check of `{checked}`");
+            let change = json!({ "status": ResourceStatus::Active, "of": id });
+            let entry = NewEntry {
+                actor,
+                action: AuditAction::StateRecorded,
+                resource: Some(id),
+                job: None,
+                detail: json!({ "reason": reason, "changes": [change] }),
+            };
+            append(tx, now, &entry)?;
+            Ok(true)
+        })
+    }
+
     /// Whether the one-shot `token` of `field` ran for this resource.
     ///
     /// # Errors

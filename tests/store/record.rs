@@ -3,12 +3,14 @@
 use std::os::unix::fs::PermissionsExt;
 
 use pressluft::core::id::ResourceKind;
+use pressluft::core::job::{ErrorCode, JobType};
 use pressluft::core::recorded::ResourceStatus;
 use pressluft::store::{
-    GeneratedSecret, HostKeySource, Release, ReleaseHealth, StateChange, Store, StoreError,
+    Finish, GeneratedSecret, HostKeySource, Outcome, Release, ReleaseHealth, Scope, StateChange,
+    Store, StoreError,
 };
 
-use crate::fixture::{Fixture, at, id, record, spec};
+use crate::fixture::{Fixture, at, id, job, plan, record, spec};
 
 #[test]
 fn what_was_recorded_is_read_back_and_counts_its_generations() {
@@ -215,4 +217,51 @@ fn an_equal_secret_changes_nothing() {
         store.secret_blob(&digest).expect("read").as_deref(),
         Some(&b"blob"[..])
     );
+}
+
+#[test]
+fn only_what_is_still_as_it_was_checked_is_taken_back() {
+    let mut fixture = Fixture::new();
+    let env = id("env/acme/production");
+    let store = &mut fixture.store;
+    let change = [record("env/acme/production", "1M")];
+    store
+        .set_recorded(&change, &[], "adopted", "ops", at(0))
+        .expect("recorded");
+    let mut only = job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]);
+    only.max_attempts = 1;
+    store
+        .enqueue(&plan(&[]), std::slice::from_ref(&only), "ops", at(1))
+        .expect("queued");
+    let status = |store: &Store| {
+        let recorded = store.recorded(&env).expect("read").expect("recorded");
+        recorded.status
+    };
+    let reset = |store: &mut Store, since| {
+        let reset = store.reset(&env, &env, at(since), "ops", at(since + 5));
+        reset.expect("read")
+    };
+    // Nothing is failed yet.
+    assert!(!reset(store, 0));
+    let claim = store.claim("w", Scope::All, at(10)).expect("claimed");
+    // While a job of it runs nobody knows how it ends.
+    assert!(!reset(store, 10));
+    let finish = Finish {
+        job: only.id,
+        token: claim.expect("a job").token,
+        outcome: Outcome::Failed {
+            code: ErrorCode::AnsibleHostFailed,
+            message: "no".to_owned(),
+        },
+        changes: &[],
+    };
+    store.finish(&finish, "w", at(11)).expect("finished");
+    assert_eq!(status(store), ResourceStatus::Failed);
+    // It failed after the check began.
+    assert!(!reset(store, 11));
+    assert_eq!(status(store), ResourceStatus::Failed);
+    assert!(reset(store, 12));
+    assert_eq!(status(store), ResourceStatus::Active);
+    assert!(!reset(store, 12));
+    fixture.assert_sound();
 }
