@@ -224,7 +224,7 @@ fn record(clone: &Path, state: &Path) -> usize {
             StateChange::Put(Box::new(NewRecord {
                 id: id.clone(),
                 spec,
-                status: ResourceStatus::Active,
+                status: Some(ResourceStatus::Active),
                 node: site.and_then(|site| site.str("node").map(str::to_owned)),
                 revision: commit.clone(),
                 source: desired.source(id).expect("is there"),

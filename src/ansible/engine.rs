@@ -96,6 +96,12 @@ impl Engine {
         })
     }
 
+    /// Where the files of attempts are written.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.settings.state_dir.join("run")
+    }
+
     /// Begins to load Ansible, for a job that is about to come. What keeps it from that is said
     /// when the job is there.
     pub fn warm_up(&self) {
@@ -156,25 +162,24 @@ impl Engine {
         let deadline = now
             .checked_add(call.invocation.timeout)
             .unwrap_or(now + LONGEST_JOB);
-        let attempt = Attempt::write(&self.settings.state_dir.join("run"), call.invocation)
-            .map_err(|error| {
-                let (code, of_disk) = match &error {
-                    AttemptError::Invalid(_) => (ErrorCode::RenderFailed, false),
-                    AttemptError::Io(error) => (
-                        ErrorCode::AnsibleUnexpectedError,
-                        matches!(
-                            error.kind(),
-                            io::ErrorKind::StorageFull
-                                | io::ErrorKind::QuotaExceeded
-                                | io::ErrorKind::ReadOnlyFilesystem
-                        ),
+        let attempt = Attempt::write(&self.run_dir(), call.invocation).map_err(|error| {
+            let (code, of_disk) = match &error {
+                AttemptError::Invalid(_) => (ErrorCode::RenderFailed, false),
+                AttemptError::Io(error) => (
+                    ErrorCode::AnsibleUnexpectedError,
+                    matches!(
+                        error.kind(),
+                        io::ErrorKind::StorageFull
+                            | io::ErrorKind::QuotaExceeded
+                            | io::ErrorKind::ReadOnlyFilesystem
                     ),
-                };
-                Failure {
-                    of_disk,
-                    ..Failure::new(code, &error.to_string())
-                }
-            })?;
+                ),
+            };
+            Failure {
+                of_disk,
+                ..Failure::new(code, &error.to_string())
+            }
+        })?;
         let key = match &attempt.key {
             Some(key) => key.clone(),
             None => ssh::private_key(&self.settings.state_dir).map_err(|error| own_key(&error))?,

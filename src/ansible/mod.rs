@@ -32,4 +32,5 @@ mod warm_job;
 pub use engine::{Engine, EngineError};
 pub use invocation::{Cancel, Host, Invocation, InvocationError, Playbook, Settings};
 pub use job_group::{end_leftovers, leftovers};
+pub use private::try_room;
 pub use ssh::{SshKeyError, public_key};

@@ -75,6 +75,19 @@ impl Drop for OwnedDir {
     }
 }
 
+/// Writes `size` bytes in several files into a new directory below `parent`, and takes them away
+/// again.
+///
+/// # Errors
+/// What keeps files of this size from being written there.
+pub fn try_room(parent: &Path, size: usize) -> io::Result<()> {
+    // As many as an attempt has: a file system can also run out of their number.
+    const FILES: usize = 16;
+    let directory = OwnedDir::create(parent.join(format!("room-{}", std::process::id())))?;
+    let content = vec![0; size / FILES];
+    (0..FILES).try_for_each(|n| write_file(&directory.path().join(format!("{n}")), &content))
+}
+
 /// Removes the directories below `parent` whose owners are dead, and returns how many.
 pub(super) fn sweep(parent: &Path) -> io::Result<usize> {
     let entries = match fs::read_dir(parent) {

@@ -88,6 +88,7 @@ impl From<StoreError> for CliError {
             | StoreError::ReadOnly(_)
             | StoreError::Io(_)
             | StoreError::NoReserve { .. }
+            | StoreError::NoFiles { .. }
             | StoreError::Write { .. }
             | StoreError::Exists(_)
             | StoreError::OwnFile(_)

@@ -109,6 +109,12 @@ impl JobType {
         }
     }
 
+    /// Whether such a job looks at its resource and changes nothing.
+    #[must_use]
+    pub fn only_looks(self) -> bool {
+        matches!(self, Self::HealthCheck | Self::DriftCheck)
+    }
+
     /// Whether the resource is what it should be once such a job has succeeded.
     #[must_use]
     pub fn converges(self) -> bool {

@@ -19,6 +19,9 @@ const WAITS: [SignedDuration; 3] = [
 /// together.
 const JITTER: f64 = 0.2;
 
+/// No attempt is planned further ahead than this; where one is, a clock was set back since.
+pub const FARTHEST_ATTEMPT: SignedDuration = SignedDuration::from_mins(20);
+
 /// The shortest and the longest time between two looks at a node that does not answer.
 const PROBES: (SignedDuration, SignedDuration) =
     (SignedDuration::from_secs(2), SignedDuration::from_secs(300));

@@ -40,6 +40,8 @@ pub(super) struct Attempted {
     pub(super) failure: Option<Failure>,
     /// What the job waits for when it is tried again.
     pub(super) wait: Option<Wait>,
+    /// Whether the disk of the control plane was in its way.
+    pub(super) was_excused: bool,
 }
 
 /// Runs the claimed job and records how it ended.
@@ -79,6 +81,7 @@ pub(super) fn run(
         }
     };
     let address = work.address.take();
+    let mut was_excused = false;
     let now = clock::now();
     let (outcome, changes, failure) = match carried_out {
         Ok(changes) => (Outcome::Succeeded, changes, None),
@@ -96,7 +99,10 @@ pub(super) fn run(
                 // Refused, and given back below, if somebody else has the job by now.
                 Some(Reason::LostLease) | None => {
                     match disk::excuse(&store, &failure, in_the_way) {
-                        Some(outcome) => outcome,
+                        Some(outcome) => {
+                            was_excused = true;
+                            outcome
+                        }
                         None => after_failure(claim, &failure, address, &store, now)?,
                     }
                 }
@@ -122,6 +128,7 @@ pub(super) fn run(
             status,
             failure,
             wait: wait.filter(|_| !status.is_terminal()),
+            was_excused,
         }),
         Err(error @ StoreError::Stale { .. }) => give_back(runner, claim, &mut store, error),
         Err(error) => Err(error.into()),
@@ -153,6 +160,7 @@ pub(super) fn give_up(runner: &Runner, claim: &Claim) -> Result<Attempted, Daemo
         status,
         failure: Some(failure),
         wait: None,
+        was_excused: false,
     })
 }
 
@@ -210,6 +218,7 @@ fn give_back(
             status,
             failure: Some(Failure::new(ErrorCode::JobInterrupted, message)),
             wait: (!status.is_terminal()).then_some(Wait::Until(now)),
+            was_excused: false,
         }),
         Err(StoreError::Stale { .. }) => Err(stale.into()),
         Err(error) => Err(error.into()),

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::attempt::chain;
 use super::error::DaemonError;
 use super::progress::Progress;
+use crate::ansible;
 use crate::clock;
 use crate::core::job::{ErrorCode, JobStatus};
 use crate::core::outcome::Failure;
@@ -17,18 +18,23 @@ use crate::store::{Ballast, Finish, Outcome, Store, StoreError};
 
 /// How long a worker without work waits for the disk, and an attempt to record its end.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the end of an attempt waits for another process that keeps the database locked.
+pub(super) const LONGEST_BUSY: Duration = Duration::from_secs(300);
 /// How often the disk is looked at meanwhile.
 const PAUSE: Duration = Duration::from_millis(500);
 /// When a job that the disk stopped is tried again.
 const AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// Less than this is no room: a control plane's own small files do not fit.
-const NO_ROOM: u64 = 256 * 1024;
+const NO_ROOM: u64 = ROOM as u64;
+const ROOM: usize = 256 * 1024;
 
 /// What a worker knows about the disk of its database.
 #[derive(Debug)]
 pub(super) struct Disk {
     ballast: Ballast,
     database: PathBuf,
+    /// Where the files of attempts are written, which may be another file system.
+    run_dir: PathBuf,
     closed: Option<Closed>,
     has_given_up: bool,
 }
@@ -43,10 +49,11 @@ struct Closed {
 
 impl Disk {
     /// What a worker on this database begins with.
-    pub(super) fn new(store: &Store) -> Self {
+    pub(super) fn new(store: &Store, run_dir: PathBuf) -> Self {
         Self {
             ballast: store.ballast(),
             database: store.path().to_owned(),
+            run_dir,
             closed: None,
             has_given_up: false,
         }
@@ -67,8 +74,16 @@ impl Disk {
         }
     }
 
-    /// Looks whether a disk that was in the way is good again: the room can be held back, and
-    /// the database was opened anew and checked.
+    /// Takes notice that the disk has stopped a job: nothing starts where the files of the next one
+    /// cannot be written either.
+    pub(super) fn stopped_a_job(&mut self, watch: &mut dyn FnMut(Progress)) {
+        if let Err(error) = self.try_files() {
+            self.close(error, watch);
+        }
+    }
+
+    /// Looks whether a disk that was in the way is good again: the room can be held back, files can
+    /// be written, and the database was opened anew and checked.
     pub(super) fn look(&mut self, store: &mut Store, watch: &mut dyn FnMut(Progress)) {
         let Some(closed) = &mut self.closed else {
             return;
@@ -77,7 +92,8 @@ impl Disk {
             return;
         }
         closed.looked = Instant::now();
-        if self.hold_room().and_then(|()| store.regain_trust()).is_ok() {
+        let is_good = self.hold_room().and_then(|()| self.try_files());
+        if is_good.and_then(|()| store.regain_trust()).is_ok() {
             self.closed = None;
             watch(Progress::Disk {
                 database: self.database.clone(),
@@ -127,6 +143,14 @@ impl Disk {
         });
     }
 
+    /// Writes what an attempt would write, and takes it away again.
+    fn try_files(&self) -> Result<(), StoreError> {
+        ansible::try_room(&self.run_dir, ROOM).map_err(|source| StoreError::NoFiles {
+            path: self.run_dir.clone(),
+            source,
+        })
+    }
+
     fn hold_room(&self) -> Result<(), StoreError> {
         self.ballast.make().map_err(|source| StoreError::NoReserve {
             path: self.ballast.path().to_owned(),
@@ -144,7 +168,10 @@ pub(super) fn record_end(
     let begun = Instant::now();
     loop {
         match store.finish(finish, actor, clock::now()) {
-            Err(error) if error.is_of_disk() && begun.elapsed() < PATIENCE => {
+            Err(error)
+                if (error.is_of_disk() && begun.elapsed() < PATIENCE)
+                    || (error.is_busy() && begun.elapsed() < LONGEST_BUSY) =>
+            {
                 tracing::warn!(job = %finish.job, %error, "the end of the job cannot be recorded yet");
                 thread::sleep(PAUSE);
             }
@@ -153,9 +180,9 @@ pub(super) fn record_end(
     }
 }
 
-/// Whether the disk of the database made this error.
+/// Whether the disk of the database made this error, or a process that kept the database locked.
 pub(super) fn is_in_the_way(error: &DaemonError) -> bool {
-    matches!(error, DaemonError::Store(error) if error.is_of_disk())
+    matches!(error, DaemonError::Store(error) if error.is_of_disk() || error.is_busy())
 }
 
 /// What becomes of a job that the disk of the control plane has stopped: it was not the job's
@@ -176,7 +203,7 @@ pub(super) fn excuse(store: &Store, failure: &Failure, in_the_way: bool) -> Opti
     is_excused.then(|| Outcome::Retry {
         code: ErrorCode::JobInterrupted,
         message: format!(
-            "the disk of the control plane was in the way: {}",
+            "the disk or database of the control plane was in the way: {}",
             failure.message
         ),
         // Not at once: what is full now may be full for a while without the database noticing.

@@ -5,7 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// How long one address may take to accept a connection, and to say something.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How many addresses of a name are tried.
 const ADDRESSES: usize = 4;
 /// A server may say something else before its greeting, but not much.

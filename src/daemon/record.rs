@@ -16,7 +16,7 @@ pub fn after_success(
     job: &Job,
     effects: &[Effect],
 ) -> Result<Vec<StateChange>, StoreError> {
-    let mut changes = self::effects(store, effects, Some(&job.node_id), &job.revision)?;
+    let mut changes = self::effects(store, effects, Some(job), &job.revision)?;
     // A job that ran again for what is recorded already leaves it active, too.
     changes.push(StateChange::Status {
         id: job.resource.clone(),
@@ -25,15 +25,15 @@ pub fn after_success(
     Ok(changes)
 }
 
-/// What recording `effects` as of `revision` changes. `node` is where sites and environments
-/// are.
+/// What recording `effects` as of `revision` changes. The job that had them says where sites and
+/// environments are, and makes them active; without one both stay as they are.
 ///
 /// # Errors
 /// When the database fails.
 pub(super) fn effects(
     store: &Store,
     effects: &[Effect],
-    node: Option<&str>,
+    job: Option<&Job>,
     revision: &str,
 ) -> Result<Vec<StateChange>, StoreError> {
     effects
@@ -56,8 +56,8 @@ pub(super) fn effects(
             });
             let own_node = match &effect.resource {
                 ResourceId::Fleet | ResourceId::Node(_) => None,
-                ResourceId::Site(_) | ResourceId::Env { .. } => node
-                    .map(str::to_owned)
+                ResourceId::Site(_) | ResourceId::Env { .. } => job
+                    .map(|job| job.node_id.clone())
                     .or_else(|| recorded.as_ref().and_then(|r| r.node.clone())),
             };
             let source = effect.source.clone().or_else(|| recorded.map(|r| r.source));
@@ -65,7 +65,7 @@ pub(super) fn effects(
                 id: effect.resource.clone(),
                 protect: spec.get("protect").and_then(serde_json::Value::as_bool) == Some(true),
                 spec,
-                status: ResourceStatus::Active,
+                status: job.map(|_| ResourceStatus::Active),
                 node: own_node,
                 revision: revision.to_owned(),
                 source: source.unwrap_or(Source {

@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::{self, Attempted, Runner};
-use super::disk::Disk;
+use super::disk::{Disk, LONGEST_BUSY};
 use super::error::DaemonError;
 use super::parallel::Parallel;
+use super::probe;
 use super::progress::{JobEnd, JobLabel, Progress};
 use super::recovery::recover;
 use super::stop::{Reason, Reins, Stop, Urgency};
@@ -120,7 +121,7 @@ pub fn run(
         }
     };
     let seq = store.last_step()?;
-    let disk = Disk::new(store);
+    let disk = Disk::new(store, runner.engine.run_dir());
     let mut dispatcher = Dispatcher {
         worker: WorkerId::this().map_err(DaemonError::Process)?.to_string(),
         runner,
@@ -137,12 +138,13 @@ pub fn run(
         ended_here: BTreeSet::new(),
         ends: Ends::default(),
         probing: BTreeSet::new(),
-        has_probed: false,
+        unasked: None,
         seq,
         version: 0,
         is_claiming: false,
         looked: None,
-        beat: Instant::now(),
+        beat: (Instant::now(), clock::now()),
+        busy: None,
         idle: None,
         drain: None,
         disk,
@@ -188,14 +190,17 @@ struct Dispatcher<'a> {
     ended_here: BTreeSet<JobId>,
     ends: Ends,
     probing: BTreeSet<String>,
-    /// Whether all nodes that do not answer were asked once, whenever they are due.
-    has_probed: bool,
+    /// The nodes that did not answer when this run began, and were not asked since: they are due.
+    unasked: Option<BTreeSet<String>>,
     /// The last step of the record that was looked at.
     seq: u64,
     version: i64,
     is_claiming: bool,
     looked: Option<Instant>,
-    beat: Instant,
+    /// When the leases were renewed, by both clocks: others judge them by the one that can jump.
+    beat: (Instant, Timestamp),
+    /// Since when another process keeps the database locked.
+    busy: Option<Instant>,
     /// Since when nothing is left to do but to wait.
     idle: Option<Instant>,
     /// When draining is over.
@@ -210,8 +215,12 @@ impl Dispatcher<'_> {
             let stopping = self.obey();
             match self.turn(stopping) {
                 Ok(true) => break,
-                Ok(false) => {}
+                Ok(false) => self.busy = None,
                 Err(error) => self.fail(error),
+            }
+            // What nobody waits for any more cannot fail again.
+            if self.failure.is_some() && self.running.is_empty() {
+                break;
             }
             match messages.recv_timeout(TICK) {
                 Ok(message) => {
@@ -227,8 +236,14 @@ impl Dispatcher<'_> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// What runs is stopped, and the first error is the one that counts. The disk may pass.
+    /// What runs is stopped, and the first error is the one that counts. The disk may pass, and so
+    /// may another process that keeps the database locked.
     fn fail(&mut self, error: DaemonError) {
+        let is_busy = matches!(&error, DaemonError::Store(error) if error.is_busy());
+        if is_busy && self.busy.get_or_insert_with(Instant::now).elapsed() < LONGEST_BUSY {
+            tracing::warn!(%error, "trying again");
+            return;
+        }
         let Some(error) = self.disk.meet(error, self.watch) else {
             return;
         };
@@ -277,12 +292,19 @@ impl Dispatcher<'_> {
 
     /// One turn of the loop; whether it was the last.
     fn turn(&mut self, stopping: bool) -> Result<bool, DaemonError> {
+        // Before anything that can fail: a database that cannot be read keeps nobody here.
+        if stopping && self.running.is_empty() {
+            return Ok(true);
+        }
         self.disk.look(self.store, self.watch);
         if self.running.is_empty() {
             self.disk.lose_patience()?;
         }
-        if self.beat.elapsed() >= HEARTBEAT && self.failure.is_none() {
-            self.beat = Instant::now();
+        let (beat, beat_at) = self.beat;
+        let by_clock = Duration::try_from(clock::now().duration_since(beat_at));
+        let is_late = by_clock.is_ok_and(|passed| passed >= HEARTBEAT);
+        if (is_late || beat.elapsed() >= HEARTBEAT) && self.failure.is_none() {
+            self.beat = (Instant::now(), clock::now());
             self.keep_leases()?;
         }
         let version = self.store.version()?;
@@ -392,6 +414,9 @@ impl Dispatcher<'_> {
                 self.ended_here.insert(id);
                 match result {
                     Ok(attempted) => {
+                        if attempted.was_excused {
+                            self.disk.stopped_a_job(self.watch);
+                        }
                         let code = attempted.failure.as_ref().map(|failure| failure.code);
                         self.ends
                             .note(id, job.label.job_type, attempted.status, code);
@@ -434,7 +459,7 @@ impl Dispatcher<'_> {
         if open.count() == 0 {
             return Ok(true);
         }
-        if open.held + open.due > 0 || !self.probing.is_empty() {
+        if open.held + open.due > 0 {
             self.idle = None;
             return Ok(false);
         }
@@ -445,7 +470,13 @@ impl Dispatcher<'_> {
             let in_time = SignedDuration::try_from(retry).unwrap_or(SignedDuration::MAX);
             next.duration_since(now) <= in_time
         });
-        let node = left(self.limits.wait.unwrap_or(Duration::ZERO));
+        // An answer that is on its way is waited for, but does not make anybody wait for the next.
+        let answer = if self.probing.is_empty() {
+            Duration::ZERO
+        } else {
+            probe::PATIENCE * 2
+        };
+        let node = left(self.limits.wait.unwrap_or(Duration::ZERO).max(answer));
         Ok(!(comes || (open.parked > 0 && !node.is_zero())))
     }
 }

@@ -20,6 +20,7 @@ use super::resource::{generation, set_status};
 use crate::core::audit::AuditAction;
 use crate::core::job::{ErrorCode, JobEvent, next_status};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
+use crate::core::retry::FARTHEST_ATTEMPT;
 use crate::crash_point::reach;
 
 /// Which jobs a worker takes.
@@ -190,15 +191,30 @@ fn first_on_node(
     let id: Option<String> = connection
         .prepare_cached(
             "SELECT id FROM jobs INDEXED BY jobs_ready
-             WHERE status = 'queued' AND blocked_by = 0 AND node_id = ?1 AND run_after <= ?2
+             WHERE status = 'queued' AND blocked_by = 0 AND node_id = ?1
+               AND (run_after <= ?2 OR run_after > ?4)
                AND NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.site_id = jobs.site_id
                                    AND other.status IN ('running', 'unknown'))
                AND (?3 IS NULL OR plan_id = ?3)
              ORDER BY sequence LIMIT 1",
         )?
-        .query_row(params![node, now.as_microsecond(), plan], |row| row.get(0))
+        .query_row(
+            params![
+                node,
+                now.as_microsecond(),
+                plan,
+                farthest_attempt(now).as_microsecond()
+            ],
+            |row| row.get(0),
+        )
         .optional()?;
     id.map(|id| parse(&id)).transpose()
+}
+
+/// The last moment at `now` that a next attempt can have been planned for.
+pub(super) fn farthest_attempt(now: Timestamp) -> Timestamp {
+    now.saturating_add(FARTHEST_ATTEMPT)
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// Takes the job, or cancels it where its plan is stale.

@@ -46,6 +46,11 @@ pub enum StoreError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("the disk is full or read-only: jobs cannot write their files into `{path}`", path = .path.display())]
+    NoFiles {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("`{path}` belongs to the database itself", path = .0.display())]
     OwnFile(PathBuf),
     #[error("`{path}` is no backup that can be restored: {why}", path = .path.display())]
@@ -111,8 +116,19 @@ impl StoreError {
     pub fn is_of_disk(&self) -> bool {
         matches!(
             self,
-            Self::Full(_) | Self::ReadOnly(_) | Self::Io(_) | Self::NoReserve { .. }
+            Self::Full(_)
+                | Self::ReadOnly(_)
+                | Self::Io(_)
+                | Self::NoReserve { .. }
+                | Self::NoFiles { .. }
         )
+    }
+
+    /// Whether another process kept the database locked, which says nothing about what was to be
+    /// written either.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy(_))
     }
 
     /// What to do about it.
@@ -132,7 +148,7 @@ impl StoreError {
             ),
             Self::Newer { .. } => Some("use the newer program, or restore an older backup"),
             Self::Older { .. } => Some("run `pressluft apply` or another command that writes"),
-            Self::Full(_) | Self::NoReserve { .. } => {
+            Self::Full(_) | Self::NoReserve { .. } | Self::NoFiles { .. } => {
                 Some("make room and run the command again; nothing was lost")
             }
             Self::Io(_) => Some(

@@ -83,45 +83,69 @@ impl Store {
         actor: &str,
         now: Timestamp,
     ) -> Result<bool> {
-        let mut wanted = keys.to_vec();
-        wanted.sort();
-        wanted.dedup();
-        self.write(|tx| {
-            let before: Vec<String> = tx
-                .prepare_cached("SELECT key FROM host_keys WHERE node = ?1 ORDER BY key")?
-                .query_map([node], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            if before == wanted {
-                return Ok(false);
-            }
-            tx.prepare_cached("DELETE FROM host_keys WHERE node = ?1")?
-                .execute([node])?;
-            reach("host-keys: old ones removed");
-            for key in &wanted {
-                tx.prepare_cached(
-                    "INSERT INTO host_keys (node, key, source, enrolled_at)
-                     VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![
-                    node,
-                    key,
-                    source.as_str(),
-                    now.as_microsecond()
-                ])?;
-                reach("host-keys: one kept");
-            }
-            let resource = ResourceId::Node(node.to_owned());
-            let entry = NewEntry {
-                actor,
-                action: AuditAction::HostKeyRecorded,
-                resource: Some(&resource),
-                job: None,
-                detail: json!({ "source": source, "before": before, "after": wanted }),
-            };
-            append(tx, now, &entry)?;
-            Ok(true)
+        self.write(|tx| pin(tx, node, keys, source, actor, now))
+    }
+
+    /// Pins the key that a job's attempt was shown by a node that had none.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`](super::StoreError::Stale) when the job is no longer held with
+    /// `token`: somebody else may know the node better by now.
+    pub fn enroll_host_key(
+        &mut self,
+        (job, token): (JobId, u64),
+        node: &str,
+        key: &str,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let keys = [key.to_owned()];
+        self.fenced(job, token, "host key", now, |tx| {
+            pin(tx, node, &keys, HostKeySource::Enrolled, actor, now)?;
+            Ok(())
         })
     }
+}
+
+/// Pins exactly `keys` for a node; whether that changed anything.
+fn pin(
+    tx: &Connection,
+    node: &str,
+    keys: &[String],
+    source: HostKeySource,
+    actor: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let mut wanted = keys.to_vec();
+    wanted.sort();
+    wanted.dedup();
+    let before: Vec<String> = tx
+        .prepare_cached("SELECT key FROM host_keys WHERE node = ?1 ORDER BY key")?
+        .query_map([node], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    if before == wanted {
+        return Ok(false);
+    }
+    tx.prepare_cached("DELETE FROM host_keys WHERE node = ?1")?
+        .execute([node])?;
+    reach("host-keys: old ones removed");
+    for key in &wanted {
+        tx.prepare_cached(
+            "INSERT INTO host_keys (node, key, source, enrolled_at) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![node, key, source.as_str(), now.as_microsecond()])?;
+        reach("host-keys: one kept");
+    }
+    let resource = ResourceId::Node(node.to_owned());
+    let entry = NewEntry {
+        actor,
+        action: AuditAction::HostKeyRecorded,
+        resource: Some(&resource),
+        job: None,
+        detail: json!({ "source": source, "before": before, "after": wanted }),
+    };
+    append(tx, now, &entry)?;
+    Ok(true)
 }
 
 /// Records facts; an audit entry is made only where they differ from what was recorded.

@@ -144,6 +144,10 @@ impl Store {
                     now,
                 },
             )?;
+            // One that is between two attempts has left its resource as it may be.
+            if job.started_at.is_some() {
+                leave_resource(tx, &job, now)?;
+            }
             let cause = format!("job `{id}` ({}) was cancelled", describe(&job));
             reach("cancel: job ended");
             let mut cancelled = vec![id];
@@ -306,7 +310,9 @@ pub(super) fn settle(
         at,
     ])?;
     reach("settle: job moved");
-    if matches!(status, JobStatus::Failed | JobStatus::Cancelled) {
+    let judges = !job.job_type.only_looks()
+        || error.is_some_and(|(code, _)| code == ErrorCode::HealthCheckFailed);
+    if judges && matches!(status, JobStatus::Failed | JobStatus::Cancelled) {
         fail_resource(tx, job, now)?;
         reach("settle: resource failed");
     }
@@ -314,7 +320,8 @@ pub(super) fn settle(
     Ok(status)
 }
 
-/// The resource's status after a job that ran did not succeed, where the plan names one.
+/// The resource's status after a job that ran did not succeed, where the plan names one. A look
+/// says something about it only when it came to a verdict.
 fn fail_resource(tx: &Connection, job: &Job, now: Timestamp) -> Result<()> {
     let status: Option<ResourceStatus> = tx
         .prepare_cached("SELECT status_on_failure FROM jobs WHERE id = ?1")?
@@ -328,6 +335,21 @@ fn fail_resource(tx: &Connection, job: &Job, now: Timestamp) -> Result<()> {
         Some(status) => set_status(tx, &job.resource.to_string(), status, now),
         None => Ok(()),
     }
+}
+
+/// The resource's status when no attempt follows on one that left it in the middle.
+fn leave_resource(tx: &Connection, job: &Job, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE resources SET status = jobs.status_on_failure, updated_at = ?3
+         FROM jobs WHERE jobs.id = ?1 AND resources.id = ?2
+             AND resources.status = jobs.status_on_start AND jobs.status_on_failure IS NOT NULL",
+    )?
+    .execute(params![
+        job.id.to_string(),
+        job.resource.to_string(),
+        now.as_microsecond()
+    ])?;
+    Ok(())
 }
 
 /// The audit entry about the end of an attempt.
@@ -399,7 +421,9 @@ pub(super) fn follow_up(
                 };
                 end_queued(tx, job.id, &ending)?;
                 reach("follow-up: cancelled as asked");
-                fail_resource(tx, job, now)?;
+                if !job.job_type.only_looks() {
+                    fail_resource(tx, job, now)?;
+                }
                 return follow_up(tx, job, JobStatus::Cancelled, actor, now);
             }
         }

@@ -11,6 +11,7 @@ use super::job::{AttemptEnd, Job, read, require};
 use super::lease::lose;
 use crate::core::job::{ErrorCode, JobStatus};
 use crate::core::recorded::JobId;
+use crate::core::retry::MAX_ATTEMPTS;
 use crate::crash_point::reach;
 
 /// A process, told apart from later ones with the same number.
@@ -133,12 +134,14 @@ fn interrupt(
     let job = require(tx, id)?;
     let code = ErrorCode::JobInterrupted;
     let message = message.to_owned();
-    let outcome = if job.attempt_count < job.max_attempts {
+    // A look is tried once, but an interruption is no verdict.
+    let looks_again = job.job_type.only_looks() && attempts(tx, id)? < MAX_ATTEMPTS;
+    let outcome = if job.attempt_count < job.max_attempts || looks_again {
         Outcome::Retry {
             code,
             message,
             run_after,
-            spend_attempt: true,
+            spend_attempt: !looks_again,
         }
     } else {
         Outcome::Failed { code, message }
@@ -151,6 +154,13 @@ fn interrupt(
     let status = follow_up(tx, &job, status, actor, now)?;
     reach("interrupt: followed up");
     Ok(status)
+}
+
+/// How many attempts the job has had, spent or not.
+fn attempts(tx: &Connection, id: JobId) -> Result<u32> {
+    Ok(tx
+        .prepare_cached("SELECT count(*) FROM attempts WHERE job = ?1")?
+        .query_row([id.to_string()], |row| row.get(0))?)
 }
 
 fn held(row: &Row<'_>) -> Result<HeldJob> {

@@ -26,7 +26,8 @@ use crate::crash_point::reach;
 pub struct NewRecord {
     pub id: ResourceId,
     pub spec: Spec,
-    pub status: ResourceStatus,
+    /// None leaves it as it is: only a job makes something active. What is new is active.
+    pub status: Option<ResourceStatus>,
     pub node: Option<String>,
     /// The id of a saved revision.
     pub revision: String,
@@ -181,9 +182,9 @@ impl Store {
         })
     }
 
-    /// Records that a failed resource is active, because `checked` was found healthy; whether it
-    /// did. It is left as it is when it is not failed any more, or a job of one of the two runs or
-    /// has failed after `since`: then what was found says nothing about what it is now.
+    /// Records that a resource, which was failed, is active, because `checked` was found healthy;
+    /// whether it did. It is left as it is when a job of one of the two runs, or has failed after
+    /// `since`: then what was found says nothing about what it is now.
     ///
     /// # Errors
     /// When the database fails.
@@ -196,8 +197,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool> {
         self.write(|tx| {
-            let is_failed = tx
-                .prepare_cached("SELECT 1 FROM resources WHERE id = ?1 AND status = 'failed'")?
+            let is_settled = tx
+                .prepare_cached(
+                    "SELECT 1 FROM resources WHERE id = ?1 AND status IN ('failed', 'active')",
+                )?
                 .exists([id.to_string()])?;
             let mut moved = tx.prepare_cached(
                 "SELECT 1 FROM jobs INDEXED BY jobs_by_resource
@@ -205,7 +208,7 @@ impl Store {
                      OR (status = 'failed' AND finished_at >= ?2))",
             )?;
             for id in [id, checked] {
-                if !is_failed || moved.exists(params![id.to_string(), since.as_microsecond()])? {
+                if !is_settled || moved.exists(params![id.to_string(), since.as_microsecond()])? {
                     return Ok(false);
                 }
             }
@@ -367,14 +370,14 @@ fn put(tx: &Connection, record: &NewRecord, author: Author, now: Timestamp) -> R
         "INSERT INTO resources (id, kind, spec_hash, generation, status, protect,
              secret_fingerprints, node, revision, source_file, source_line, plan_id,
              created_at, updated_at, spec)
-         VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)
+         VALUES (?1, ?2, ?3, 1, coalesce(?4, 'active'), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)
          ON CONFLICT (id) DO UPDATE SET
              generation = generation + (spec_hash <> excluded.spec_hash
                  OR secret_fingerprints IS NOT excluded.secret_fingerprints),
              plan_id = CASE WHEN spec_hash <> excluded.spec_hash
                  OR secret_fingerprints IS NOT excluded.secret_fingerprints
                  THEN excluded.plan_id ELSE plan_id END,
-             spec_hash = excluded.spec_hash, status = excluded.status,
+             spec_hash = excluded.spec_hash, status = coalesce(?4, status),
              protect = excluded.protect, secret_fingerprints = excluded.secret_fingerprints,
              node = excluded.node, revision = excluded.revision,
              source_file = excluded.source_file, source_line = excluded.source_line,
@@ -384,7 +387,7 @@ fn put(tx: &Connection, record: &NewRecord, author: Author, now: Timestamp) -> R
         record.id.to_string(),
         record.id.kind().as_str(),
         SpecHash::of_canonical(canonical.as_bytes()).0,
-        record.status.as_str(),
+        record.status.map(ResourceStatus::as_str),
         record.protect,
         fingerprints,
         record.node,

@@ -30,13 +30,13 @@ pub struct UnreachableNode {
 }
 
 impl Store {
-    /// The nodes that no job has reached since one could not.
+    /// The nodes that no job has reached since one could not, in the order of their next probes.
     ///
     /// # Errors
     /// When the database fails.
     pub fn unreachable_nodes(&self) -> Result<Vec<UnreachableNode>> {
         self.connection
-            .prepare_cached("SELECT * FROM unreachable_nodes ORDER BY node")?
+            .prepare_cached("SELECT * FROM unreachable_nodes ORDER BY next_probe_at, node")?
             .query_and_then([], |row| {
                 Ok(UnreachableNode {
                     node: get(row, "node")?,

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::Store;
+use super::claim::farthest_attempt;
 use super::convert::{get, moment_option, parsed, signed, unsigned};
 use super::error::Result;
 use crate::core::audit::AuditAction;
@@ -79,17 +80,21 @@ impl Store {
                  count(*) FILTER (WHERE status = 'queued' AND blocked_by = 0
                      AND away.node IS NOT NULL) AS parked,
                  count(*) FILTER (WHERE status = 'queued' AND blocked_by = 0
-                     AND away.node IS NULL AND run_after <= ?2) AS due,
+                     AND away.node IS NULL AND (run_after <= ?2 OR run_after > ?3)) AS due,
                  count(*) FILTER (WHERE status = 'queued' AND blocked_by = 0
-                     AND away.node IS NULL AND run_after > ?2) AS waiting,
+                     AND away.node IS NULL AND run_after > ?2 AND run_after <= ?3) AS waiting,
                  min(run_after) FILTER (WHERE status = 'queued' AND blocked_by = 0
-                     AND away.node IS NULL AND run_after > ?2) AS next
+                     AND away.node IS NULL AND run_after > ?2 AND run_after <= ?3) AS next
              FROM jobs LEFT JOIN unreachable_nodes AS away
                  ON away.node = jobs.node_id AND away.answers = 0
              WHERE plan_id = ?1 AND status IN ('queued', 'running', 'unknown')",
         )?;
         let mut rows = statement.query_and_then(
-            params![plan.to_string(), now.as_microsecond()],
+            params![
+                plan.to_string(),
+                now.as_microsecond(),
+                farthest_attempt(now).as_microsecond()
+            ],
             |row| -> Result<OpenJobs> {
                 Ok(OpenJobs {
                     held: unsigned(row, "held")?,

@@ -1,5 +1,6 @@
-//! A disk that is full, read-only or failing, under the program as it is: nothing is lost, the
-//! error says what to do, and it goes on when there is room.
+//! What can be in the way of a worker, under the program as it is: a disk that is full, read-only or
+//! failing, a database that is locked, nodes that do not answer. Nothing is lost, the error says
+//! what to do, and it goes on when it can.
 #![cfg(test)]
 #![expect(
     clippy::disallowed_methods,
@@ -7,8 +8,12 @@
     reason = "tests start programs and read the environment, and what fails is the test"
 )]
 
+mod away;
+mod locked;
 mod world;
 
+use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use world::{World, contained, within};
@@ -87,6 +92,45 @@ fn a_disk_that_stays_full_ends_it_with_a_clear_error_and_a_restart_goes_on() {
     world.make_room();
     world.run(&["apply", "--auto-approve"]).expect(0);
     assert_eq!((world.begun(), world.count("succeeded")), (3, 3));
+    world.assert_sound();
+}
+
+#[test]
+fn files_of_jobs_that_fit_nowhere_stop_the_claiming_and_end_it() {
+    if !contained("files_of_jobs_that_fit_nowhere_stop_the_claiming_and_end_it") {
+        return;
+    }
+    let world = World::new(64, 2);
+    // The database has all the room that it wants.
+    fs::create_dir(world.state("run")).expect("made");
+    let run = world.state("run").display().to_string();
+    let mount = |words: &[&str]| {
+        let status = Command::new(words[0]).args(&words[1..]).arg(&run).status();
+        assert!(status.expect("it runs").success());
+    };
+    let options = [
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        "nr_inodes=4,mode=0700",
+        "tmpfs",
+    ];
+    mount(&options);
+    let ran = world.run(&["apply", "--auto-approve"]).expect(1);
+    for part in [run.as_str(), "cannot write their files", "make room"] {
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+    assert_eq!((world.begun(), world.count("queued")), (0, 2));
+    // One look for each job, not one every other second.
+    let jobs = world.run(&["audit", "list", "-o", "json", "--action", "job_started"]);
+    let started: serde_json::Value = serde_json::from_str(&jobs.stdout).expect("JSON");
+    let started = started.as_array().expect("an array").len();
+    assert!((1..=4).contains(&started), "{started}");
+    world.assert_sound();
+    mount(&["umount"]);
+    world.run(&["apply", "--auto-approve"]).expect(0);
+    assert_eq!(world.count("succeeded"), 2);
     world.assert_sound();
 }
 

@@ -108,7 +108,7 @@ impl World {
     }
 
     /// `ssh` stays connected, and `ansible-playbook` says that it begins, waits as long as the
-    /// file `hold` is there, and tells a few tasks.
+    /// file `hold` is there, and tells a few tasks; with the file `away` no node can be reached.
     fn write_programs(&self) {
         let program = |path: &Path, text: &str| {
             fs::create_dir_all(path.parent().expect("a parent")).expect("made");
@@ -142,6 +142,7 @@ impl World {
              for last; do :; done\n\
              say() {{ printf '%s\\n' \"$1\" >&3; }}\n\
              say '{{\"event\":\"play_start\",\"play\":\"p\"}}'\n\
+             if [ -e '{away}' ]; then say '{unreachable}'; exit 4; fi\n\
              case $last in\n\
              *facts.yml) say '{facts}' ;;\n\
              *)\n\
@@ -154,6 +155,11 @@ impl World {
             facts = task("facts", &serde_json::json!({ "facts": facts })),
             first = task("first", &Value::Null),
             more = task("more", &Value::Null),
+            away = self.path("away").display(),
+            unreachable = serde_json::json!({
+                "event": "task", "task": "facts", "action": "pressluft.host.facts", "host": "web",
+                "status": "unreachable", "seconds": 0.1, "msg": "no route to host",
+            }),
         );
         program(&self.path("venv/bin/ansible-playbook"), &script);
         fs::create_dir_all(
@@ -298,6 +304,10 @@ impl Started {
     pub(crate) fn said(&self, kind: &str) -> String {
         let path = self.directory.join(format!("{}.{kind}", self.name));
         fs::read_to_string(path).expect("read")
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a pid")
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

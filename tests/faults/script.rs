@@ -389,7 +389,7 @@ impl Script {
         let mut changes = vec![StateChange::Put(Box::new(NewRecord {
             id: id.clone(),
             spec,
-            status: ResourceStatus::Active,
+            status: Some(ResourceStatus::Active),
             node: Some(node.to_owned()),
             revision: REVISION.to_owned(),
             source: Source {

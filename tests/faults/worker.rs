@@ -266,7 +266,7 @@ impl Worker {
                 let record = NewRecord {
                     id: claim.job.resource.clone(),
                     spec: spec.expect("a spec is an object"),
-                    status: ResourceStatus::Active,
+                    status: Some(ResourceStatus::Active),
                     node: Some(claim.job.node_id.clone()),
                     revision: REVISION.to_owned(),
                     source: Source {

@@ -25,7 +25,7 @@ fn record(id: &str, spec: &Value) -> StateChange {
     StateChange::Put(Box::new(NewRecord {
         id: id.parse().expect("an id"),
         spec,
-        status: ResourceStatus::Active,
+        status: Some(ResourceStatus::Active),
         node: (!id.starts_with("node")).then(|| "web-1".to_owned()),
         revision: REVISION.to_owned(),
         source: Source {

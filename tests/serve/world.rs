@@ -173,7 +173,7 @@ impl World {
             StateChange::Put(Box::new(NewRecord {
                 id: id.clone(),
                 spec: desired.spec(id).expect("read").expect("is there"),
-                status: ResourceStatus::Active,
+                status: Some(ResourceStatus::Active),
                 node: id.site().map(|_| "web-1".to_owned()),
                 revision: commit.clone(),
                 source: desired.source(id).expect("is there"),

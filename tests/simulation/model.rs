@@ -283,6 +283,12 @@ impl Model {
                     return Answer::Illegal;
                 }
                 self.jobs[job].status = JobStatus::Cancelled;
+                // Between two attempts it has left its resource in the middle.
+                let place = self.jobs[job].place;
+                let is_left = self.resources[place].status == Some(ResourceStatus::Deploying);
+                if is_left && !self.jobs[job].attempts.is_empty() {
+                    self.set_status(place, ResourceStatus::Failed);
+                }
                 let mut cancelled = self.cancel_dependents(job);
                 cancelled.push(job);
                 cancelled.sort_unstable();
@@ -526,7 +532,7 @@ impl Model {
                 let site = site(job.place);
                 job.status == JobStatus::Queued
                     && PLACES[job.place].1 == node
-                    && job.run_after <= now
+                    && (job.run_after <= now || job.run_after > now + 20 * 60)
                     && self.waits_for_none(n)
                     && !(site.is_some() && self.is_busy(|other| self::site(other.place) == site))
             })

@@ -423,7 +423,7 @@ fn record(place: usize, spec: u32) -> StateChange {
     StateChange::Put(Box::new(NewRecord {
         id: id(name),
         spec,
-        status: ResourceStatus::Active,
+        status: Some(ResourceStatus::Active),
         node: Some(node.to_owned()),
         revision: REVISION.to_owned(),
         source: Source {

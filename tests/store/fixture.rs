@@ -97,7 +97,7 @@ pub(crate) fn record(resource: &str, memory: &str) -> StateChange {
     StateChange::Put(Box::new(NewRecord {
         id: id(resource),
         spec: spec(memory),
-        status: ResourceStatus::Active,
+        status: Some(ResourceStatus::Active),
         node: Some("web-1".to_owned()),
         revision: REVISION.to_owned(),
         source: Source {

@@ -4,7 +4,8 @@ use pressluft::core::event::TaskStatus;
 use pressluft::core::job::{ErrorCode, JobStatus, JobType};
 use pressluft::core::recorded::{JobId, ResourceStatus};
 use pressluft::store::{
-    Clock, Enqueued, Finish, JobFilter, Joins, NewTaskEvent, Outcome, Scope, StoreError,
+    Clock, Enqueued, Finish, JobFilter, Joins, NewJob, NewTaskEvent, Outcome, Scope, Store,
+    StoreError, new_job_id,
 };
 
 use crate::fixture::{Fixture, at, id, job, plan, record, succeed};
@@ -185,7 +186,7 @@ fn a_retry_waits_for_its_moment_and_the_resource_mirrors_its_job() {
     let only = job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]);
     fixture.enqueue(std::slice::from_ref(&only));
     let store = &mut fixture.store;
-    let status = |store: &pressluft::store::Store| {
+    let status = |store: &Store| {
         store
             .recorded(&env)
             .expect("read")
@@ -482,5 +483,116 @@ fn lists_have_filters_and_pages() {
         .store
         .cancel_queued(jobs[1].id, "not now", "ops", at(1));
     assert!(matches!(again, Err(StoreError::IllegalMove(_))));
+    fixture.assert_sound();
+}
+
+#[test]
+fn a_look_without_a_verdict_says_nothing_about_its_resource() {
+    let mut fixture = Fixture::new();
+    let change = [record("env/acme/production", "1M")];
+    let store = &mut fixture.store;
+    store
+        .set_recorded(&change, &[], "adopted", "ops", at(0))
+        .expect("recorded");
+    let mut check = job(JobType::HealthCheck, "env/acme/production", "web-1", &[]);
+    (check.max_attempts, check.status_on_start) = (1, None);
+    fixture.enqueue(std::slice::from_ref(&check));
+    let store = &mut fixture.store;
+    let status = |store: &Store| {
+        let env = store.recorded(&id("env/acme/production"));
+        env.expect("read").expect("recorded").status
+    };
+    let claim = |store: &mut Store, when| {
+        let claim = store.claim("w", Scope::All, at(when)).expect("claimed");
+        claim.expect("a job").token
+    };
+    // Its worker dies twice: it is tried again, and the environment is as it was.
+    for when in [1, 2] {
+        let token = claim(store, when);
+        let status = store.mark_interrupted(check.id, token, "died", at(when), "w", at(when));
+        assert_eq!(status.expect("interrupted"), JobStatus::Queued);
+    }
+    let token = claim(store, 3);
+    let status_after = store.mark_interrupted(check.id, token, "died", at(3), "w", at(3));
+    assert_eq!(status_after.expect("interrupted"), JobStatus::Failed);
+    assert_eq!(status(store), ResourceStatus::Active);
+
+    let ends = |fixture: &mut Fixture, code| {
+        let again = NewJob {
+            id: new_job_id(at(4)),
+            ..check.clone()
+        };
+        fixture.enqueue(std::slice::from_ref(&again));
+        let finish = Finish {
+            job: again.id,
+            token: claim(&mut fixture.store, 5),
+            outcome: Outcome::Failed {
+                code,
+                message: "no".to_owned(),
+            },
+            changes: &[],
+        };
+        fixture.store.finish(&finish, "w", at(6)).expect("finished");
+        status(&fixture.store)
+    };
+    let code = ErrorCode::SecretUnavailable;
+    assert_eq!(ends(&mut fixture, code), ResourceStatus::Active);
+    let code = ErrorCode::HealthCheckFailed;
+    assert_eq!(ends(&mut fixture, code), ResourceStatus::Failed);
+    fixture.assert_sound();
+}
+
+#[test]
+fn a_job_that_is_cancelled_between_two_attempts_leaves_its_resource_failed() {
+    let mut fixture = Fixture::new();
+    let change = [record("env/acme/production", "1M")];
+    fixture
+        .store
+        .set_recorded(&change, &[], "adopted", "ops", at(0))
+        .expect("recorded");
+    let only = job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]);
+    fixture.enqueue(std::slice::from_ref(&only));
+    let store = &mut fixture.store;
+    let status = |store: &Store| {
+        let env = store.recorded(&id("env/acme/production"));
+        env.expect("read").expect("recorded").status
+    };
+    let claim = store.claim("w", Scope::All, at(1)).expect("claimed");
+    let finish = Finish {
+        job: only.id,
+        token: claim.expect("a job").token,
+        outcome: Outcome::Retry {
+            code: ErrorCode::AnsibleHostFailed,
+            message: "no".to_owned(),
+            run_after: at(60),
+            spend_attempt: true,
+        },
+        changes: &[],
+    };
+    store.finish(&finish, "w", at(2)).expect("finished");
+    assert_eq!(status(store), ResourceStatus::Deploying);
+    store
+        .cancel_queued(only.id, "not now", "ops", at(3))
+        .expect("cancelled");
+    assert_eq!(status(store), ResourceStatus::Failed);
+    fixture.assert_sound();
+}
+
+#[test]
+fn an_attempt_that_is_planned_too_far_ahead_is_due() {
+    let mut fixture = Fixture::new();
+    let mut only = job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]);
+    only.run_after = at(86_400);
+    let plan_id = fixture.enqueue(std::slice::from_ref(&only));
+    let store = &mut fixture.store;
+    let open = store.open_jobs(plan_id, at(1)).expect("read");
+    assert_eq!((open.due, open.waiting), (1, 0));
+    let open = store.open_jobs(plan_id, at(86_000)).expect("read");
+    assert_eq!((open.due, open.waiting), (0, 1));
+    let claim = store.claim("w", Scope::All, at(86_000)).expect("claimed");
+    assert!(claim.is_none());
+    // A clock was set back since.
+    let claim = store.claim("w", Scope::All, at(1)).expect("claimed");
+    assert!(claim.is_some());
     fixture.assert_sound();
 }

@@ -375,7 +375,7 @@ pub(crate) fn record(id: &str, node: Option<&str>, spec: &Value) -> StateChange 
     StateChange::Put(Box::new(NewRecord {
         id: id.parse().expect("an id"),
         spec: serde_json::from_value(spec.clone()).expect("a spec"),
-        status: ResourceStatus::Active,
+        status: Some(ResourceStatus::Active),
         node: node.map(str::to_owned),
         revision: FIRST.to_owned(),
         source: Source {

@@ -12,7 +12,7 @@ use crate::daemon::error::DaemonError;
 use crate::daemon::progress::Progress;
 use crate::daemon::worker_id::WorkerId;
 use crate::secrets::Redactor;
-use crate::store::{HostKeySource, NewTaskEvent, Process, Store};
+use crate::store::{NewTaskEvent, Process, Store};
 
 impl Work<'_> {
     /// Runs one playbook; its tasks go into the database as they end.
@@ -108,16 +108,15 @@ impl Work<'_> {
                 .engine
                 .run(invocation, &redact, &mut on_start, &mut on_event, cancel)
         };
+        if let Some(error) = failure.into_inner() {
+            return Err(error);
+        }
         if let Some(key) = &outcome.enrolled_host_key {
-            let (keys, source) = ([key.clone()], HostKeySource::Enrolled);
             let (node, actor) = (&self.label.node, &self.runner.actor);
             self.store
-                .set_host_keys(node, &keys, source, actor, clock::now())?;
+                .enroll_host_key((id, token), node, key, actor, clock::now())?;
         }
-        match failure.into_inner() {
-            Some(error) => Err(error),
-            None => Ok(outcome),
-        }
+        Ok(outcome)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a job does between its claim and its record: facts, files, the playbook, what its success
 //! leaves.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Map;
 
@@ -114,6 +114,11 @@ impl Work<'_> {
         {
             return Ok(Err(failure));
         }
+        // Less is left of the job's time when something was looked at first.
+        let invocation = Invocation {
+            timeout: self.time_left(),
+            ..invocation
+        };
         let mut release = None;
         let outcome = self.play(&invocation, &redactor, &mut |result| {
             let served = result
@@ -230,13 +235,17 @@ impl Work<'_> {
             // What changed is part of the record.
             diff: true,
             verbosity: 0,
-            timeout: self
-                .runner
-                .timeouts
-                .of(self.claim.job.job_type)
-                .saturating_sub(self.begun.elapsed()),
+            timeout: self.time_left(),
             engine,
         }
+    }
+
+    /// How much of the job's time is left.
+    fn time_left(&self) -> Duration {
+        let timeouts = &self.runner.timeouts;
+        timeouts
+            .of(self.claim.job.job_type)
+            .saturating_sub(self.begun.elapsed())
     }
 
     /// Runs the playbook in check mode: what it would change is drift. Where it cannot go on

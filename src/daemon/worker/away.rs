@@ -21,9 +21,14 @@ impl Dispatcher<'_> {
     /// Asks nodes that do not answer whether they do now, each in a thread of its own.
     pub(super) fn probe(&mut self) -> Result<(), DaemonError> {
         let now = clock::now();
-        for node in self.store.unreachable_nodes()? {
+        let nodes = self.store.unreachable_nodes()?;
+        let unasked = self
+            .unasked
+            .get_or_insert_with(|| nodes.iter().map(|node| node.node.clone()).collect());
+        for node in nodes {
             let ahead = node.next_probe_at.duration_since(now);
-            let is_due = !ahead.is_positive() || ahead > FARTHEST_PROBE || !self.has_probed;
+            let is_due =
+                !ahead.is_positive() || ahead > FARTHEST_PROBE || unasked.contains(&node.node);
             if node.answers || !is_due || self.probing.contains(&node.node) {
                 continue;
             }
@@ -31,6 +36,7 @@ impl Dispatcher<'_> {
                 // The others have their turn when these have had theirs.
                 return Ok(());
             }
+            unasked.remove(&node.node);
             self.probing.insert(node.node.clone());
             let sender = self.sender.clone();
             thread::Builder::new()
@@ -42,7 +48,6 @@ impl Dispatcher<'_> {
                 })
                 .map_err(DaemonError::Thread)?;
         }
-        self.has_probed = true;
         Ok(())
     }
 
