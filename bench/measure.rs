@@ -147,7 +147,7 @@ fn record(fleet: &Path, state: &Path) -> io::Result<()> {
                 .spec(id)
                 .map_err(io::Error::other)?
                 .ok_or_else(gone)?,
-            status: ResourceStatus::Active,
+            status: Some(ResourceStatus::Active),
             node: None,
             revision: "bench".to_owned(),
             source: desired.source(id).ok_or_else(gone)?,

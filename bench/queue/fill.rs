@@ -89,7 +89,7 @@ pub(crate) fn record(id: &ResourceId, node: &str) -> StateChange {
     StateChange::Put(Box::new(NewRecord {
         id: id.clone(),
         spec: Spec::default(),
-        status: ResourceStatus::Active,
+        status: Some(ResourceStatus::Active),
         node: Some(node.to_owned()),
         revision: REVISION.to_owned(),
         source: Source {

@@ -64,6 +64,9 @@ impl Identity {
     }
 }
 
+/// What the directories of this program begin with where others have theirs, too.
+const SHARED: &str = "pressluft-";
+
 /// One connection, open or opening.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -99,13 +102,15 @@ impl Connections {
     /// # Errors
     /// Those of the file system.
     pub(super) fn new(ssh_dir: &Path, program: &Path) -> io::Result<Self> {
-        let name = format!("mux-{}-{:08x}", std::process::id(), rand::random::<u32>());
+        let mut name = format!("mux-{}-{:08x}", std::process::id(), rand::random::<u32>());
         let mut parent = ssh_dir.to_owned();
         if ssh_dir.as_os_str().len() + 1 + name.len() + "/18446744073709551615".len()
             > LONGEST_SOCKET
         {
             // Only our own user reads what is below: `OwnedDir` makes it new, with mode 0700.
             parent = PathBuf::from("/tmp");
+            private::sweep_shared(&parent, SHARED)?;
+            name.insert_str(0, SHARED);
         } else {
             private::sweep(ssh_dir)?;
         }

@@ -47,8 +47,27 @@ pub struct Engine {
 pub enum EngineError {
     #[error(transparent)]
     Venv(#[from] VenvError),
+    #[error(
+        "Ansible and ssh cannot work in `{path}`: they take {what} in a path for something else"
+    )]
+    Path { path: PathBuf, what: &'static str },
     #[error("cannot prepare the state directory `{path}`")]
     State { path: PathBuf, source: io::Error },
+}
+
+/// What of a path has a meaning of its own for those who are given it, or none.
+fn misread(path: &Path) -> Option<&'static str> {
+    let text = path.to_string_lossy();
+    [
+        ("\"", "`\"`"),
+        ("$", "`$`"),
+        (":", "`:`"),
+        ("{{", "`{{`"),
+        ("{%", "`{%`"),
+        ("\n", "a line end"),
+    ]
+    .into_iter()
+    .find_map(|(part, what)| text.contains(part).then_some(what))
 }
 
 impl Engine {
@@ -66,6 +85,10 @@ impl Engine {
         private::make_dir(&settings.state_dir).map_err(state_error)?;
         // Ansible and ssh run in other directories.
         let state_dir = fs::canonicalize(&settings.state_dir).map_err(state_error)?;
+        if let Some(what) = misread(&state_dir) {
+            let path = state_dir;
+            return Err(EngineError::Path { path, what });
+        }
         let venv = Venv::find(&state_dir, settings.venv.as_deref())?;
         let content = content::unpack(&state_dir).map_err(state_error)?;
         private::make_dir(&settings.log_dir).map_err(state_error)?;

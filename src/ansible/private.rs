@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -103,6 +103,21 @@ pub(super) fn sweep(parent: &Path) -> io::Result<usize> {
         }
     }
     Ok(removed)
+}
+
+/// The same for those of `parent`'s directories, which others use as well, whose names begin with `prefix` and
+/// that are our own user's. What cannot be swept is left.
+pub(super) fn sweep_shared(parent: &Path, prefix: &str) -> io::Result<()> {
+    let user = nix::unistd::geteuid().as_raw();
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let is_named = entry.file_name().to_string_lossy().starts_with(prefix);
+        let metadata = entry.metadata();
+        if is_named && metadata.is_ok_and(|found| found.is_dir() && found.uid() == user) {
+            drop(sweep_one(&entry.path(), UNLOCKED_AGE));
+        }
+    }
+    Ok(())
 }
 
 fn sweep_one(path: &Path, unlocked_age: Duration) -> io::Result<bool> {

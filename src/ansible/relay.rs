@@ -5,14 +5,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
@@ -25,6 +26,9 @@ pub(super) const NAME: &str = "ssh";
 /// More than this on one stream ends the connection. What our own programs and Ansible's
 /// modules print is far below it.
 const LONGEST_OUTPUT: usize = 32 * 1024 * 1024;
+
+/// How long what `ssh` has read of the node may take to come after its end, in milliseconds.
+const LAST_WORDS: u8 = 200;
 
 /// The exit code when the node said too much: not the one by which Ansible would take it for
 /// unreachable.
@@ -51,20 +55,19 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> io::Result<i32> {
         is_over: Mutex::new(false),
     });
     forward_signals(Arc::clone(&ssh))?;
-    let errors = child.stderr.take().map(|from| {
-        let ssh = Arc::clone(&ssh);
-        thread::spawn(move || pass(from, &io::stderr(), &ssh))
-    });
-    let mut is_whole = match child.stdout.take() {
-        Some(from) => pass(from, &io::stdout(), &ssh)?,
-        None => true,
-    };
-    if let Some(errors) = errors {
-        is_whole &= errors
+    // Closed when `ssh` has ended.
+    let (over, running) = io::pipe()?;
+    let over = Arc::new(over);
+    let output = passing(child.stdout.take(), io::stdout(), &over, &ssh);
+    let errors = passing(child.stderr.take(), io::stderr(), &over, &ssh);
+    ssh.wait()?;
+    drop(running);
+    let mut is_whole = true;
+    for stream in [output, errors] {
+        is_whole &= stream
             .join()
             .map_err(|_| io::Error::other("a thread panicked"))??;
     }
-    ssh.wait()?;
     let status = child.wait()?;
     if !is_whole {
         let limit = LONGEST_OUTPUT >> 20;
@@ -114,12 +117,34 @@ fn forward_signals(ssh: Arc<Ssh>) -> io::Result<()> {
     Ok(())
 }
 
+/// Passes a stream on in a thread of its own.
+fn passing(
+    from: Option<impl Read + AsFd + Send + 'static>,
+    to: impl AsFd + Send + 'static,
+    over: &Arc<PipeReader>,
+    ssh: &Arc<Ssh>,
+) -> JoinHandle<io::Result<bool>> {
+    let (over, ssh) = (Arc::clone(over), Arc::clone(ssh));
+    thread::spawn(move || from.map_or(Ok(true), |from| pass(from, &to, &over, &ssh)))
+}
+
 /// Passes a stream on until its end, and says whether that was all of it.
-fn pass(mut from: impl Read, to: &impl AsFd, ssh: &Ssh) -> io::Result<bool> {
+///
+/// The shared connection holds the stream open for as long as the remote command runs. Once `ssh` itself
+/// is over nobody waits for that: what was said until then is passed on.
+fn pass(
+    mut from: impl Read + AsFd,
+    to: &impl AsFd,
+    over: &PipeReader,
+    ssh: &Ssh,
+) -> io::Result<bool> {
     let mut to = File::from(to.as_fd().try_clone_to_owned()?);
     let mut buffer = vec![0; 64 * 1024];
     let mut left = LONGEST_OUTPUT;
     loop {
+        if !is_coming(&from, over)? {
+            return Ok(true);
+        }
         let count = match from.read(&mut buffer) {
             Ok(0) => return Ok(true),
             Ok(count) => count,
@@ -136,5 +161,49 @@ fn pass(mut from: impl Read, to: &impl AsFd, ssh: &Ssh) -> io::Result<bool> {
             ssh.end();
             return Err(error);
         }
+    }
+}
+
+/// Waits until there is something to read, its end included; false when `ssh` is over and nothing
+/// comes any more.
+fn is_coming(from: &impl AsFd, over: &PipeReader) -> io::Result<bool> {
+    let wait = |fds: &mut [PollFd<'_>], timeout: PollTimeout| loop {
+        match poll(fds, timeout) {
+            Err(nix::Error::EINTR) => {}
+            other => return other.map(drop),
+        }
+    };
+    let is_ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+    let mut fds = [
+        PollFd::new(from.as_fd(), PollFlags::POLLIN),
+        PollFd::new(over.as_fd(), PollFlags::POLLIN),
+    ];
+    wait(&mut fds, PollTimeout::NONE)?;
+    if !is_ready(&fds[0]) {
+        wait(&mut fds[..1], LAST_WORDS.into())?;
+    }
+    Ok(is_ready(&fds[0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_is_held_open_ends_when_ssh_is_over() {
+        let ssh = Ssh {
+            pid: Pid::this(),
+            is_over: Mutex::new(true),
+        };
+        let (from, mut held) = io::pipe().expect("a pipe");
+        let (over, running) = io::pipe().expect("a pipe");
+        let (mut seen, to) = io::pipe().expect("a pipe");
+        held.write_all(b"its last words").expect("written");
+        drop(running);
+        assert!(pass(from, &to, &over, &ssh).expect("passed on"));
+        drop(to);
+        let mut text = String::new();
+        seen.read_to_string(&mut text).expect("read");
+        assert_eq!(text, "its last words");
     }
 }

@@ -237,6 +237,7 @@ words! {
         CancelledByUser = "CANCELLED_BY_USER",
         /// The node's fence has refused the run: its claim is over, or not of this control plane.
         NodeFenced = "NODE_FENCED",
+        NodeSudoFailed = "NODE_SUDO_FAILED",
     }
 }
 

@@ -238,7 +238,20 @@ fn failed_code(failed: &TaskResult, said: &str) -> ErrorCode {
     if failed.action == "pressluft.host.converge" && said.starts_with("NODE_FENCED: ") {
         return ErrorCode::NodeFenced;
     }
-    let python_missing = said.contains("interpreter") && said.contains("not found")
+    if [
+        "sudo: not found",
+        "sudo: command not found",
+        "sudo: a password is required",
+        "Missing sudo password",
+        "is not in the sudoers file",
+    ]
+    .iter()
+    .any(|text| said.contains(text))
+    {
+        return ErrorCode::NodeSudoFailed;
+    }
+    let of_interpreter = |line: &str| line.contains("interpreter") && line.contains("not found");
+    let python_missing = said.lines().any(of_interpreter)
         || [
             "python3: not found",
             "python3: No such file",
@@ -359,7 +372,8 @@ pub fn is_retryable(code: ErrorCode) -> bool {
         | ErrorCode::PlanStale
         | ErrorCode::Superseded
         | ErrorCode::CancelledByUser
-        | ErrorCode::NodeFenced => false,
+        | ErrorCode::NodeFenced
+        | ErrorCode::NodeSudoFailed => false,
     }
 }
 
@@ -398,6 +412,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
             "put the public key (`pressluft ssh-key`, or that of `ssh.key`) into `authorized_keys` of `ssh.user` on the node"
         }
         ErrorCode::NodePythonMissing => "install Python on the node: `apt-get install -y python3`",
+        ErrorCode::NodeSudoFailed => {
+            "let `ssh.user` become root without a password (`NOPASSWD` in sudoers), or use root"
+        }
         ErrorCode::NodeUnsupported => "use Debian 12 or Ubuntu 24.04 with systemd on the node",
         ErrorCode::HealthCheckFailed => {
             "`pressluft jobs show ID` lists each finding; mend the site, then run its health check again"

@@ -168,6 +168,20 @@ fn a_failed_task_names_its_cause() {
             C::NodePythonMissing,
         ),
         (
+            "pressluft.host.converge",
+            S::Failed,
+            Some(127),
+            "the node's Python interpreter gave no answer; what it said is below\n/bin/sh: 1: sudo: not found",
+            C::NodeSudoFailed,
+        ),
+        (
+            "pressluft.host.converge",
+            S::Failed,
+            Some(127),
+            "the node's Python interpreter gave no answer; what it said is below\nfoo: not found",
+            C::AnsibleHostFailed,
+        ),
+        (
             "command",
             S::Failed,
             Some(127),

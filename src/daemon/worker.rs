@@ -393,6 +393,8 @@ impl Dispatcher<'_> {
                 // Without its last message the dispatcher would wait for this thread for ever.
                 let result =
                     catch_unwind(run).unwrap_or_else(|_| attempt::give_up(&runner, &claim));
+                // The engine is closed by the thread that waits for this message, or by nobody.
+                drop(runner);
                 drop(sender.send(Message::Done(id, result)));
             });
         if let Err(error) = started {

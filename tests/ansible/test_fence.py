@@ -101,6 +101,14 @@ class Tokens(Fenced):
             self.assert_fenced(self.run_as("b", 9), "is damaged")
         self.assertEqual(os.listdir(self.work), ["a"])
 
+    def test_a_record_that_cannot_be_written_is_named_with_the_reason(self):
+        # Like a full disk, which takes a mount.
+        os.makedirs(os.path.join(self.state, "fence.new"))
+        result = self.run_as("a", 7)
+        self.assertTrue(result["failed"])
+        self.assertIn("fence.new`: Is a directory", result["msg"])
+        self.assertEqual(os.listdir(self.work), [])
+
     def test_check_mode_compares_and_writes_nothing(self):
         result = self.run_as("a", 7, _ansible_check_mode=True)
         self.assertTrue(result["changed"])

@@ -192,7 +192,7 @@ fn a_read_only_file_system_can_be_looked_at_and_says_why_nothing_runs() {
     let world = World::new(64, 2);
     world.run(&["apply", "--auto-approve"]).expect(0);
     let remount = |mode: &str| {
-        let status = std::process::Command::new("mount")
+        let status = Command::new("mount")
             .args(["-o", &format!("remount,{mode}")])
             .arg(world.path("state"))
             .status()

@@ -42,6 +42,10 @@ def serve(request, listener):
                 Guard.fd = None
     except Failed as error:
         return {"failed": True, "msg": str(error), "results": []}
+    except OSError as error:
+        # Each step answers for its own; this one is of the fence.
+        place = error.filename or where.get("record", fence.RECORD)
+        return {"failed": True, "msg": "cannot keep the node's fence `%s`: %s" % (place, error.strerror), "results": []}
 
 
 def carry_out(steps, perform, check_mode, want_diff, listener):

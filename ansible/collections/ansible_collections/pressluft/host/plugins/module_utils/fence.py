@@ -99,7 +99,9 @@ def private_directory(path):
     except FileExistsError:
         status = os.stat(path)
         if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (0, os.geteuid()):
-            raise Failed("`%s` is not a directory that root owns" % path)
+            raise Failed(
+                "`%s` is not a directory that root owns; the machine of a control plane cannot be its node" % path
+            )
         if stat.S_IMODE(status.st_mode) != 0o700:
             os.chmod(path, 0o700)
     except OSError as error:
