@@ -64,7 +64,9 @@ impl Identity {
     }
 }
 
-/// What the directories of this program begin with where others have theirs, too.
+/// What the names of our directories begin with.
+const OWN: &str = "mux-";
+/// What is in front of that where others have theirs, too.
 const SHARED: &str = "pressluft-";
 
 /// One connection, open or opening.
@@ -102,14 +104,14 @@ impl Connections {
     /// # Errors
     /// Those of the file system.
     pub(super) fn new(ssh_dir: &Path, program: &Path) -> io::Result<Self> {
-        let mut name = format!("mux-{}-{:08x}", std::process::id(), rand::random::<u32>());
+        let mut name = format!("{OWN}{}-{:08x}", std::process::id(), rand::random::<u32>());
         let mut parent = ssh_dir.to_owned();
         if ssh_dir.as_os_str().len() + 1 + name.len() + "/18446744073709551615".len()
             > LONGEST_SOCKET
         {
             // Only our own user reads what is below: `OwnedDir` makes it new, with mode 0700.
             parent = PathBuf::from("/tmp");
-            private::sweep_shared(&parent, SHARED)?;
+            private::sweep_shared(&parent, &format!("{SHARED}{OWN}"));
             name.insert_str(0, SHARED);
         } else {
             private::sweep(ssh_dir)?;

@@ -64,6 +64,7 @@ fn misread(path: &Path) -> Option<&'static str> {
         (":", "`:`"),
         ("{{", "`{{`"),
         ("{%", "`{%`"),
+        ("{#", "`{#`"),
         ("\n", "a line end"),
     ]
     .into_iter()

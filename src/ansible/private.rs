@@ -105,19 +105,21 @@ pub(super) fn sweep(parent: &Path) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// The same for those of `parent`'s directories, which others use as well, whose names begin with `prefix` and
-/// that are our own user's. What cannot be swept is left.
-pub(super) fn sweep_shared(parent: &Path, prefix: &str) -> io::Result<()> {
+/// Removes those of `parent`'s directories whose names begin with `prefix` and whose owners, who are our own
+/// user's, are dead. Others use `parent`, too: what never had a lock is left, and so is what cannot be removed.
+pub(super) fn sweep_shared(parent: &Path, prefix: &str) {
     let user = nix::unistd::geteuid().as_raw();
-    for entry in fs::read_dir(parent)? {
-        let entry = entry?;
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_named = entry.file_name().to_string_lossy().starts_with(prefix);
         let metadata = entry.metadata();
-        if is_named && metadata.is_ok_and(|found| found.is_dir() && found.uid() == user) {
-            drop(sweep_one(&entry.path(), UNLOCKED_AGE));
+        let is_ours = metadata.is_ok_and(|found| found.is_dir() && found.uid() == user);
+        if is_named
+            && is_ours
+            && let Err(error) = sweep_one(&entry.path(), Duration::MAX)
+        {
+            tracing::debug!(path = %entry.path().display(), %error, "left");
         }
     }
-    Ok(())
 }
 
 fn sweep_one(path: &Path, unlocked_age: Duration) -> io::Result<bool> {

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{self, Signal};
@@ -29,6 +30,8 @@ const LONGEST_OUTPUT: usize = 32 * 1024 * 1024;
 
 /// How long what `ssh` has read of the node may take to come after its end, in milliseconds.
 const LAST_WORDS: u8 = 200;
+/// How long it may go on coming.
+const LONGEST_END: Duration = Duration::from_secs(5);
 
 /// The exit code when the node said too much: not the one by which Ansible would take it for
 /// unreachable.
@@ -141,8 +144,9 @@ fn pass(
     let mut to = File::from(to.as_fd().try_clone_to_owned()?);
     let mut buffer = vec![0; 64 * 1024];
     let mut left = LONGEST_OUTPUT;
+    let mut deadline = None;
     loop {
-        if !is_coming(&from, over)? {
+        if !is_coming(&from, over, &mut deadline)? {
             return Ok(true);
         }
         let count = match from.read(&mut buffer) {
@@ -165,8 +169,12 @@ fn pass(
 }
 
 /// Waits until there is something to read, its end included; false when `ssh` is over and nothing
-/// comes any more.
-fn is_coming(from: &impl AsFd, over: &PipeReader) -> io::Result<bool> {
+/// comes any more, or something still does at the `deadline` that this then has.
+fn is_coming(
+    from: &impl AsFd,
+    over: &PipeReader,
+    deadline: &mut Option<Instant>,
+) -> io::Result<bool> {
     let wait = |fds: &mut [PollFd<'_>], timeout: PollTimeout| loop {
         match poll(fds, timeout) {
             Err(nix::Error::EINTR) => {}
@@ -179,6 +187,12 @@ fn is_coming(from: &impl AsFd, over: &PipeReader) -> io::Result<bool> {
         PollFd::new(over.as_fd(), PollFlags::POLLIN),
     ];
     wait(&mut fds, PollTimeout::NONE)?;
+    if is_ready(&fds[1]) {
+        let end = *deadline.get_or_insert_with(|| Instant::now() + LONGEST_END);
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+    }
     if !is_ready(&fds[0]) {
         wait(&mut fds[..1], LAST_WORDS.into())?;
     }

@@ -78,6 +78,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     // Made before anything is recorded: without it no change of a secret would be noticed.
     FingerprintKey::load_or_make(&context.secrets_dir)
         .map_err(|error| CliError::new(super::error::chain(&error)))?;
+    // What is queued now is not wanted any more when the plan, which comes after, has nothing to do.
+    let has_queued = fleet.is_some() && store.has_queued_changes()?;
     let prepared = match (saved, &fleet) {
         (Some(prepared), _) => prepared,
         (None, Some(fleet)) => {
@@ -96,12 +98,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     };
     let has_changes = prepared.plan.has_changes();
     let is_left = !daemon::left_behind(&store)?.is_empty();
-    // What earlier plans have queued is not wanted any more when nothing differs.
-    let is_unwanted = !prepared.plan.partial && store.has_queued_changes()?;
+    let is_unwanted = has_queued && !has_changes && !prepared.plan.partial;
     if !has_changes && !is_left && !is_unwanted {
         return nothing_to_do(args, &prepared);
     }
-    if has_changes && !approved && !confirm()? {
+    if is_unwanted {
+        output::note(
+            "jobs of earlier plans are queued that this plan does not want; it cancels them",
+        )?;
+    }
+    if (has_changes || is_unwanted) && !approved && !confirm()? {
         output::note("nothing was changed")?;
         return Ok(Exit::Done);
     }

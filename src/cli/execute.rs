@@ -8,7 +8,7 @@ use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::output;
 use super::progress_view::ProgressView;
-use crate::ansible::{Engine, Settings};
+use crate::ansible::{Engine, EngineError, Settings};
 use crate::clock;
 use crate::core::document::scalar;
 use crate::core::recorded::JobId;
@@ -69,8 +69,12 @@ pub(crate) fn runner(context: &Context, store: &Store) -> Result<Arc<Runner>, Cl
     settings.log_dir.clone_from(&context.log_dir);
     settings.venv.clone_from(&context.venv);
     let engine = Engine::locate(settings).map_err(|error| {
-        CliError::new(chain(&error))
-            .hint("`pressluft doctor` says what is missing, and `pressluft doctor --fix` makes it")
+        CliError::new(chain(&error)).hint(match error {
+            EngineError::Path { .. } => "name another state directory with `--state-dir`",
+            EngineError::Venv(_) | EngineError::State { .. } => {
+                "`pressluft doctor` says what is missing, and `pressluft doctor --fix` makes it"
+            }
+        })
     })?;
     Ok(Arc::new(Runner {
         engine,

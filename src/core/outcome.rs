@@ -222,6 +222,9 @@ fn said(task: &TaskResult) -> String {
     }
 }
 
+/// What `pressluft.host` says where the node's Python was not reached.
+const NO_ANSWER: &str = "the node's Python interpreter gave no answer";
+
 fn failed_code(failed: &TaskResult, said: &str) -> ErrorCode {
     if matches!(
         failed.action.as_str(),
@@ -238,15 +241,18 @@ fn failed_code(failed: &TaskResult, said: &str) -> ErrorCode {
     if failed.action == "pressluft.host.converge" && said.starts_with("NODE_FENCED: ") {
         return ErrorCode::NodeFenced;
     }
-    if [
-        "sudo: not found",
-        "sudo: command not found",
-        "sudo: a password is required",
-        "Missing sudo password",
-        "is not in the sudoers file",
-    ]
-    .iter()
-    .any(|text| said.contains(text))
+    // Where nothing of ours has run yet, no program of a site can have said this.
+    let has_run = !said.contains(NO_ANSWER) && !said.contains("Missing sudo password");
+    if !has_run
+        && [
+            "sudo: not found",
+            "sudo: command not found",
+            "sudo: a password is required",
+            "Missing sudo password",
+            "is not in the sudoers file",
+        ]
+        .iter()
+        .any(|text| said.contains(text))
     {
         return ErrorCode::NodeSudoFailed;
     }

@@ -178,6 +178,13 @@ fn a_failed_task_names_its_cause() {
             "pressluft.host.converge",
             S::Failed,
             Some(127),
+            "the build said: sudo: command not found",
+            C::AnsibleHostFailed,
+        ),
+        (
+            "pressluft.host.converge",
+            S::Failed,
+            Some(127),
             "the node's Python interpreter gave no answer; what it said is below\nfoo: not found",
             C::AnsibleHostFailed,
         ),

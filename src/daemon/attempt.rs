@@ -121,7 +121,7 @@ pub(super) fn run(
         outcome,
         changes: &changes,
     };
-    let ended = disk::record_end(&mut store, &finish, &runner.actor);
+    let ended = disk::record_end(&mut store, &finish, &runner.actor, reins);
     tracing::debug!(job = %claim.job.id, "recorded");
     match ended {
         Ok(status) => Ok(Attempted {

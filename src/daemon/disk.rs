@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::attempt::chain;
 use super::error::DaemonError;
 use super::progress::Progress;
+use super::stop::Reins;
 use crate::ansible;
 use crate::clock;
 use crate::core::job::{ErrorCode, JobStatus};
@@ -25,8 +26,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// When a job that the disk stopped is tried again.
 const AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// Less than this is no room: a control plane's own small files do not fit.
-const NO_ROOM: u64 = ROOM as u64;
-const ROOM: usize = 256 * 1024;
+const NO_ROOM: u64 = 256 * 1024;
+/// What the files of a large job take.
+const FILES: usize = 1024 * 1024;
 
 /// What a worker knows about the disk of its database.
 #[derive(Debug)]
@@ -145,7 +147,7 @@ impl Disk {
 
     /// Writes what an attempt would write, and takes it away again.
     fn try_files(&self) -> Result<(), StoreError> {
-        ansible::try_room(&self.run_dir, ROOM).map_err(|source| StoreError::NoFiles {
+        ansible::try_room(&self.run_dir, FILES).map_err(|source| StoreError::NoFiles {
             path: self.run_dir.clone(),
             source,
         })
@@ -164,13 +166,19 @@ pub(super) fn record_end(
     store: &mut Store,
     finish: &Finish<'_>,
     actor: &str,
+    reins: &Reins,
 ) -> Result<JobStatus, StoreError> {
     let begun = Instant::now();
     loop {
+        // Who was asked to stop does not let others wait for so long.
+        let longest_busy = match reins.reason() {
+            None => LONGEST_BUSY,
+            Some(_) => PATIENCE,
+        };
         match store.finish(finish, actor, clock::now()) {
             Err(error)
                 if (error.is_of_disk() && begun.elapsed() < PATIENCE)
-                    || (error.is_busy() && begun.elapsed() < LONGEST_BUSY) =>
+                    || (error.is_busy() && begun.elapsed() < longest_busy) =>
             {
                 tracing::warn!(job = %finish.job, %error, "the end of the job cannot be recorded yet");
                 thread::sleep(PAUSE);

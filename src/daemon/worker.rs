@@ -216,6 +216,8 @@ impl Dispatcher<'_> {
             match self.turn(stopping) {
                 Ok(true) => break,
                 Ok(false) => self.busy = None,
+                // The next turn does it again.
+                Err(error) if self.is_passing(&error) => tracing::warn!(%error, "trying again"),
                 Err(error) => self.fail(error),
             }
             // What nobody waits for any more cannot fail again.
@@ -224,8 +226,14 @@ impl Dispatcher<'_> {
             }
             match messages.recv_timeout(TICK) {
                 Ok(message) => {
-                    if let Err(error) = self.take(message) {
-                        self.fail(error);
+                    let is_probe = matches!(message, Message::Probed(..));
+                    match self.take(message) {
+                        Ok(()) => {}
+                        // It is asked again.
+                        Err(error) if is_probe && self.is_passing(&error) => {
+                            tracing::warn!(%error, "trying again");
+                        }
+                        Err(error) => self.fail(error),
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -236,14 +244,14 @@ impl Dispatcher<'_> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// What runs is stopped, and the first error is the one that counts. The disk may pass, and so
-    /// may another process that keeps the database locked.
+    /// Whether it is another process that keeps the database locked, and not for too long yet.
+    fn is_passing(&mut self, error: &DaemonError) -> bool {
+        let is_busy = matches!(error, DaemonError::Store(error) if error.is_busy());
+        is_busy && self.busy.get_or_insert_with(Instant::now).elapsed() < LONGEST_BUSY
+    }
+
+    /// What runs is stopped, and the first error is the one that counts. The disk may pass.
     fn fail(&mut self, error: DaemonError) {
-        let is_busy = matches!(&error, DaemonError::Store(error) if error.is_busy());
-        if is_busy && self.busy.get_or_insert_with(Instant::now).elapsed() < LONGEST_BUSY {
-            tracing::warn!(%error, "trying again");
-            return;
-        }
         let Some(error) = self.disk.meet(error, self.watch) else {
             return;
         };

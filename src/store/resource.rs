@@ -183,8 +183,8 @@ impl Store {
     }
 
     /// Records that a resource, which was failed, is active, because `checked` was found healthy;
-    /// whether it did. It is left as it is when a job of one of the two runs, or has failed after
-    /// `since`: then what was found says nothing about what it is now.
+    /// whether it did. It is left as it is when a job of one of the two has begun and not ended, or
+    /// has not succeeded since `since`: then what was found says nothing about what it is now.
     ///
     /// # Errors
     /// When the database fails.
@@ -204,8 +204,9 @@ impl Store {
                 .exists([id.to_string()])?;
             let mut moved = tx.prepare_cached(
                 "SELECT 1 FROM jobs INDEXED BY jobs_by_resource
-                 WHERE resource = ?1 AND (status IN ('running', 'unknown')
-                     OR (status = 'failed' AND finished_at >= ?2))",
+                 WHERE resource = ?1 AND started_at IS NOT NULL
+                   AND (status IN ('queued', 'running', 'unknown')
+                     OR (status IN ('failed', 'cancelled') AND finished_at >= ?2))",
             )?;
             for id in [id, checked] {
                 if !is_settled || moved.exists(params![id.to_string(), since.as_microsecond()])? {

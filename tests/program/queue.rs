@@ -170,6 +170,10 @@ fn what_a_later_commit_takes_back_is_not_carried_out() {
     // Nothing differs from the record any more, but something is queued.
     fs::remove_file(&site).expect("removed");
     fs::remove_file(Path::new(&repo).join("nodes/web-1.yaml")).expect("removed");
+    // Nobody was asked.
+    let asked = program.run(&["apply", "--no-wait", &repo]).expect(64);
+    assert!(asked.stderr.contains("cancels them"), "{}", asked.stderr);
+    assert_eq!(resources("queued").len(), 3);
     let text = program.run(&apply).expect(0).stdout;
     assert!(text.contains("3 queued jobs superseded"), "{text}");
     assert_eq!(resources("queued"), [] as [String; 0]);
