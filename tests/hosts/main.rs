@@ -5,6 +5,8 @@
     reason = "tests start programs and read the environment, and what fails is the test"
 )]
 
+#[path = "../boundaries/mod.rs"]
+mod boundaries;
 mod converge;
 mod errors;
 mod fence;

@@ -1,0 +1,1 @@
+//! A commit against the control plane, against other sites, and against the nodes.

@@ -1,0 +1,1 @@
+//! A request against the status endpoint.

@@ -1,0 +1,1 @@
+//! A site against its neighbours: what it sees of them, and what it can take from them.

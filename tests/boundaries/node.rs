@@ -1,0 +1,1 @@
+//! A hostile node against the control plane.
