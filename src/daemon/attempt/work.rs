@@ -101,6 +101,7 @@ impl Work<'_> {
             ),
             secrets: variables_of(&secrets)?,
             tree,
+            files: subject.files(),
             ..self.invocation(host, engine)
         };
         if job_type == JobType::DriftCheck {
@@ -231,6 +232,7 @@ impl Work<'_> {
             vars: Map::new(),
             secrets: Map::new(),
             tree: None,
+            files: Vec::new(),
             check: false,
             // What changed is part of the record.
             diff: true,
