@@ -9,6 +9,7 @@ Whatever cannot be done here ends the play before it begins.
 
 import ctypes
 import os
+import resource
 import signal
 
 import semaphores
@@ -24,6 +25,10 @@ SECURE_BITS = 0b11001111
 CAPABILITY_VERSION = 0x20080522
 CAP_DAC_READ_SEARCH = 2
 INSTRUCTION_SIZE = 8
+# Far more than a play needs, and far less than would be missed: bytes of memory, bytes of one file, processes of a user.
+MEMORY = 4 << 30
+FILE = 1 << 30
+PROCESSES = 256
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,6 +58,9 @@ class Confinement:
         semaphores.install()
         if self.first_user is not None:
             become_user(self.first_user + os.getpid(), directory)
+            limit(resource.RLIMIT_NPROC, PROCESSES)
+        limit(resource.RLIMIT_AS, MEMORY)
+        limit(resource.RLIMIT_FSIZE, FILE)
         checked("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1))
         if self.ruleset is not None:
             checked("landlock", libc.syscall(LANDLOCK_RESTRICT_SELF, self.ruleset, 0))
@@ -80,6 +88,13 @@ def become_user(user, directory):
     checked("pdeathsig", prctl(PR_SET_PDEATHSIG, signal.SIGTERM))
     if os.getppid() != parent:
         raise OSError("the parent process is gone")
+
+
+def limit(what, most):
+    """Lowers a limit; one that is lower already stays."""
+    hard = resource.getrlimit(what)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
 
 
 def prctl(option, value):

@@ -1,6 +1,6 @@
 //! Runs jobs: unpacks our playbooks, writes the directory of an attempt, keeps warm SSH
-//! connections and a warm Ansible, runs stock `ansible-playbook` under a supervisor and reads its
-//! events.
+//! connections and a warm Ansible, runs stock `ansible-playbook` confined and under a supervisor, and
+//! reads its events.
 //!
 //! It knows neither the store nor the documents. What happens to a result is the caller's
 //! business; what a result means is decided in `core::outcome`.

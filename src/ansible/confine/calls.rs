@@ -13,13 +13,6 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, sock_fil
 /// attributes of files, which are no access to Landlock.
 const FOREIGN: &[i64] = &[
     // Other processes.
-    libc::SYS_kill,
-    libc::SYS_tkill,
-    libc::SYS_rt_sigqueueinfo,
-    libc::SYS_rt_tgsigqueueinfo,
-    libc::SYS_pidfd_open,
-    libc::SYS_pidfd_send_signal,
-    libc::SYS_pidfd_getfd,
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -84,6 +77,19 @@ const FOREIGN: &[i64] = &[
     libc::SYS_personality,
 ];
 
+/// Signals to other processes. Ansible ends its own workers with them, so where the kernel or a user of its own keeps a
+/// play to those, they are not refused.
+const SIGNALS: &[i64] = &[
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_tgkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_pidfd_open,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_pidfd_getfd,
+];
+
 /// The same for machines whose kernels have calls from before those that take a directory.
 #[cfg(target_arch = "x86_64")]
 const FOREIGN_OF_MACHINE: &[i64] = &[
@@ -103,7 +109,6 @@ const OF_PLAYS: &[i64] = &[
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_socket,
-    libc::SYS_tgkill,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
     FCHMODAT2,
@@ -124,11 +129,20 @@ const FCHMODAT2: i64 = 452;
 const SETXATTRAT: i64 = 463;
 const REMOVEXATTRAT: i64 = 466;
 
-/// The calls that are refused to plays.
-pub(in crate::ansible) const CALLS_OF_PLAYS: &[&[i64]] =
-    &[FOREIGN, FOREIGN_OF_MACHINE, OF_PLAYS, OF_PLAYS_OF_MACHINE];
+/// The calls that are refused to plays; with `signals` those as well.
+pub(super) fn of_plays(signals: bool) -> Vec<&'static [i64]> {
+    let signals = if signals { SIGNALS } else { &[] };
+    vec![
+        FOREIGN,
+        FOREIGN_OF_MACHINE,
+        OF_PLAYS,
+        OF_PLAYS_OF_MACHINE,
+        signals,
+    ]
+}
+
 /// The calls that are refused to programs that talk to a node by themselves, such as `ssh`.
-const CALLS_OF_PROGRAMS: &[&[i64]] = &[FOREIGN, FOREIGN_OF_MACHINE];
+const OF_PROGRAMS: &[&[i64]] = &[FOREIGN, FOREIGN_OF_MACHINE, SIGNALS];
 
 /// The filter that refuses `calls`, as the kernel reads it; empty on a machine that no filter is made for.
 ///
@@ -152,7 +166,7 @@ pub(super) fn program(calls: &[&[i64]]) -> io::Result<Vec<u8>> {
 /// # Errors
 /// When the kernel has no filters.
 pub(in crate::ansible) fn restrict_calls() -> io::Result<()> {
-    match compile(CALLS_OF_PROGRAMS)? {
+    match compile(OF_PROGRAMS)? {
         Some(program) => seccompiler::apply_filter(&program).map_err(io::Error::other),
         None => Ok(()),
     }
@@ -203,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_filter_is_whole_instructions_and_fits_the_kernel() {
-        let program = program(CALLS_OF_PLAYS).expect("a filter");
+        let program = program(&of_plays(true)).expect("a filter");
         assert!(!program.is_empty() && program.len().is_multiple_of(8));
         assert!(program.len() / 8 < 4096);
     }

@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-pub(super) use calls::{CALLS_OF_PLAYS, restrict_calls};
+pub(super) use calls::restrict_calls;
 pub(super) use reach::{Level, Reach, level};
 
 /// The first of the users that plays have as root: this and the id of the play's process. Nothing else has them: the
@@ -39,9 +39,11 @@ impl Confinement {
     /// When the kernel refuses what it should know.
     pub(super) fn of_play(reach: &Reach) -> io::Result<Self> {
         let ruleset = reach.descriptor()?;
+        let own_user = ruleset.is_some() && has_own_users();
+        let refuses_signals = !own_user && level() < Level::Signals;
         Ok(Self {
-            own_user: ruleset.is_some() && has_own_users(),
-            calls: calls::program(CALLS_OF_PLAYS)?,
+            own_user,
+            calls: calls::program(&calls::of_plays(refuses_signals))?,
             ruleset,
         })
     }
