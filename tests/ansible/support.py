@@ -18,6 +18,7 @@ sys.path.append(COLLECTIONS)
 
 # The directory of the collection has to be known first.
 from ansible_collections.pressluft.host.plugins.module_utils.program import MARK  # noqa: E402
+from ansible_collections.pressluft.host.plugins.plugin_utils import answers  # noqa: E402
 from ansible_collections.pressluft.host.plugins.plugin_utils.remote import loader, packed  # noqa: E402
 
 
@@ -237,20 +238,32 @@ def run_module(kind, arguments):
 
 def start_module(kind, arguments):
     """Starts the program that Pressluft sends to a node, as it is started there."""
+    request = request_of(kind, arguments)
     with tempfile.TemporaryFile() as stream:
-        stream.write(packed(request_of(kind, arguments)))
+        stream.write(packed(request))
         stream.seek(0)
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [NODE_PYTHON, "-I", "-S", "-c", loader()],
             stdin=stream,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+    process.asked = (request["program"], [step["kind"] for step in request.get("steps", ())])
+    return process
 
 
 def finished(process, output):
-    """The result of the one step, or of the run when it came to none."""
+    """The result of the one step, or of the run when it came to none.
+
+    What our own program answers is what the control plane takes for an answer of it.
+    """
+    program, kinds = process.asked
+    data = output.encode("utf-8", "replace")
+    if program == "converge":
+        answers.converge(data, kinds)
+    else:
+        {"facts": answers.facts, "health": answers.health}[program](data)
     try:
         answer = json.loads(output.rpartition(MARK)[2])
     except ValueError:
