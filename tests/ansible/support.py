@@ -119,14 +119,16 @@ class Scratch(unittest.TestCase):
             for name in names + files:
                 self.assertNotIn(".pressluft-", name, folder)
 
-    def playbook(self, tasks, *options, check_code=0, environment=None, play=None, pass_fds=()):
-        """Runs tasks on this machine; returns the finished process."""
+    def playbook(self, tasks, *options, check_code=0, environment=None, play=None, pass_fds=(), own_python=True):
+        """Runs tasks on this machine; returns the finished process. Without `own_python` a task may name another."""
         book = [dict({"hosts": "all", "gather_facts": False, "tasks": tasks}, **(play or {}))]
         path = os.path.join(self.root, "playbook.json")
         with open(path, "w", encoding="utf-8") as stream:
             json.dump(book, stream)
         command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", "node,", "-c", "local"]
-        command += ["-e", "ansible_python_interpreter=%s" % NODE_PYTHON, "-e", "@" + self.job(), *options, path]
+        command += ["-e", "@" + self.job(), *options, path]
+        if own_python:
+            command += ["-e", "ansible_python_interpreter=%s" % NODE_PYTHON]
         variables = dict(
             os.environ,
             ANSIBLE_COLLECTIONS_PATH=COLLECTIONS,

@@ -13,6 +13,7 @@ import re
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 CUT = "[cut]"
 SHOWN = 60
+NAMED = 3
 
 
 class Refused(Exception):
@@ -168,14 +169,15 @@ def mapped(shape, most, longest=2048):
     return whole_mapping
 
 
-def record(required, others=None):
+def record(required, optional_ones=None):
     """A mapping with these keys, each of its shape, and no other key."""
-    fields = dict(required, **(others or {}))
+    fields = dict(required, **(optional_ones or {}))
 
     def whole_record(value, place):
-        for key in _of(dict, value, place):
-            if key not in fields:
-                raise Refused("`%s` is no field of %s" % (shown(key), place))
+        others = [key for key in _of(dict, value, place) if key not in fields]
+        if others:
+            named = ", ".join("`%s`" % shown(key) for key in others[:NAMED])
+            raise Refused("%s%s is no field of %s" % (named, " and more" if others[NAMED:] else "", place))
         for key in required:
             if key not in value:
                 raise Refused("%s has no `%s`" % (place, key))
