@@ -222,14 +222,14 @@ fn a_failed_task_names_its_cause() {
             "pressluft.host.facts",
             S::Failed,
             None,
-            "NODE_ANSWER_REFUSED: `add_host` is no field of the answer",
+            "NODE_ANSWER_REFUSED: the answer may not have `add_host`",
             C::NodeAnswerRefused,
         ),
         (
             "pressluft.host.health",
             S::Failed,
             None,
-            "NODE_ANSWER_REFUSED: `add_host` is no field of the answer",
+            "NODE_ANSWER_REFUSED: the answer may not have `add_host`",
             C::NodeAnswerRefused,
         ),
         (

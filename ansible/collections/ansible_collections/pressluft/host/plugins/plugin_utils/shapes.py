@@ -177,7 +177,7 @@ def record(required, optional_ones=None):
         others = [key for key in _of(dict, value, place) if key not in fields]
         if others:
             named = ", ".join("`%s`" % shown(key) for key in others[:NAMED])
-            raise Refused("%s%s is no field of %s" % (named, " and more" if others[NAMED:] else "", place))
+            raise Refused("%s may not have %s%s" % (place, named, " and more" if others[NAMED:] else ""))
         for key in required:
             if key not in value:
                 raise Refused("%s has no `%s`" % (place, key))
