@@ -35,20 +35,20 @@ fn answer(action: &str, result: Value) -> Result<Answer, WrongAnswer> {
     })
 }
 
-fn facts_answer(facts: Value) -> Result<Answer, WrongAnswer> {
+fn facts_answer(facts: &Value) -> Result<Answer, WrongAnswer> {
     answer("pressluft.host.facts", json!({ "facts": facts }))
 }
 
 #[test]
 fn what_our_programs_say_is_read() {
-    let read = facts_answer(facts()).expect("honest facts");
+    let read = facts_answer(&facts()).expect("honest facts");
     assert_eq!(read.facts.map(|facts| facts.cpus), Some(2));
     let other = with(
         with(facts(), "control_address", Value::Null),
         "version",
         json!(""),
     );
-    facts_answer(other).expect("a node without a version");
+    facts_answer(&other).expect("a node without a version");
     let result = json!({"release": "wordpress-7.1.1-0123456789ab", "by_hand": ["a grant"]});
     let read = answer("pressluft.host.release", result.clone()).expect("an honest answer");
     assert_eq!(
@@ -83,7 +83,7 @@ fn facts_that_no_node_has_are_refused_by_name() {
         ("ipv6", json!(["203.0.113.1"])),
         ("virtualization", json!("k v m")),
     ] {
-        let error = facts_answer(with(facts(), field, value)).expect_err(field);
+        let error = facts_answer(&with(facts(), field, value)).expect_err(field);
         let message = error.to_string();
         assert!(message.contains(&format!("`{field}`")), "{message}");
         assert!(message.starts_with("the node's facts are not what a node has: "));
@@ -98,7 +98,7 @@ fn facts_that_no_node_has_are_refused_by_name() {
         json!("x"),
         with(facts(), "add_host", json!({})),
     ] {
-        facts_answer(wrong).expect_err("no facts");
+        facts_answer(&wrong).expect_err("no facts");
     }
 }
 
@@ -189,7 +189,7 @@ proptest! {
         let honest = facts();
         let key = honest.as_object().and_then(|map| map.keys().nth(field).cloned());
         let changed = with(honest, &key.unwrap_or_default(), value);
-        if let Ok(answer) = facts_answer(changed) {
+        if let Ok(answer) = facts_answer(&changed) {
             let facts = answer.facts.expect("facts came");
             prop_assert!(facts.hostname.len() <= 64 && facts.ipv4.len() <= 64 && facts.cpus > 0);
         }

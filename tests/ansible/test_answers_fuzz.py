@@ -162,7 +162,7 @@ class Fuzz(unittest.TestCase):
         # What is imported when it is first needed is imported now.
         for program, answer in HONEST.items():
             self.take(program, (MARK + json.dumps(answer) + "\n").encode())
-        begin = time.monotonic()
+        begin = time.process_time()
         for number in range(ANSWERS):
             program, data = generate(dice)
             watch.is_on = True
@@ -181,4 +181,4 @@ class Fuzz(unittest.TestCase):
         # None of the three ways is out of reach, or the answers say little.
         for end, least in (("silent", 0.02), ("taken", 0.1), ("refused", 0.3)):
             self.assertGreater(counts[end], least * ANSWERS, counts)
-        self.assertLess(time.monotonic() - begin, 120)
+        self.assertLess(time.process_time() - begin, 60)

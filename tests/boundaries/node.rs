@@ -93,6 +93,33 @@ fn is_refused(world: &World, ran: &Ran, resource: &str, marker: &str) {
     world.pressluft(&["audit", "verify"]).expect(0);
 }
 
+/// A step may find something that no job puts back, whether or not it would change something too.
+fn what_is_left_to_a_person_is_told(world: &World) {
+    let clean = json!({"changed": false});
+    let both = json!({"changed": true, "by_hand": ["`rogue` may FILE", "`rogue` has a trigger"]});
+    let results = [&clean, &clean, &clean, &clean, &both];
+    answers_with(world, "converge", &json!({ "results": results }));
+    let ran = world
+        .pressluft(&["drift", "node/web-1", "--json"])
+        .expect(2);
+    let lines = ran.lines();
+    let found = lines.iter().find(|line| line["type"] == "drift");
+    let found = found.unwrap_or_else(|| panic!("no drift: {lines:?}"));
+    let task = "Secure the database server";
+    let expected = json!([
+        {"name": task, "diff": null, "by_hand": false},
+        {"name": format!("{task}: `rogue` may FILE"), "diff": null, "by_hand": true},
+        {"name": format!("{task}: `rogue` has a trigger"), "diff": null, "by_hand": true},
+    ]);
+    assert_eq!(found["tasks"], expected);
+    let job = world.show(&json!({"id": found["job_id"]}));
+    assert!(
+        job.to_string()
+            .contains("only by hand to put back: `rogue` may FILE"),
+        "{job}"
+    );
+}
+
 #[test]
 fn an_answer_of_a_node_runs_nothing_on_the_control_plane() {
     let world = World::new("answer", 2);
@@ -146,6 +173,8 @@ fn an_answer_of_a_node_runs_nothing_on_the_control_plane() {
     assert_eq!(end["error_code"], "NODE_ANSWER_REFUSED", "{end}");
     let now = world.pressluft(&["describe", "node/web-1", "-o", "json"]);
     assert_eq!(now.expect(0).json()["facts"]["ipv4"], facts["ipv4"]);
+
+    what_is_left_to_a_person_is_told(&world);
 
     // Once the node is itself again, so is its work.
     world.ssh(1, "ln -sf python3.11 /usr/bin/python3");
