@@ -121,14 +121,8 @@ impl Work<'_> {
             ..invocation
         };
         let mut release = None;
-        let outcome = self.play(&invocation, &redactor, &mut |result| {
-            let served = result
-                .result
-                .as_ref()
-                .and_then(|value| value.get("release")?.as_str());
-            if let Some(name) = served.filter(|name| !name.is_empty()) {
-                release = Some(name.to_owned());
-            }
+        let outcome = self.play(&invocation, &redactor, &mut |_, answer| {
+            release = answer.release.or(release.take());
         })?;
         if let Some(failure) = outcome.failure {
             return Ok(Err(failure));
@@ -177,25 +171,14 @@ impl Work<'_> {
             ..self.invocation(host.clone(), engine)
         };
         let mut facts = None;
-        let outcome = self.play(&invocation, redactor, &mut |result| {
-            facts = result
-                .result
-                .as_ref()
-                .and_then(|value| value.get("facts"))
-                .cloned();
+        let outcome = self.play(&invocation, redactor, &mut |_, answer| {
+            facts = answer.facts.or(facts.take());
         })?;
         if let Some(failure) = outcome.failure {
             return Ok(Err(failure));
         }
-        match facts.map(serde_json::from_value::<NodeFacts>) {
-            Some(Ok(facts)) => Ok(Ok((facts, true))),
-            Some(Err(error)) => {
-                let message = format!("the node's facts cannot be read: {error}");
-                Ok(Err(Failure::new(
-                    ErrorCode::AnsibleUnexpectedError,
-                    &message,
-                )))
-            }
+        match facts {
+            Some(facts) => Ok(Ok((facts, true))),
             None => {
                 let message = "the node returned no facts";
                 Ok(Err(Failure::new(
@@ -262,10 +245,13 @@ impl Work<'_> {
             ..invocation.clone()
         };
         let mut found = Differences::default();
-        let outcome = self.play(&check, redactor, &mut |result| {
+        let outcome = self.play(&check, redactor, &mut |result, answer| {
             if result.status == TaskStatus::Changed {
                 let is_only_seen = result.action == LOOK_AT_CODE;
                 found.add(result.task.clone(), is_only_seen);
+            }
+            for finding in answer.by_hand {
+                found.add(format!("{}: {finding}", result.task), true);
             }
         })?;
         Ok(match outcome.failure {
