@@ -95,7 +95,7 @@ async fn take(app: &App, request: Request) -> Result<(), (StatusCode, &'static s
     {
         return Err(refuse("wrong token"));
     }
-    let Ok(_permit) = app.hooks.try_acquire() else {
+    let Some(_turn) = app.hooks.begin(address::party(source)) else {
         return Err((StatusCode::TOO_MANY_REQUESTS, "too many at once"));
     };
     let body = read_body(request, LARGEST_BODY, BODY_PATIENCE)

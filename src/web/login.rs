@@ -39,6 +39,7 @@ const TURN_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is sent to log in, as JSON or as a form.
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     pub(super) user: String,
     pub(super) password: String,
@@ -324,8 +325,9 @@ fn is_form(asked: &HeaderMap) -> Result<bool> {
 fn parse(is_form: bool, bytes: &[u8]) -> Result<Credentials> {
     let unreadable = || Failure::bad_request("send `user` and `password`");
     let credentials: Credentials = if is_form {
+        let text = std::str::from_utf8(bytes).map_err(|_| unreadable())?;
         let address = axum::http::Uri::builder()
-            .path_and_query(format!("/?{}", String::from_utf8_lossy(bytes)))
+            .path_and_query(format!("/?{text}"))
             .build()
             .map_err(|_| unreadable())?;
         axum::extract::Query::try_from_uri(&address)
