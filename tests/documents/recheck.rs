@@ -18,6 +18,21 @@ const SITES: &[&str] = &["acme", "bakery", "cafe", "diner", "egg", "farm"];
 const ENVIRONMENTS: &[&str] = &["production", "staging", "copy"];
 const DOMAINS: &[&str] = &["a.example", "b.example", "c.example", "d.example"];
 
+const SECRETS: &[&str] = &[
+    "sites/acme/key",
+    "sites/bakery/key",
+    "nodes/web-1/ssh",
+    "mail/relay",
+    "control/git/token",
+];
+const GRANTEES: &[&str] = &[
+    "sites",
+    "nodes",
+    "site/acme",
+    "env/bakery/staging",
+    "node/web-2",
+];
+
 fn base() -> Model {
     let mut model = Model::new();
     let mut put = |path: &str, document: Value| {
@@ -138,6 +153,23 @@ fn apply(model: &mut Model, (what, document, word, other): &Edit) {
             let to = word.get(ENVIRONMENTS);
             found["promote"] = json!({"to": to, "token": "one"});
         }
+        (18, Some("Environment")) => {
+            let name = word.get(SECRETS);
+            found["constants"] = json!({"KEY": format!("secret:{name}")});
+        }
+        (18, Some("Node")) => {
+            found["ssh"] = json!({"key": format!("secret:{}", word.get(SECRETS))});
+        }
+        (19, Some("Fleet")) => {
+            let (secret, to) = (word.get(SECRETS), other.get(GRANTEES));
+            found["secrets"] = json!({"grants": [{"secret": secret, "to": [to]}]});
+        }
+        (20, Some("Fleet")) => {
+            let secret = format!("secret:{}", word.get(SECRETS));
+            found["defaults"]["environment"]["options"] = json!({ "key": secret });
+        }
+        (21, Some("Fleet")) => found["ownership"] = json!({"by_path": word.index(2) == 1}),
+        (22, Some("Site")) => found["title"] = json!(word.get(&["secret:a", "Acme"])),
         _ => {}
     }
 }
@@ -196,13 +228,13 @@ fn in_part(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
 
     #[test]
     fn a_part_is_right_only_when_the_whole_is(
-        edits in proptest::collection::vec((0..18_u8, any::<prop::sample::Index>(),
+        edits in proptest::collection::vec((0..23_u8, any::<prop::sample::Index>(),
             any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..4),
-        prelude in proptest::collection::vec((0..18_u8, any::<prop::sample::Index>(),
+        prelude in proptest::collection::vec((0..23_u8, any::<prop::sample::Index>(),
             any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..6),
     ) {
         let mut model = base();

@@ -3,6 +3,8 @@ use crate::core::document::environment::{Mail, Uploads};
 use crate::core::document::parse_file;
 use crate::core::secret_owner::Reserved;
 
+mod secrets;
+
 const DESIGN: &str = include_str!("../../../tests/data/design.yaml");
 
 /// A fleet, two nodes and a site, 22 lines, to which cases add.
@@ -244,8 +246,7 @@ fn one_shots_go_the_right_way() {
 
 #[test]
 fn passwords_are_asked_for_once() {
-    let both =
-        "http: {basic_auth: {user: a, password: secret:sites/acme/a}}\nsafety: {basic_auth: secret:sites/acme/b}\n";
+    let both = "http: {basic_auth: {user: a, password: secret:sites/acme/a}}\nsafety: {basic_auth: secret:sites/acme/b}\n";
     assert_eq!(on_staging(both), ["6:8+10 second-basic-auth"]);
 }
 

@@ -274,7 +274,9 @@ impl SerializeMap for Map<'_> {
             Ok(key) => key.to_string(),
             Err(_) => String::new(),
         };
-        Ok(())
+        // No name of anything is looked up.
+        let key = self.key.clone();
+        self.walk.below(Step::Entry(key.clone()), &key)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {

@@ -57,7 +57,7 @@ impl Serialize for Value {
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Integer(value) => serializer.serialize_i64(*value),
             Self::Text(value) => serializer.serialize_str(value),
-            Self::Secret(value) => serializer.collect_str(value),
+            Self::Secret(value) => value.serialize(serializer),
         }
     }
 }
