@@ -21,7 +21,7 @@ fn blocks() -> Vec<String> {
 /// Who owns a path: the last line that fits counts.
 fn owner<'a>(block: &'a str, path: &str) -> &'a str {
     let lines = block.lines().filter(|line| !line.starts_with('#'));
-    let fitting = lines.filter_map(|line| {
+    let mut fitting = lines.filter_map(|line| {
         let (pattern, owner) = line.split_once(' ')?;
         let is_fitting = match pattern.strip_prefix('/') {
             None => pattern == "*",
@@ -30,7 +30,7 @@ fn owner<'a>(block: &'a str, path: &str) -> &'a str {
         };
         is_fitting.then(|| owner.trim())
     });
-    fitting.last().unwrap_or_default()
+    fitting.next_back().unwrap_or_default()
 }
 
 /// Where documents, or what passes for them, can be written.

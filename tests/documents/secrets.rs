@@ -215,7 +215,8 @@ fn a_secret_of_somebody_else_is_refused_in_every_field() {
             count += 1;
             let diagnostics = found(kind, &at, foreign, &Value::Null);
             let is_taken = TAKEN.contains(&shown(kind, &at).as_str());
-            if !is_refused(&diagnostics, &at) && !(is_of_fleet && is_taken) {
+            let is_right = is_of_fleet && is_taken;
+            if !is_right && !is_refused(&diagnostics, &at) {
                 open.push(format!("{}: {foreign}", shown(kind, &at)));
             }
         }

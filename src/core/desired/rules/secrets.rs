@@ -104,7 +104,7 @@ impl Rule<'_> {
                 }
                 _ => User::Resource(ResourceId::Fleet),
             };
-            self.one(&fleet.source, found, user, findings);
+            self.one(&fleet.source, found, &user, findings);
         }
         defaults
     }
@@ -125,12 +125,12 @@ impl Rule<'_> {
             let default = (id.kind(), names(&found.path), found.text.clone());
             if !defaults.contains(&default) {
                 let user = User::Resource(id.clone());
-                self.one(&resource.source, found, user, findings);
+                self.one(&resource.source, found, &user, findings);
             }
         }
     }
 
-    fn one(&self, source: &Source, found: SecretText, user: User, findings: &mut Findings) {
+    fn one(&self, source: &Source, found: SecretText, user: &User, findings: &mut Findings) {
         if !found.is_reference {
             let field = names(&found.path).join(".");
             findings
@@ -145,7 +145,7 @@ impl Rule<'_> {
                 );
             return;
         }
-        let refused = match self.owners.check(found.name(), &user) {
+        let refused = match self.owners.check(found.name(), user) {
             Err(refused) if self.is_known || self.owners.reserved.contains(found.name()) => refused,
             Ok(()) | Err(NotOwned { .. }) => return,
         };

@@ -88,7 +88,7 @@ fn secret_pattern(text: &str) -> Result<(), Malformed> {
     }
     let mut parts = name.split('/');
     let is_of_many = matches!(parts.next(), Some("sites" | "nodes"))
-        && !parts.next().is_some_and(|owner| Slug::parse(owner).is_ok());
+        && parts.next().is_none_or(|owner| Slug::parse(owner).is_err());
     if is_of_many {
         return Err(Malformed::new(
             "a grant of the secrets of all sites or all nodes would take them from their owners",
