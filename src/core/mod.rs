@@ -25,6 +25,7 @@ pub mod reconcile;
 pub mod recorded;
 pub mod retry;
 pub mod schedule;
+pub mod secret_owner;
 pub mod spec;
 pub mod tree;
 pub mod unified;

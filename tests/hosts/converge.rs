@@ -33,7 +33,7 @@ fn fleet(world: &World) {
     world.write(
         "sites/acme-staging.yaml",
         "kind: Environment\nsite: acme\nname: staging\ntype: staging\nfrom: production\n\
-         safety: {basic_auth: \"secret:acme/staging\"}\n",
+         safety: {basic_auth: \"secret:sites/acme/staging-login\"}\n",
     );
     world.commit("A fleet");
 }
@@ -64,7 +64,13 @@ fn a_fleet_converges_and_stays() {
     std::fs::write(world.dir.path().join("value"), secret).expect("a file");
     let file = world.dir.path().join("value").display().to_string();
     world
-        .pressluft(&["secret", "set", "acme/staging", "--from-file", &file])
+        .pressluft(&[
+            "secret",
+            "set",
+            "sites/acme/staging-login",
+            "--from-file",
+            &file,
+        ])
         .expect(0);
 
     let first = world.pressluft(&["plan", "--json"]).expect(0);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Map;
 
-use super::inputs::{texts, variables_of};
+use super::inputs::{Revealed, texts, variables_of};
 use super::{Runner, chain};
 use crate::ansible::{Host, Invocation, Playbook};
 use crate::clock;
@@ -47,21 +47,21 @@ impl Work<'_> {
     /// The changes of the record that the job's success brings, or its failure.
     pub(super) fn carry_out(&mut self) -> Result<Result<Vec<StateChange>, Failure>, DaemonError> {
         let payload = self.payload()?;
+        let Revealed { named, key } = match self.revealed(&payload) {
+            Ok(revealed) => revealed,
+            Err(failure) => return Ok(Err(failure)),
+        };
         let engine = engine_of(&payload.fleet);
         if engine == AnsibleEngine::Warm {
             self.runner.engine.warm_up();
         }
-        let named = match self.named_secrets(&payload) {
-            Ok(named) => named,
-            Err(failure) => return Ok(Err(failure)),
-        };
-        let host = match self.host(&payload, &named)? {
+        let host = match self.host(&payload, key.as_ref())? {
             Ok(host) => host,
             Err(failure) => return Ok(Err(failure)),
         };
         self.address = Some((host.address.clone(), host.port));
         let secrets = self.secret_values(&payload, named)?;
-        let redactor = Redactor::new(texts(&secrets));
+        let redactor = Redactor::new(texts(&secrets, key.as_ref()));
         let mut changes = Vec::new();
         let facts = match self.facts(&host, engine, &redactor)? {
             Ok((facts, is_new)) => {
