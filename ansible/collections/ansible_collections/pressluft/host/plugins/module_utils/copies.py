@@ -12,11 +12,14 @@ import contextlib
 import os
 import secrets
 
-from ansible_collections.pressluft.host.plugins.module_utils import accounts, mariadb, tenant
+from ansible_collections.pressluft.host.plugins.module_utils import accounts, mariadb, pipeline, tenant
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
 SECONDS = 1500
 COUNT_SECONDS = 120
+# A server that makes an index of a large table says nothing meanwhile.
+TABLES_STILL = 300
+UPLOADS_STILL = 30
 RESERVE = 512 << 20
 FILES = 2_000_000
 # What tar adds to each file, with a long name and a map of holes.
@@ -91,12 +94,13 @@ def copy_tables(source, target, reader):
     room = room_for(DATA, sum(size for _, _, size in copied), "the database `%s`" % source.system)
     with account(target.system, WRITER) as writer:
         dump = mariadb.WITH_PASSWORD + dump_command(source.system, reader[0], copied)
-        load = mariadb.WITH_PASSWORD + ["/bin/sh", "-c", 'head -c "$0" | "$@"', str(room)]
-        load += mariadb.CLIENT + ["--batch", "--user=" + writer[0], "--database=" + mariadb.checked(target.system)]
-        codes = tenant.pipeline(
+        load = mariadb.WITH_PASSWORD + mariadb.CLIENT
+        load += ["--batch", "--user=" + writer[0], "--database=" + mariadb.checked(target.system)]
+        codes = pipeline.run(
             lambda **streams: tenant.start(source, dump, SECONDS, **streams),
             lambda **streams: tenant.start(target, load, SECONDS, **streams),
-            SECONDS,
+            pipeline.Limits(SECONDS, TABLES_STILL, room),
+            "the copy of the database",
             given=(reader[1], writer[1]),
         )
     refuse(codes, "the database")
@@ -121,11 +125,11 @@ def copy_uploads(source, target):
     most = min(room, size + size // 4 + files * PER_FILE + (64 << 20))
     pack = ["tar", "--create", "--file=-", "--sparse", "--mode=a-st", "--directory=" + here, "."]
     unpack = ["tar", "--extract", "--file=-", "--directory=" + there, "--no-same-owner", "--no-overwrite-dir"]
-    unpack = ["/bin/sh", "-c", 'head -c "$0" | "$@"', str(most)] + unpack
-    codes = tenant.pipeline(
+    codes = pipeline.run(
         lambda **streams: tenant.start(source, pack, SECONDS, **streams),
         lambda **streams: tenant.start(target, unpack, SECONDS, writable=[there], **streams),
-        SECONDS,
+        pipeline.Limits(SECONDS, UPLOADS_STILL, most),
+        "the copy of the uploads",
     )
     # tar returns 1 when a file changed while it was read; uploads of a living site do.
     refuse([(0 if codes[0][0] == 1 else codes[0][0], codes[0][1]), codes[1]], "the uploads")

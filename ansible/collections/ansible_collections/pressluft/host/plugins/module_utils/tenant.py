@@ -17,13 +17,7 @@ import os
 import secrets
 import subprocess
 
-from ansible_collections.pressluft.host.plugins.module_utils.process import (
-    PATH,
-    Failed,
-    TooMuch,
-    exchange,
-    finish,
-)
+from ansible_collections.pressluft.host.plugins.module_utils.process import PATH, Failed, finish
 from ansible_collections.pressluft.host.plugins.module_utils.process import end as end_group
 from ansible_collections.pressluft.host.plugins.module_utils.process import start as start_guarded
 
@@ -163,39 +157,3 @@ def run(tenant, argv, stdin=None, timeout=300, check=True, label=None, most=MOST
     except OSError as error:
         raise Failed("`%s` cannot be run: %s" % (label, error.strerror or error))
     return finish(process, stdin, timeout, check, label, most, end)
-
-
-def pipeline(first, second, timeout, given=("", "")):
-    """Has one program write into the other; the return codes of both and the ends of what they complained about.
-
-    `first` and `second` start one each, with the streams that they are handed. `given` has a line for each that it reads
-    first, the second one before anything of the first. Raises `Failed` when they take longer than `timeout` seconds.
-    """
-    quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
-    line = given[0].encode("ascii") + b"\n" if given[0] else b""
-    read_end, write_end = os.pipe()
-    running = []
-    try:
-        if given[1]:
-            os.write(write_end, given[1].encode("ascii") + b"\n")
-        running.append(first(stdin=pipe, stdout=write_end, stderr=pipe))
-        os.close(write_end)
-        write_end = None
-        running.append(second(stdin=read_end, stdout=quiet, stderr=pipe))
-        os.close(read_end)
-        read_end = None
-        found = exchange(running, line, timeout, MOST)
-    except (subprocess.TimeoutExpired, TooMuch) as error:
-        why = "printed too much" if isinstance(error, TooMuch) else "did not end within %d s" % timeout
-        raise Failed("a program that copies %s, and was ended" % why)
-    finally:
-        for descriptor in (read_end, write_end):
-            if descriptor is not None:
-                os.close(descriptor)
-        for process in running:
-            if process.returncode is None:
-                end(process)
-            for stream in (process.stdin, process.stderr):
-                if stream is not None:
-                    stream.close()
-    return [(process.returncode, found[process.stderr][-500:].decode("utf-8", "replace")) for process in running]

@@ -31,11 +31,11 @@ class Site:
         self.php = php
         self.password = password
 
-    def wp(self, arguments, stdin=None, timeout=300, plugins=False):
+    def wp(self, arguments, stdin=None, timeout=120, plugins=False):
         """Runs WP-CLI as the environment's own user, within the limits of a tenant."""
         # WP-CLI looks for its own files beside those of the site, and for a configuration in the directory it starts in.
         places = ":".join([self.root + "/", WP_CLI, "/tmp/", "/dev/null", tenant.HOME])
-        settings = {"memory_limit": "512M", "open_basedir": places, "disable_functions": DISABLED}
+        settings = {"memory_limit": "512M", "open_basedir": places, "disable_functions": DISABLED, "ffi.enable": "0"}
         argv = ["/usr/bin/php" + self.php]
         argv += [word for pair in settings.items() for word in ("-d", "%s=%s" % pair)]
         argv += [WP_CLI, "--path=%s/current" % self.root, "--no-color"]
@@ -52,7 +52,7 @@ class Site:
             raise Failed("`%s` failed with rc %d: %s" % (label, done.returncode, tail(done)))
         return done
 
-    def evaluate(self, code, values, timeout=300):
+    def evaluate(self, code, values, timeout=120):
         """Runs PHP inside of WordPress with `$values`; returns what it prints, parsed."""
         # The values travel in the program text, which goes in through standard input: no argument list shows them.
         payload = json.dumps(values).encode("utf-8").hex()
