@@ -66,7 +66,7 @@ def rights_query(name):
     return (
         "SELECT 'database' FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {user};\n"
         "SELECT 'user', HEX(Host), JSON_VALUE(Priv, '$.access'), JSON_VALUE(Priv, '$.authentication_string'), "
-        "JSON_VALUE(Priv, '$.plugin'), JSON_EXISTS(Priv, '$.auth_or'), JSON_EXISTS(Priv, '$.is_role'), "
+        "JSON_VALUE(Priv, '$.plugin'), JSON_EXISTS(Priv, '$.auth_or[*].plugin'), JSON_EXISTS(Priv, '$.is_role'), "
         "IFNULL(JSON_VALUE(Priv, '$.account_locked'), 0), IFNULL(JSON_VALUE(Priv, '$.ssl_type'), 0), "
         "HEX(IFNULL(JSON_VALUE(Priv, '$.default_role'), '')), {limits} FROM mysql.global_priv WHERE User = {user};\n"
         "SELECT 'global', PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = {grantee};\n"
@@ -145,32 +145,36 @@ def own_grants(name, rows):
 def wider_than_ours(name, rows):
     """What the account has beside the rights in its own database, in words."""
     found = []
+    everywhere = [row[1] for row in rows if row[0] == "global" and row[1] != "USAGE"]
+    if everywhere:
+        found.append("%s for all databases" % listed(everywhere))
     for row in rows:
-        host = decoded(row[1]) if row[0] not in ("database", "global") else "localhost"
+        host = "localhost" if row[0] in ("database", "global") else decoded(row[1])
         at = "" if host == "localhost" else " at host `%s`" % shown(host)
         if row[0] == "user":
-            if host != "localhost":
-                found.append("%s of the same name at host `%s`" % ("a role" if row[6] == "1" else "an account", shown(host)))
+            if at:
+                found.append("%s of the same name%s" % ("a role" if row[6] == "1" else "an account", at))
             elif row[5] == "1":
                 found.append("another way to log in than the password")
             if decoded(row[9]):
                 found.append("the default role `%s`%s" % (shown(decoded(row[9])), at))
-        elif row[0] == "global" and row[1] != "USAGE":
-            found.append("%s for all databases" % row[1])
         elif row[0] == "schema":
             database, held = decoded(row[2]), (row[3] or "").split(",")
-            if host != "localhost" or database != pattern(name):
-                found.append("%s in the database `%s`%s" % (", ".join(held), shown(database), at))
-            else:
-                found += ["%s in its own database" % word for word in held if word not in FORMER.union(PRIVILEGES, [""])]
+            if at or database != pattern(name):
+                found.append("%s in the database `%s`%s" % (listed(held), shown(database), at))
+            elif not FORMER.union(PRIVILEGES, [""]).issuperset(held):
+                found.append("%s in its own database" % listed([word for word in held if word not in PRIVILEGES]))
         elif row[0] == "held":
             found.append("rights of its own for the %s%s" % (shown(decoded(row[2])), at))
         elif row[0] == "role":
             found.append("the role `%s`%s" % (shown(decoded(row[2])), at))
         elif row[0] == "proxy":
-            found.append("to act as `%s`@`%s`%s" % (shown(decoded(row[2])), shown(decoded(row[3])), at))
-    # An account with all privileges has some forty of them.
-    return found[:SHOWN] + (["and %d more" % (len(found) - SHOWN)] if len(found) > SHOWN else [])
+            found.append("the place of `%s`@`%s`%s" % (shown(decoded(row[2])), shown(decoded(row[3])), at))
+    return found[:SHOWN]
+
+
+def listed(words):
+    return ", ".join(words[:8]) + (" and %d more" % (len(words) - 8) if len(words) > 8 else "")
 
 
 def revocations(name, user, rows):

@@ -16,7 +16,7 @@ from ansible_collections.pressluft.host.plugins.module_utils import accounts, ma
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
 SECONDS = 1500
-COUNT_SECONDS = 120
+COUNT_SECONDS = 60
 # A server that makes an index of a large table says nothing meanwhile.
 TABLES_STILL = 300
 UPLOADS_STILL = 30

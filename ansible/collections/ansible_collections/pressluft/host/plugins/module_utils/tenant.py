@@ -24,7 +24,7 @@ from ansible_collections.pressluft.host.plugins.module_utils.process import star
 MANAGER = "/run/systemd/system"
 MEMORY = 640 << 20
 # What a process may address is more than what it may use: PHP maps its libraries first.
-ADDRESSES = 2 << 30
+ADDRESSES = 1280 << 20
 TASKS = 64
 # Counts all processes of the user, those of its web pages too.
 PROCESSES = 512

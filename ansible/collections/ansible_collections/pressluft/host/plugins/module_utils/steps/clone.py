@@ -15,6 +15,7 @@ from ansible_collections.pressluft.host.plugins.module_utils.process import Fail
 from ansible_collections.pressluft.host.plugins.module_utils.wordpress import PREFIX, Site
 
 REWRITE_SECONDS = 1500
+SHOWN = 100
 # One start of WordPress for all of them.
 REWRITE = """
 foreach ( $values as list( $old, $new ) ) {
@@ -75,9 +76,9 @@ def clone(params, node):
         copies.copy_uploads(source, site)
     site.end()
     if left:
-        names = ", ".join(left[: copies.NAMED]) + (" and %d more" % (len(left) - copies.NAMED) if left[copies.NAMED :] else "")
-        node.warn("not copied from `%s`, because it would run with somebody's rights: %s" % (source.system, names))
-    return {"from": old_urls, "to": params["url"]}
+        cut = " and %d more" % (len(left) - copies.NAMED) if left[copies.NAMED :] else ""
+        node.warn("not copied from `%s`: %s%s" % (source.system, ", ".join(left[: copies.NAMED]), cut))
+    return {"from": old_urls, "to": params["url"]}, left
 
 
 def carry_out(options, node):
@@ -91,6 +92,11 @@ def carry_out(options, node):
     if whole or node.check_mode:
         return {"changed": bool(changes) or not whole}
     try:
-        return {"changed": True, "rewritten": clone(options, node)}
+        rewritten, left = clone(options, node)
     except (Failed, OSError) as error:
         raise Failed("the environment could not be copied: %s" % error)
+    result = {"changed": True, "rewritten": rewritten}
+    if node.want_diff and left:
+        shown = left[:SHOWN] + (["%d more" % (len(left) - SHOWN)] if left[SHOWN:] else [])
+        result["diff"] = {"prepared": "".join(" not copied: %s\n" % what for what in shown)}
+    return result
