@@ -435,7 +435,8 @@ fn a_copy_that_is_held_ends(world: &World) {
         1,
         &format!(
             "nohup setpriv --reuid {USER} --regid {USER} --init-groups timeout 100 \
-             sh -c 'while :; do pkill -STOP -u {USER} tar; sleep 0.02; done' >/dev/null 2>&1 </dev/null & sleep 0.2"
+             sh -c 'while :; do pkill -STOP -u {USER} tar; sleep 0.02; done' >/dev/null 2>&1 </dev/null & \
+             echo $! >/run/stopper"
         ),
     );
     world.write(
@@ -456,7 +457,10 @@ fn a_copy_that_is_held_ends(world: &World) {
         ran.stdout,
         ran.stderr
     );
-    world.ssh(1, "flock -n /run/pressluft/fence.lock true");
+    world.ssh(
+        1,
+        "kill $(cat /run/stopper); flock -n /run/pressluft/fence.lock true",
+    );
     nothing_runs(world);
 }
 
@@ -464,7 +468,10 @@ fn a_copy_that_is_held_ends(world: &World) {
 fn nothing_runs(world: &World) {
     let units = world.ssh(
         1,
-        "systemctl list-units --all --no-legend 'pressluft-run-*'; pgrep -u root -f 'php8.2 .*wp|[m]ariadb-dump' || true",
+        &format!(
+            "systemctl list-units --all --no-legend 'pressluft-run-*'; \
+             ps -u {USER} -o args= | grep -v php-fpm || true"
+        ),
     );
     assert_eq!(units.trim(), "");
 }

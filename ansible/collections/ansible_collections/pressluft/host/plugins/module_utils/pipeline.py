@@ -41,8 +41,9 @@ def run(first, second, limits, what, given=("", "")):
         running.append(first(stdin=pipe, stdout=pipe, stderr=pipe))
         running.append(second(stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe))
         for process, line in zip(running, given):
-            if line:
-                os.write(process.stdin.fileno(), line.encode("ascii") + b"\n")
+            # What has ended already says itself why.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(process.stdin.fileno(), line.encode("ascii") + b"\n" if line else b"")
         running[0].stdin.close()
         said = _Flow(*running, limits, what).whole()
         for process in running:

@@ -155,9 +155,9 @@ def _remaining(processes, deadline, timeout):
     return remaining
 
 
-def end(process):
-    """Ends a program and what it has started."""
-    for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, None)):
+def end(process, gently=True):
+    """Ends a program and what it has started, `gently` with some time to end by itself."""
+    for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, None)) if gently else ((signal.SIGKILL, None),):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -134,7 +134,7 @@ def end(process):
     """Ends a program and all that it has started, wherever that has gone."""
     if process.unit is not None:
         _stop(process.unit)
-    end_group(process)
+    end_group(process, gently=False)
     if process.unit is not None:
         # It may have been about to begin.
         _stop(process.unit)
