@@ -10,7 +10,15 @@ from unittest import mock
 
 from support import NOBODY, Scratch
 
-from ansible_collections.pressluft.host.plugins.module_utils import accounts, manifest, pipeline, process, sudoers, tenant, web
+from ansible_collections.pressluft.host.plugins.module_utils import (
+    accounts,
+    manifest,
+    pipeline,
+    process,
+    sudoers,
+    tenant,
+    web,
+)
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 from ansible_collections.pressluft.host.plugins.module_utils.unprivileged import Child, collect
 
@@ -30,9 +38,10 @@ class Programs(Scratch):
         self.addCleanup(patched.stop)
 
     def test_a_program_runs_as_the_tenant_and_gets_what_it_is_given(self):
-        done = tenant.run(SITE, shell("id -un; cat; echo $HOME; grep NoNewPrivs /proc/self/status"), stdin="a\nb\n" * 50000)
-        words = done.stdout.split("\n")
-        self.assertEqual((words[0], words[1:-3], words[-3:-1]), ("daemon", ["a", "b"] * 50000, ["/nonexistent", "NoNewPrivs:\t1"]))
+        script = "id -un; cat; echo $HOME; grep NoNewPrivs /proc/self/status"
+        words = tenant.run(SITE, shell(script), stdin="a\nb\n" * 50000).stdout.split("\n")
+        self.assertEqual((words[0], words[-3:-1]), ("daemon", ["/nonexistent", "NoNewPrivs:\t1"]))
+        self.assertEqual(words[1:-3], ["a", "b"] * 50000)
 
     def test_a_program_is_ended_when_it_prints_too_much_or_takes_too_long(self):
         for script, word in (
@@ -69,7 +78,8 @@ class Programs(Scratch):
         self.assertEqual(codes, [(0, ""), (0, "")])
         with open(out, "rb") as stream:
             self.assertEqual(stream.read(), b"two\none\n" + bytes(9000000))
-        self.assertEqual(self.flow("echo a; echo no >&2; exit 3", "cat; echo nor >&2; exit 4"), [(3, "no\n"), (4, "nor\n")])
+        codes = self.flow("echo a; echo no >&2; exit 3", "cat; echo nor >&2; exit 4")
+        self.assertEqual(codes, [(3, "no\n"), (4, "nor\n")])
         self.assertEqual(self.flow("yes", "exit 5")[1][0], 5)
 
     def test_what_stands_still_or_does_not_end_is_ended(self):
@@ -194,9 +204,10 @@ class Accounts(unittest.TestCase):
     LIMITS = ("0", "0", "0", "14", "0.000000")
     GRANT = ("schema", *hexadecimal("localhost", "wp\\_a"), ",".join(accounts.PRIVILEGES))
 
-    def ensure(self, *rows, user=None):
+    def ensure(self, *rows, user=None, triggers=False):
         statements = []
-        with mock.patch.object(accounts, "query", side_effect=statements.append):
+        patched = mock.patch.object(accounts, "has_triggers", return_value=triggers)
+        with patched, mock.patch.object(accounts, "query", side_effect=statements.append):
             given = [("database",), user or self.OWN + self.LIMITS, *rows]
             changes, wider = accounts.ensure("wp_a", "p", accounts.connections(2), False, given)
         text = "".join(statements)
@@ -211,6 +222,8 @@ class Accounts(unittest.TestCase):
         changes, wider, statements = self.ensure(row)
         self.assertEqual((changes, wider), (["grants"], []))
         self.assertEqual([word.split(" ")[0] for word in statements], ["REVOKE", "GRANT"])
+        self.assertNotIn("TRIGGER", statements[1])
+        self.assertEqual(self.ensure(self.GRANT[:3] + (self.GRANT[3] + ",TRIGGER",), triggers=True), ([], [], []))
 
     def test_what_is_narrower_is_granted(self):
         changes, wider, statements = self.ensure(self.GRANT[:3] + ("SELECT",))

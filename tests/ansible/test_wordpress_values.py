@@ -8,7 +8,7 @@ import zipfile
 
 from support import Scratch
 
-from ansible_collections.pressluft.host.plugins.module_utils import accounts, mariadb, page, php, release
+from ansible_collections.pressluft.host.plugins.module_utils import mariadb, page, php, release
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 from ansible_collections.pressluft.host.plugins.module_utils.steps.clone import replacements
 
@@ -83,7 +83,8 @@ class Pages(unittest.TestCase):
             self.assertFalse(page.is_installer(text), text)
 
     def test_a_page_costs_what_its_length_costs(self):
-        for piece in ("<form", "<script", "</script", "<style ", "<script></script", "<form ><script>", "</script ", "İ<form"):
+        pieces = ("<form", "<script", "</script", "<style ", "<script></script", "<form ><script>", "</script ", "İ<form")
+        for piece in pieces:
             text = piece * ((1 << 20) // len(piece))
             begin = time.process_time()
             page.is_installer(page.spoken(text))

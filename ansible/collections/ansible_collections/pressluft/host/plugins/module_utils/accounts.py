@@ -54,7 +54,7 @@ SHOWN = 20
 
 
 def connections(workers):
-    """How many connections an environment with so many PHP workers may have: two for each, and for what is beside them."""
+    """How many connections an environment with so many PHP workers may have: two for each, and some beside."""
     return 2 * workers + 10
 
 
@@ -107,16 +107,18 @@ def ensure(name, password, limit, check_mode, rows=None):
         if differing:
             changes += differing
             statements.append("ALTER USER %s %s" % (login, limits))
-    granted = own_grants(name, rows)
+    granted, allowed = own_grants(name, rows), list(PRIVILEGES)
+    if "TRIGGER" in granted and has_triggers(name):
+        allowed.append("TRIGGER")
     if wider:
         changes.append("rights that were wider: %s" % "; ".join(wider))
         statements += revocations(name, user, rows)
-    if wider or granted - set(PRIVILEGES):
+    if wider or granted - set(allowed):
         statements.append("REVOKE ALL PRIVILEGES, GRANT OPTION FROM %s" % user)
-    if wider or granted != set(PRIVILEGES):
-        if granted != set(PRIVILEGES):
+    if wider or granted != set(allowed):
+        if granted != set(allowed):
             changes.append("grants")
-        statements.append("GRANT %s ON `%s`.* TO %s" % (", ".join(PRIVILEGES), pattern(name), user))
+        statements.append("GRANT %s ON `%s`.* TO %s" % (", ".join(allowed), pattern(name), user))
     if statements and not check_mode:
         query("".join(encoded(statement) for statement in statements))
     return changes, wider
@@ -136,9 +138,19 @@ def create_database(name):
     return "CREATE DATABASE `%s` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci" % checked(name)
 
 
+def has_triggers(name):
+    """Whether the database has triggers of its own account, which need the right for as long as they are there.
+
+    Without it their tables could not be written any more.
+    """
+    own = "TRIGGER_SCHEMA = %s AND DEFINER = %s" % (literal(name), literal(name + "@localhost"))
+    return bool(query("SELECT 1 FROM information_schema.TRIGGERS WHERE %s LIMIT 1;\n" % own))
+
+
 def own_grants(name, rows):
     """What the account may do in its own database."""
-    found = [row[3] for row in rows if row[0] == "schema" and decoded(row[1]) == "localhost" and decoded(row[2]) == pattern(name)]
+    place = ("localhost", pattern(name))
+    found = [row[3] for row in rows if row[0] == "schema" and (decoded(row[1]), decoded(row[2])) == place]
     return {privilege for held in found for privilege in (held or "").split(",") if privilege}
 
 
@@ -239,7 +251,7 @@ def secure(check_mode):
 
 
 def powerful():
-    """Accounts that are nobody's we know and may do what only root should: what a tenant that had it would leave behind."""
+    """Accounts that are none of ours and may do what only root should, in words."""
     rows = query(
         "SELECT DISTINCT HEX(GRANTEE) FROM information_schema.USER_PRIVILEGES WHERE IS_GRANTABLE = 'YES' "
         "OR PRIVILEGE_TYPE IN ('SUPER', 'CREATE USER', 'FILE', 'SET USER', 'CONNECTION ADMIN') ORDER BY 1 LIMIT 20;\n"

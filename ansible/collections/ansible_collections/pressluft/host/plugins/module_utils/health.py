@@ -152,7 +152,9 @@ def serve(request, listener):
     # One deadline for all of it: each check's own time and pause, one after the other, and no more.
     deadline = begin + (timeout + PAUSE) * len(shares[0]) + PAUSE
     children = [
-        Child(lambda tell, share=share: visit(share, timeout, tell), timeout * len(share) + PAUSE) for share in shares if share
+        Child(lambda tell, share=share: visit(share, timeout, tell), timeout * len(share) + PAUSE)
+        for share in shares
+        if share
     ]
     try:
         answer = attempt(lambda seconds: wordpress(params, max(1, seconds)), timeout)

@@ -1,6 +1,6 @@
 """What WordPress itself consists of in a release: a list of digests beside it, which `sha256sum -c` reads, too.
 
-What is below `wp-content` belongs to plugins and themes and is not listed; who may write and read it is looked at there, too.
+What is below `wp-content` belongs to plugins and themes and is not listed; who may write and read it is looked at.
 """
 
 from __future__ import annotations

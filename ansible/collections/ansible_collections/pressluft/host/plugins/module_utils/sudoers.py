@@ -53,7 +53,8 @@ def _lines(path, left):
 
 
 def _included(path, word, target):
-    target = os.path.join(os.path.dirname(path), target.strip().strip('"').replace("%h", os.uname().nodename.partition(".")[0]))
+    host = os.uname().nodename.partition(".")[0]
+    target = os.path.join(os.path.dirname(path), target.strip().strip('"').replace("%h", host))
     if word == "include":
         return [target]
     try:

@@ -25,7 +25,7 @@ class Child:
     """One that runs: its process, and the end of the pipe that it writes to."""
 
     def __init__(self, work, seconds):
-        """`work` is called in the child with a function that tells one line; it has this many seconds of the processor."""
+        """`work` is called in the child with a function that tells a line; it has so many seconds of the processor."""
         # Looked up first: the child must not find out that it cannot read what it needs.
         user = pwd.getpwnam(USER)
         library = ctypes.CDLL(None, use_errno=True)

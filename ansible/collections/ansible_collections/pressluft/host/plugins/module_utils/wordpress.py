@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 from ansible_collections.pressluft.host.plugins.module_utils import accounts, mariadb, tenant
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, tail
@@ -18,6 +19,8 @@ DISABLED = (
     "exec,passthru,shell_exec,system,proc_open,popen,pcntl_exec,pcntl_fork,pcntl_signal,dl,show_source,highlight_file,"
     "symlink,link,posix_kill,posix_setuid,posix_setgid,putenv"
 )
+# What WP-CLI says when it looks for its own files elsewhere, and the places in the code below an error.
+NOISE = re.compile(r"open_basedir restriction in effect|^#\d+ ")
 # What the site may write while a program of it runs.
 WRITABLE = ("shared/uploads", "tmp", "mail", "logs")
 
@@ -48,7 +51,7 @@ class Site:
         )
         if done.returncode != 0:
             lines = done.stderr.splitlines(keepends=True)
-            done.stderr = "".join(line for line in lines if "open_basedir restriction in effect" not in line)
+            done.stderr = "".join(line for line in lines if not NOISE.search(line))
             raise Failed("`%s` failed with rc %d: %s" % (label, done.returncode, tail(done)))
         return done
 

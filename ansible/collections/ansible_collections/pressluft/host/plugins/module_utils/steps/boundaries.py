@@ -45,7 +45,8 @@ def database(system):
         if kind == "account":
             yield "the database account `%s` has rights in the database `%s`" % (what, system)
         else:
-            foreign = "" if not definer or definer == "%s@localhost" % system else ", defined by `%s`" % accounts.shown(definer)
+            is_own = definer in ("", "%s@localhost" % system)
+            foreign = "" if is_own else ", defined by `%s`" % accounts.shown(definer)
             yield "the database has the %s `%s`%s" % (kind, what, foreign)
 
 
@@ -115,10 +116,11 @@ def carry_out(options, node):
         # The account's own step says so.
         return {"changed": False}
     site = tenant.Tenant(options["system"], options["root"])
+    looks = {rules: (user,), entrances: (user, site.root), files: (site,), database: (user.pw_name,)}
     found = []
-    for look in (lambda: rules(user), lambda: entrances(user, site.root), lambda: files(site), lambda: database(user.pw_name)):
+    for look, arguments in looks.items():
         try:
-            found += look()
+            found += look(*arguments)
         except Failed as error:
             # What the others found is told all the same.
             node.warn("not everything could be looked at: %s" % error)
