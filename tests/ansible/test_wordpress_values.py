@@ -2,15 +2,15 @@
 
 import os
 import stat
+import time
 import unittest
 import zipfile
 
 from support import Scratch
 
-from ansible_collections.pressluft.host.plugins.module_utils import mariadb, php, release
+from ansible_collections.pressluft.host.plugins.module_utils import mariadb, page, php, release
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 from ansible_collections.pressluft.host.plugins.module_utils.steps.clone import replacements
-from ansible_collections.pressluft.host.plugins.module_utils.health import BROKEN, INSTALLER, SCRIPTS
 
 OLD = "http://acme.example"
 NEW = "http://staging--acme.example"
@@ -69,10 +69,27 @@ class Addresses(unittest.TestCase):
 
 class Pages(unittest.TestCase):
     def test_errors_count_in_the_page_and_not_in_its_scripts(self):
-        page = "<script>catch('Uncaught')</script><p>Hello</p>"
-        self.assertIsNone(BROKEN.search(SCRIPTS.sub("", page)))
-        self.assertIsNotNone(BROKEN.search("<b>Fatal error</b>: Uncaught Error"))
-        self.assertIsNotNone(INSTALLER.search('<form id="setup" method="post">'))
+        script = "<script>catch('Uncaught')</script ><style\n>uncaught</style><p>Hello</p>"
+        self.assertIsNone(page.complaint(page.spoken(script)))
+        self.assertEqual(page.complaint(page.spoken("<b>Fatal error</b>: Uncaught Error")), "fatal error")
+        self.assertEqual(page.complaint(page.spoken("<script>Uncaught")), "uncaught")
+        self.assertEqual(page.complaint(page.spoken("<scripted>Uncaught</script>")), "uncaught")
+        self.assertEqual(page.spoken("a<style>b</script></style>c<script>d</style></script>e"), "ace")
+
+    def test_the_installer_is_known_by_its_form_and_its_address(self):
+        self.assertTrue(page.is_installer('<form id="setup" method="post">'))
+        self.assertTrue(page.is_installer("http://acme.example/wp-admin/install.php"))
+        for text in ('<form id="other"><p id="setup">', '<form id="setup"', "form"):
+            self.assertFalse(page.is_installer(text), text)
+
+    def test_a_page_costs_what_its_length_costs(self):
+        pieces = ("<form", "<script", "</script", "<style ", "<script></script", "<form ><script>", "</script ", "İ<form")
+        for piece in pieces:
+            text = piece * ((1 << 20) // len(piece))
+            begin = time.process_time()
+            page.is_installer(page.spoken(text))
+            page.complaint(text)
+            self.assertLess(time.process_time() - begin, 5, piece)
 
 
 class Archives(Scratch):

@@ -1,29 +1,37 @@
 """Whether an environment serves its site.
 
 Asks the node's own web server for the front page, the login page and the paths of the document, and WordPress for its
-installation and its database. Every check has its own time limit and one more try. All findings are reported together.
+installation and its database. Every check has its own time limit, in which one more try falls. All findings are
+reported together.
+
+What the site says is read without the rights of root: its pages by children that have given them up, its WordPress by
+a program of the tenant. This process reads what they found, in bounds, and ends them when their time is over.
 """
 
 from __future__ import annotations
 
-import re
+import json
 import time
 from urllib.parse import urljoin, urlsplit
 
+from ansible_collections.pressluft.host.plugins.module_utils import page as pages
+from ansible_collections.pressluft.host.plugins.module_utils.fence import is_abandoned
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
-from ansible_collections.pressluft.host.plugins.module_utils.web import Unreachable, fetch
+from ansible_collections.pressluft.host.plugins.module_utils.unprivileged import Child, collect
+from ansible_collections.pressluft.host.plugins.module_utils.web import Late, Unreachable, fetch, within
 from ansible_collections.pressluft.host.plugins.module_utils.wordpress import Site
 
-BROKEN = re.compile(r"fatal error|parse error|uncaught|error establishing a database connection", re.I)
-INSTALLER = re.compile(r"wp-admin/(?:install|setup-config)\.php|<form[^>]+id=[\"']setup[\"']", re.I)
-# What scripts say about errors of their own is no error of the page.
-SCRIPTS = re.compile(r"<(script|style)\b.*?</\1\s*>", re.I | re.S)
 ASK = """
 global $wpdb;
 $wpdb->suppress_errors();
 $count = $wpdb->get_var( "SELECT COUNT(*) FROM {$wpdb->options} WHERE option_name = 'siteurl'" );
 echo "\\x1e", json_encode( array( 'installed' => is_blog_installed(), 'options' => (int) $count, 'error' => (bool) $wpdb->last_error ) );
 """
+# So many children look at pages at the same time.
+VISITORS = 2
+PAUSE = 1
+LONGEST = 1000
+WORDPRESS = "WordPress"
 
 
 class Wrong(Exception):
@@ -37,11 +45,8 @@ class Visitor:
 
     def page(self, path, status=200):
         url = urljoin(self.params["url"] + "/", path)
-        try:
-            page = fetch(url, self.params["timeout"], self.hosts, self.params["login"])
-        except Unreachable as error:
-            raise Wrong(str(error))
-        if INSTALLER.search(page.url):
+        page = fetch(url, self.hosts, self.params["login"])
+        if pages.is_installer(page.url):
             raise Wrong("it leads to the installer: WordPress is not installed")
         if page.status != status:
             raise Wrong("it answers with %d" % page.status)
@@ -55,13 +60,13 @@ class Visitor:
         if self.params["expect"] != 200:
             return
         if not page.is_html:
-            raise Wrong("it is `%s` and not HTML" % page.headers.get("Content-Type", "nothing"))
-        text = SCRIPTS.sub("", page.body)
-        if INSTALLER.search(text):
+            raise Wrong("it is `%s` and not HTML" % page.headers.get("Content-Type", "nothing")[:100])
+        text = pages.spoken(page.body)
+        if pages.is_installer(text):
             raise Wrong("it is the installer: WordPress is not installed")
-        broken = BROKEN.search(text)
-        if broken:
-            raise Wrong("it says `%s`" % broken.group())
+        complaint = pages.complaint(text)
+        if complaint:
+            raise Wrong("it says `%s`" % complaint)
 
     def checks(self):
         """Name, path and function of every check that is a page."""
@@ -76,42 +81,97 @@ class Visitor:
         yield "login page", "/wp-login.php", lambda: self.page("/wp-login.php")
 
 
-def wordpress(params):
-    site = Site(params["system"], params["root"], params["php"])
+def wordpress(params, seconds):
+    site = Site(params["system"], params["root"], params["php"], None)
     try:
-        answer = site.evaluate(ASK, {}, timeout=params["timeout"])
+        answer = site.evaluate(ASK, {}, timeout=seconds)
     except Failed as error:
         raise Wrong(str(error))
-    if not answer["installed"]:
+    if not isinstance(answer, dict) or answer.get("installed") is not True:
         raise Wrong("WordPress is not installed")
-    if answer["error"] or answer["options"] != 1:
+    if answer.get("error") is not False or answer.get("options") != 1:
         raise Wrong("the database does not answer a query")
 
 
-def attempt(check, until_it_counts=2):
-    """The finding of a check, or None; one more try, for what was just being reloaded."""
-    for remaining in reversed(range(until_it_counts)):
+def attempt(check, timeout):
+    """The finding of a check, or None, and how long it took; one more try in its time, for what was being reloaded.
+
+    `check` gets the seconds that it has left.
+    """
+    begin = time.monotonic()
+    finding = None
+    for pause in (0, PAUSE):
+        left = timeout + pause - (time.monotonic() - begin)
+        if left <= pause:
+            break
+        time.sleep(pause)
         try:
-            check()
-            return None
-        except Wrong as wrong:
+            check(left - pause)
+            finding = None
+            break
+        except Late as late:
+            finding = str(late)
+            break
+        except (Wrong, Unreachable) as wrong:
             finding = str(wrong)
-        if remaining:
-            time.sleep(1)
-    return finding
+    return finding, round(time.monotonic() - begin, 3)
+
+
+def visit(checks, timeout, tell):
+    """Carries out the checks of pages, and tells what came out of each."""
+    for number, check in checks:
+
+        def timed(seconds, check=check):
+            with within(seconds):
+                check()
+
+        finding, seconds = attempt(timed, timeout)
+        tell(json.dumps([number, seconds, finding and finding[:LONGEST]]))
+
+
+def told(lines, count):
+    """What children told, by the number of the check: its seconds and its finding."""
+    found = {}
+    for line in lines:
+        try:
+            number, seconds, finding = json.loads(line)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        whole = type(number) is int and 0 <= number < count and isinstance(seconds, (int, float))
+        if whole and (finding is None or isinstance(finding, str)):
+            found[number] = (seconds, finding and finding[:LONGEST])
+    return found
 
 
 def serve(request, listener):
     params = request["options"]
+    timeout = params["timeout"]
+    begin = time.monotonic()
     todo = [(name, urljoin(params["url"] + "/", path), check) for name, path, check in Visitor(params).checks()]
-    todo.append(("WordPress", None, lambda: wordpress(params)))
+    shares = [list(enumerate(check for _, _, check in todo))[start::VISITORS] for start in range(VISITORS)]
+    # One deadline for all of it: each check's own time and pause, one after the other, and no more.
+    deadline = begin + (timeout + PAUSE) * len(shares[0]) + PAUSE
+    children = [
+        Child(lambda tell, share=share: visit(share, timeout, tell), timeout * len(share) + PAUSE)
+        for share in shares
+        if share
+    ]
+    try:
+        answer = attempt(lambda seconds: wordpress(params, max(1, seconds)), timeout)
+    finally:
+        lines = collect(children, deadline, listener)
+    if is_abandoned(listener):
+        return {"failed": True, "changed": False, "msg": "nobody waits for this check any more"}
+    found = told([line for child in lines for line in child], len(todo))
     findings, seconds = [], {}
-    for name, url, check in todo:
-        begin = time.monotonic()
-        finding = attempt(check)
-        seconds[url or name] = round(time.monotonic() - begin, 3)
+    for number, (name, url, _) in enumerate(todo):
+        took, finding = found.get(number, (round(time.monotonic() - begin, 3), "the look at it ended without an answer"))
+        seconds[url] = took
         if finding is not None:
             findings.append({"check": name, "url": url, "finding": finding})
+    finding, seconds[WORDPRESS] = answer
+    if finding is not None:
+        findings.append({"check": WORDPRESS, "url": None, "finding": finding[:LONGEST]})
     result = {"changed": False, "findings": findings, "checks": seconds}
     if findings:
         lines = ["%s%s: %s" % (f["check"], " `%s`" % f["url"] if f["url"] else "", f["finding"]) for f in findings]

@@ -1,6 +1,6 @@
 """What WordPress itself consists of in a release: a list of digests beside it, which `sha256sum -c` reads, too.
 
-What is below `wp-content` belongs to plugins and themes and is not listed.
+What is below `wp-content` belongs to plugins and themes and is not listed; who may write and read it is looked at.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ CONFIGURATION = "wp-config.php"
 CONFIGURATION_TARGET = "../../shared/wp-config.php"
 # No file of WordPress comes near it; a file that does is another one, and reading on would cost the look its time.
 LARGEST = 64 << 20
+# Of what is not listed, so many lines are enough to see that something is wrong.
+MOST = 200
 
 
 def place(root, name):
@@ -112,7 +114,7 @@ def differences(root, name):
             lines += other_link(os.path.join(folder, path))
         else:
             lines += other_file(folder, path, status, wanted)
-    return lines + ["+%s" % path for path in sorted(left)]
+    return lines + ["+%s" % path for path in sorted(left)] + content(folder)
 
 
 def parents(path):
@@ -141,8 +143,22 @@ def other_link(path):
 
 
 def writable(path, status):
-    """A release belongs to root and is written by nobody else."""
-    if status.st_uid == 0 and not status.st_mode & 0o022:
+    """A release belongs to root, is written by nobody else, and is read by nobody but its environment."""
+    if status.st_uid == 0 and not status.st_mode & 0o027:
         return []
     found = (path, status.st_uid, stat.S_IMODE(status.st_mode))
-    return ["-%s belongs to user %d with mode %04o" % found, "+%s is written by root alone" % path]
+    wanted = "written by root alone" if status.st_uid != 0 or status.st_mode & 0o022 else "read by its environment alone"
+    return ["-%s belongs to user %d with mode %04o" % found, "+%s is %s" % (path, wanted)]
+
+
+def content(folder):
+    """What is not listed may be anything, but nobody else writes or reads it either."""
+    lines = []
+    for here, folders, files in os.walk(os.path.join(folder, NOT_LISTED)):
+        for path in [here] + [os.path.join(here, name) for name in files]:
+            status = os.lstat(path)
+            if not stat.S_ISLNK(status.st_mode):
+                lines += writable(os.path.relpath(path, folder), status)
+            if len(lines) > MOST:
+                return lines
+    return lines

@@ -1,32 +1,74 @@
-"""The database server of the node, through root's own socket login."""
+"""The database server of the node: asked as root about accounts and names, and as an environment about its own data.
+
+Root asks only what the server itself keeps, in `mysql` and `information_schema`. What a tenant has written is asked for
+as the tenant, in a program of the tenant's user, so that nothing of it is evaluated with more rights than its own.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
+import subprocess
 
-from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
+from ansible_collections.pressluft.host.plugins.module_utils import tenant
+from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, finish, run
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-CLIENT = ["mariadb", "--no-defaults", "--protocol=socket", "--socket=/run/mysqld/mysqld.sock", "--user=root"]
-# What an application may do in its own database, and nothing beside it.
-PRIVILEGES = (
-    "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, CREATE TEMPORARY TABLES, LOCK TABLES, "
-    "CREATE VIEW, SHOW VIEW, TRIGGER"
-)
+# Commands of the client itself, such as `\!`, are off; what a field holds never becomes one.
+QUIET = ["--no-defaults", "--protocol=socket", "--socket=/run/mysqld/mysqld.sock", "--local-infile=0"]
+CLIENT = ["mariadb"] + QUIET + ["--binary-mode", "--sandbox", "--default-character-set=utf8mb4"]
+ROWS = ["--batch", "--skip-column-names", "--quick"]
 UNESCAPES = {"n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
+PLAIN = "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES';\n"
+# A statement about a tenant's own data is over by then, however it was made to take long.
+STATEMENT_SECONDS = 10
+TENANT_SECONDS = 20
+LARGEST_ANSWER = 16 << 20
 
 
 def query(sql, database=None, timeout=120):
-    """The rows of one or more statements; the statements go in through standard input."""
-    argv = CLIENT + ["--batch", "--skip-column-names", "--default-character-set=utf8mb4"]
+    """The rows of one or more statements of root; the statements go in through standard input."""
+    argv = CLIENT + ["--user=root"] + ROWS
     if database is not None:
         argv += ["--database=%s" % checked(database)]
-    done = run(argv, stdin="SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES';\n" + sql, timeout=timeout, check=False)
+    return rows_of(run(argv, stdin=PLAIN + sql, timeout=timeout, check=False, label="mariadb"))
+
+
+# The client takes a password from its environment, which only its own user can read, and gets it through its standard
+# input: no argument list shows it. The shell reads no further than the first line.
+WITH_PASSWORD = ["/bin/sh", "-c", 'IFS= read -r MYSQL_PWD && export MYSQL_PWD && exec "$@"', "sh"]
+
+
+@contextlib.contextmanager
+def asked(site, password, sql, user=None):
+    """Starts statements of an environment in its own database; yields a function that waits for their rows.
+
+    They are its account's, or those of a `user` that may do less.
+    """
+    pipe = subprocess.PIPE
+    argv = WITH_PASSWORD + CLIENT + ROWS
+    argv += ["--user=%s" % checked(user or site.system), "--database=%s" % checked(site.system)]
+    text = "%s\n%sSET SESSION max_statement_time = %d;\n%s" % (password, PLAIN, STATEMENT_SECONDS, sql)
+    process = tenant.start_client(site, argv, stdin=pipe, stdout=pipe, stderr=pipe)
+    try:
+        yield lambda: rows_of(finish(process, text, TENANT_SECONDS, False, "mariadb", LARGEST_ANSWER, tenant.end))
+    finally:
+        if process.returncode is None:
+            tenant.end(process)
+
+
+def ask(site, password, sql, user=None):
+    """The rows of statements of an environment in its own database."""
+    with asked(site, password, sql, user) as rows:
+        return rows()
+
+
+def rows_of(done):
     if done.returncode != 0:
         # The client quotes the statement that it choked on.
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = re.sub(r"near '.*", "near …", lines[0]) if lines else "rc %d" % done.returncode
+        reason = re.sub(r"near '.*", "near …", lines[0])[:500] if lines else "rc %d" % done.returncode
         raise Failed("the database server refused a statement: %s" % reason)
     return [tuple(unescape(field) for field in line.split("\t")) for line in done.stdout.split("\n") if line]
 
@@ -60,78 +102,21 @@ def password_hash(password):
     return "*" + hashlib.sha1(hashlib.sha1(password.encode("utf-8")).digest()).hexdigest().upper()
 
 
-def account_query(name):
-    """The statements whose rows `ensure_account` judges."""
-    name = checked(name)
-    return (
-        "SELECT 'database', SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {0};\n"
-        "SELECT 'user', JSON_VALUE(Priv, '$.authentication_string'), JSON_VALUE(Priv, '$.plugin') "
-        "FROM mysql.global_priv WHERE User = {0} AND Host = 'localhost';\n"
-        "SELECT 'grant', PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES "
-        "WHERE GRANTEE = {1} AND TABLE_SCHEMA = {2};\n"
-    ).format(literal(name), literal("'%s'@'localhost'" % name), literal(pattern(name)))
+def encoded(statement):
+    """A statement that holds names of any kind, in a form that leaves nothing to misread."""
+    return "EXECUTE IMMEDIATE CONVERT(X'%s' USING utf8mb4);\n" % statement.encode("utf-8").hex()
 
 
-def ensure_account(name, password, check_mode, rows=None):
-    """Makes the database `name` and its user of the same name; returns what had to change.
+def decoded(field):
+    """The text of a column that was asked for as HEX(), or None."""
+    return None if field is None else bytes.fromhex(field).decode("utf-8", "surrogateescape")
 
-    `rows` are those of `account_query`, where they were asked for already.
-    """
-    name = checked(name)
-    wanted = password_hash(password)
-    user = "%s@localhost" % literal(name)
-    if rows is None:
-        rows = query(account_query(name))
-    users = [row for row in rows if row[0] == "user"]
-    granted = {row[1] for row in rows if row[0] == "grant"}
-    changes, statements = [], []
-    if not any(row[0] == "database" for row in rows):
-        changes.append("database")
-        statements.append("CREATE DATABASE `%s` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci" % name)
-    identified = "IDENTIFIED VIA mysql_native_password USING %s" % literal(wanted)
-    if not users:
-        changes.append("user")
-        statements.append("CREATE USER %s %s" % (user, identified))
-    elif users[0][1] != wanted or users[0][2] != "mysql_native_password":
-        changes.append("password")
-        statements.append("ALTER USER %s %s" % (user, identified))
-    if granted != set(PRIVILEGES.split(", ")):
-        changes.append("grants")
-        if granted:
-            statements.append("REVOKE ALL PRIVILEGES ON `%s`.* FROM %s" % (pattern(name), user))
-        statements.append("GRANT %s ON `%s`.* TO %s" % (PRIVILEGES, pattern(name), user))
-    if statements and not check_mode:
-        query("".join(statement + ";\n" for statement in statements))
-    return changes
+
+def identifier(name):
+    """Any name at all between backquotes."""
+    return "`%s`" % name.replace("`", "``")
 
 
 def pattern(name):
     """A database's name in a grant, where `_` would stand for any character."""
     return name.replace("_", "\\_")
-
-
-def secure(check_mode):
-    """Removes what a fresh server lets in without a password; returns what had to change."""
-    rows = query(
-        "SELECT 'anonymous', CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.global_priv WHERE User = '';\n"
-        "SELECT 'remote', CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.global_priv "
-        "WHERE User = 'root' AND Host <> 'localhost';\n"
-        "SELECT 'test', SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'test';\n"
-        "SELECT 'root', JSON_VALUE(Priv, '$.plugin'), JSON_VALUE(Priv, '$.auth_or[1].plugin'), "
-        "JSON_VALUE(Priv, '$.authentication_string') "
-        "FROM mysql.global_priv WHERE User = 'root' AND Host = 'localhost';"
-    )
-    changes, statements = [], []
-    for row in rows:
-        if row[0] in ("anonymous", "remote"):
-            changes.append("user %s" % row[1])
-            statements.append("DROP USER %s" % row[1])
-        elif row[0] == "test":
-            changes.append("database test")
-            statements.append("DROP DATABASE test")
-        elif row[0] == "root" and (row[1] != "unix_socket"):
-            changes.append("user root")
-            statements.append("ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket")
-    if statements and not check_mode:
-        query("".join(statement + ";\n" for statement in statements))
-    return changes

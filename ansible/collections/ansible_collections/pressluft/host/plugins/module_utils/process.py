@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import signal
 import subprocess
+import time
 
 TAIL = 4000
+# What a program of the node may print on each of its streams; nothing that we ask for comes near it.
+MOST = 32 << 20
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -56,6 +60,10 @@ def start(argv, **more):
     return subprocess.Popen(argv, pass_fds=fds, start_new_session=True, **more)
 
 
+class TooMuch(Exception):
+    """A program printed more than it may."""
+
+
 def run(argv, stdin=None, timeout=300, check=True, env=None, cwd="/", label=None):
     """The completed process, its output as text.
 
@@ -66,29 +74,90 @@ def run(argv, stdin=None, timeout=300, check=True, env=None, cwd="/", label=None
     environment = dict({"PATH": PATH, "LC_ALL": "C.UTF-8"}, **(env or {}))
     pipe = subprocess.PIPE
     try:
-        process = start(
-            argv, stdin=pipe, stdout=pipe, stderr=pipe, encoding="utf-8", errors="surrogateescape", env=environment, cwd=cwd
-        )
+        process = start(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, cwd=cwd)
     except OSError as error:
         raise Failed("`%s` cannot be run: %s" % (label, error.strerror or error))
+    return finish(process, stdin, timeout, check, label, MOST, end)
+
+
+def finish(process, stdin, timeout, check, label, most, end):
+    """The completed process of one that was started with three pipes; `end` ends it and what it has started."""
     with process:
         try:
-            output, error = process.communicate("" if stdin is None else stdin, timeout)
+            found = exchange([process], (stdin or "").encode("utf-8", "surrogateescape"), timeout, most)
         except subprocess.TimeoutExpired:
             end(process)
             raise Failed("`%s` did not end within %d s" % (label, timeout))
+        except TooMuch:
+            end(process)
+            raise Failed("`%s` printed more than %d KiB, and was ended" % (label, most >> 10))
         except BaseException:
             end(process)
             raise
-    done = subprocess.CompletedProcess(argv, process.returncode, output, error)
+    texts = [found[stream].decode("utf-8", "surrogateescape") for stream in (process.stdout, process.stderr)]
+    done = subprocess.CompletedProcess(process.args, process.returncode, *texts)
     if check and done.returncode != 0:
         raise Failed("`%s` failed with rc %d: %s" % (label, done.returncode, tail(done)))
     return done
 
 
-def end(process):
-    """Ends a program and what it has started."""
-    for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, None)):
+def exchange(processes, given, timeout, most):
+    """What programs print on their streams, at most `most` bytes on each, while the first is given its input.
+
+    Raises `TooMuch` and `subprocess.TimeoutExpired`; the programs then still run.
+    """
+    deadline = time.monotonic() + timeout
+    streams = [stream for process in processes for stream in (process.stdout, process.stderr) if stream is not None]
+    found = {stream: bytearray() for stream in streams}
+    entrance, left = processes[0].stdin, memoryview(given)
+    with selectors.DefaultSelector() as selector:
+        for stream in found:
+            selector.register(stream, selectors.EVENT_READ)
+        if left:
+            os.set_blocking(entrance.fileno(), False)
+            selector.register(entrance, selectors.EVENT_WRITE)
+        elif entrance is not None:
+            entrance.close()
+        while selector.get_map():
+            for key, _ in selector.select(_remaining(processes, deadline, timeout)):
+                if key.fileobj is entrance:
+                    left = _given(entrance, left)
+                    if not left:
+                        selector.unregister(entrance)
+                        entrance.close()
+                    continue
+                data = os.read(key.fd, 65536)
+                if not data:
+                    selector.unregister(key.fileobj)
+                    continue
+                found[key.fileobj] += data
+                if len(found[key.fileobj]) > most:
+                    raise TooMuch
+    for process in processes:
+        process.wait(_remaining(processes, deadline, timeout))
+    return {stream: bytes(data) for stream, data in found.items()}
+
+
+def _given(stream, left):
+    """What is left to be given to a program; nothing when it does not want more."""
+    try:
+        return left[os.write(stream.fileno(), left[: 1 << 16]) :]
+    except BlockingIOError:
+        return left
+    except BrokenPipeError:
+        return left[:0]
+
+
+def _remaining(processes, deadline, timeout):
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        raise subprocess.TimeoutExpired(processes[0].args, timeout)
+    return remaining
+
+
+def end(process, gently=True):
+    """Ends a program and what it has started, `gently` with some time to end by itself."""
+    for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, None)) if gently else ((signal.SIGKILL, None),):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -99,17 +168,3 @@ def tail(done):
     """The end of what a program printed, errors first."""
     text = (done.stderr.strip() or done.stdout.strip())[-TAIL:]
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def as_user(user, home, argv):
-    """The command as run by an environment's own user, in its own session and without root's groups."""
-    return ["setpriv", "--reuid", user, "--regid", user, "--init-groups", "--no-new-privs", "--"] + [
-        "/usr/bin/env",
-        "-i",
-        "PATH=/usr/local/bin:/usr/bin:/bin",
-        "LC_ALL=C.UTF-8",
-        "HOME=%s" % os.path.join(home, "tmp"),
-        "TMPDIR=%s" % os.path.join(home, "tmp"),
-        "WP_CLI_CACHE_DIR=%s" % os.path.join(home, "tmp/.wp-cli"),
-        "PAGER=cat",
-    ] + argv

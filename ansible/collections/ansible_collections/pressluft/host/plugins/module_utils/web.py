@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import http.client
+import signal
 import socket
 import ssl
+from contextlib import contextmanager
 from urllib.parse import urljoin, urlsplit
 
-LARGEST = 4 << 20
+LARGEST = 1 << 20
 REDIRECTS = 5
+PORTS = {"http": 80, "https": 443}
 
 
 class Page:
@@ -30,15 +33,19 @@ class Unreachable(Exception):
     """There is no answer to judge; the message says why."""
 
 
+class Late(Unreachable):
+    """There was none in time; another try would take as long."""
+
+
 class LocalConnection(http.client.HTTPConnection):
     """Connects to this node whatever the name stands for in the DNS."""
 
-    def __init__(self, parts, timeout):
-        super().__init__(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), timeout=timeout)
+    def __init__(self, parts):
+        super().__init__(parts.hostname, PORTS[parts.scheme])
         self.tls = parts.scheme == "https"
 
     def connect(self):
-        self.sock = socket.create_connection(("127.0.0.1", self.port), self.timeout)
+        self.sock = socket.create_connection(("127.0.0.1", self.port))
         if self.tls:
             # The node asks itself; whether the certificate is trusted elsewhere is another check.
             context = ssl.create_default_context()
@@ -47,38 +54,64 @@ class LocalConnection(http.client.HTTPConnection):
             self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
 
 
-def fetch(url, timeout, hosts, login=None):
-    """The page at `url`, after redirects that stay on the site's own `hosts`.
+@contextmanager
+def within(seconds):
+    """Raises `Late` in what takes longer in all, however it divides its time."""
+
+    def late(number, frame):
+        raise Late("there is no whole answer within %g s" % seconds)
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def fetch(url, hosts, login=None):
+    """The page at `url`, after redirects that stay on the site's own `hosts` and on the web server.
 
     Raises `Unreachable`.
     """
     for _ in range(REDIRECTS + 1):
-        page = _get(url, timeout, login)
+        page = _get(url, login)
         location = page.headers.get("Location")
         if page.status not in (301, 302, 303, 307, 308) or not location:
             return page
-        url = urljoin(url, location)
-        host = urlsplit(url).hostname
-        if host not in hosts:
-            raise Unreachable("it redirects to `%s`, which is not this site" % host)
+        url = _allowed(url, location, hosts)
     raise Unreachable("it redirects more than %d times" % REDIRECTS)
 
 
-def _get(url, timeout, login):
+def _allowed(url, location, hosts):
+    """The address that a redirect leads to; not every service that listens on the node is the site."""
+    try:
+        url = urljoin(url, location)
+        parts = urlsplit(url)
+        port, scheme = parts.port, parts.scheme
+    except ValueError:
+        raise Unreachable("it redirects to `%s`, which is no address" % location[:200])
+    if parts.hostname not in hosts:
+        raise Unreachable("it redirects to `%s`, which is not this site" % str(parts.hostname)[:200])
+    if scheme not in PORTS or port not in (None, PORTS[scheme]):
+        raise Unreachable("it redirects to `%s`, which is not the web server" % url[:200])
+    return url
+
+
+def _get(url, login):
     parts = urlsplit(url)
     path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
     headers = {"User-Agent": "pressluft-health", "Accept": "text/html,*/*", "Connection": "close"}
     if login is not None:
         headers["Authorization"] = "Basic " + base64.b64encode(login.encode("utf-8")).decode("ascii")
-    connection = LocalConnection(parts, timeout)
+    connection = LocalConnection(parts)
     try:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         body = response.read(LARGEST).decode("utf-8", "replace")
         return Page(url, response.status, response.headers, body)
-    except socket.timeout:
-        raise Unreachable("there is no answer within %d s" % timeout)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Unreachable("there is no answer: %s" % (error or type(error).__name__))
+        raise Unreachable("there is no answer: %s" % (str(error)[:300] or type(error).__name__))
     finally:
         connection.close()

@@ -8,8 +8,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 TEXT = {"type": "str", "required": True}
 OPTIONAL = {"type": "str"}
 ENVIRONMENT = {"system": TEXT, "root": TEXT, "php": TEXT, "url": TEXT}
-DATABASE = dict(ENVIRONMENT, state_dir=TEXT, database_password={"type": "str", "required": True, "no_log": True})
-ADMINISTRATOR = {"title": TEXT, "user": TEXT, "email": TEXT, "password": {"type": "str", "required": True, "no_log": True}}
+PASSWORD = {"type": "str", "required": True, "no_log": True}
+DATABASE = dict(ENVIRONMENT, state_dir=TEXT, database_password=PASSWORD, workers={"type": "int", "default": 4})
+ADMINISTRATOR = {"title": TEXT, "user": TEXT, "email": TEXT, "password": PASSWORD}
 
 
 def listed(default=None):
@@ -19,6 +20,7 @@ def listed(default=None):
 STEPS = {
     "account": {"name": TEXT, "home": TEXT, "members": listed(["www-data"])},
     "code": {"root": TEXT, "release": OPTIONAL},
+    "boundaries": {"system": TEXT, "root": TEXT},
     "clone": dict(DATABASE, source=TEXT, source_root=TEXT, uploads={"type": "bool", "default": True}),
     "database": {},
     "packages": {"name": listed(), "hold": listed([])},

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 
-from ansible_collections.pressluft.host.plugins.module_utils import mariadb, php
+from ansible_collections.pressluft.host.plugins.module_utils import accounts, php
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
 from ansible_collections.pressluft.host.plugins.module_utils.wordpress import Site
 
@@ -81,18 +81,24 @@ class Memory:
 
 
 def apply(params, check_mode):
-    site = Site(params["system"], params["root"], params["php"])
+    site = Site(params["system"], params["root"], params["php"], params["database_password"])
     values = {name: resolved(value, params["secrets"]) for name, value in params["options"].items()}
     values.update(siteurl=params["url"], home=params["url"])
     wanted = {name: php.stored(value) for name, value in values.items()}
     rows, found = site.look(wanted)
-    changes = mariadb.ensure_account(site.system, params["database_password"], check_mode, rows)
+    limit = accounts.connections(params["workers"])
+    changes, wider = accounts.ensure(site.system, params["database_password"], limit, check_mode, rows)
+    if isinstance(found, Failed):
+        if check_mode and {"database", "user", "password", "limits", "grants"} & set(changes):
+            # The account is going to be mended; until then it may not be able to ask.
+            return changes, wider
+        found = site.options(wanted)
     if found is None:
         if params["install"] is None:
             raise Failed("the database `%s` holds no WordPress" % site.system)
         changes.append("installation")
         if check_mode:
-            return changes + ["option %s" % name for name in sorted(params["options"])]
+            return changes + ["option %s" % name for name in sorted(params["options"])], wider
         install(site, params["url"], params["install"])
         found = site.options(wanted)
         if found is None:
@@ -105,7 +111,7 @@ def apply(params, check_mode):
         found = site.options(wanted)
         memory.keep(wanted, found)
     changes += units(params["units"], check_mode)
-    return changes
+    return changes, wider
 
 
 def units(names, check_mode):
@@ -119,8 +125,11 @@ def units(names, check_mode):
 def carry_out(options, node):
     if node.check_mode and not os.path.isdir(options["state_dir"]):
         return {"changed": True, "changes": ["everything"]}
-    changes = apply(options, node.check_mode)
+    changes, wider = apply(options, node.check_mode)
     result = {"changed": bool(changes), "changes": changes}
+    if wider and node.check_mode:
+        # A job revokes it, and somebody has to know how it came about.
+        result["by_hand"] = ["the account of the database has %s" % what for what in wider]
     if node.want_diff and changes:
         result["diff"] = {"before": "", "after": "".join("%s\n" % change for change in changes)}
     return result

@@ -1,0 +1,299 @@
+"""What a tenant can do to the programs that look at it: nothing beyond its own rights, a time and a size."""
+
+import os
+import socket
+import subprocess
+import threading
+import time
+import unittest
+from unittest import mock
+
+from support import NOBODY, Scratch
+
+from ansible_collections.pressluft.host.plugins.module_utils import (
+    accounts,
+    manifest,
+    pipeline,
+    process,
+    sudoers,
+    tenant,
+    web,
+)
+from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
+from ansible_collections.pressluft.host.plugins.module_utils.unprivileged import Child, collect
+
+# A user that every machine has, with a group of the same name; there is no service manager where these tests run.
+SITE = tenant.Tenant("daemon", "/")
+
+
+def shell(script):
+    return ["/bin/sh", "-c", script]
+
+
+class Programs(Scratch):
+    def setUp(self):
+        super().setUp()
+        patched = mock.patch.object(tenant, "MANAGER", "/nonexistent")
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def test_a_program_runs_as_the_tenant_and_gets_what_it_is_given(self):
+        script = "id -un; cat; echo $HOME; grep NoNewPrivs /proc/self/status"
+        words = tenant.run(SITE, shell(script), stdin="a\nb\n" * 50000).stdout.split("\n")
+        self.assertEqual((words[0], words[-3:-1]), ("daemon", ["/nonexistent", "NoNewPrivs:\t1"]))
+        self.assertEqual(words[1:-3], ["a", "b"] * 50000)
+
+    def test_a_program_is_ended_when_it_prints_too_much_or_takes_too_long(self):
+        for script, word in (
+            ("yes", "printed more than 64 KiB"),
+            ("yes >&2", "printed more than 64 KiB"),
+            ("trap '' TERM; kill -STOP $$", "did not end within 1 s"),
+            ("sleep 60 & exec sleep 60", "did not end within 1 s"),
+        ):
+            begin = time.monotonic()
+            with self.assertRaises(Failed) as failed:
+                tenant.run(SITE, shell(script), timeout=1, most=65536, label="it")
+            self.assertIn(word, str(failed.exception))
+            self.assertLess(time.monotonic() - begin, 15, script)
+
+    def test_a_program_of_root_is_bounded_too(self):
+        with mock.patch.object(process, "MOST", 65536), self.assertRaisesRegex(Failed, "printed more than"):
+            process.run(["yes"])
+
+    def flow(self, first, second, **limits):
+        limits = dict({"seconds": 20, "still": 20, "most": 1 << 30}, **limits)
+        return pipeline.run(
+            lambda **streams: tenant.start(SITE, shell(first), 20, **streams),
+            lambda **streams: tenant.start(SITE, shell(second), 20, **streams),
+            pipeline.Limits(**limits),
+            "it",
+            given=("one", "two"),
+        )
+
+    def test_everything_flows_and_each_reads_its_own_line_first(self):
+        out = self.path("out")
+        os.chmod(self.work, 0o777)
+        read = "read line; "
+        codes = self.flow(read + "echo $line; head -c 9000000 /dev/zero", read + "echo $line >%s; cat >>%s" % (out, out))
+        self.assertEqual(codes, [(0, ""), (0, "")])
+        with open(out, "rb") as stream:
+            self.assertEqual(stream.read(), b"two\none\n" + bytes(9000000))
+        codes = self.flow("echo a; echo no >&2; exit 3", "cat; echo nor >&2; exit 4")
+        self.assertEqual(codes, [(3, "no\n"), (4, "nor\n")])
+        self.assertEqual(self.flow("yes", "exit 5")[1][0], 5)
+
+    def test_what_stands_still_or_does_not_end_is_ended(self):
+        for first, second, limits, word in (
+            ("yes", "cat >/dev/null", {"most": 1 << 20}, "is more than 1 MiB"),
+            ("while :; do echo x; sleep 0.1; done", "cat >/dev/null", {"seconds": 1}, "took longer than 1 s"),
+            ("kill -STOP $$", "cat", {"still": 1}, "stood still for 1 s"),
+            ("yes", "kill -STOP $$", {"still": 1}, "stood still for 1 s"),
+            ("while :; do echo noise >&2; sleep 0.1; done", "cat", {"still": 1}, "stood still for 1 s"),
+            ("exec >&-; sleep 60", "cat", {"still": 1}, "stood still for 1 s"),
+        ):
+            begin = time.monotonic()
+            with self.assertRaises(Failed) as failed:
+                self.flow(first, second, **limits)
+            self.assertIn(word, str(failed.exception))
+            self.assertLess(time.monotonic() - begin, 15, first)
+
+
+class Children(Scratch):
+    def told(self, work, seconds=5, deadline=5):
+        return collect([Child(work, seconds)], time.monotonic() + deadline)[0]
+
+    def test_a_child_has_no_rights_and_tells_lines(self):
+        secret = self.write("secret", "x", 0o600)
+
+        def work(tell):
+            tell("%d %d" % (os.getuid(), os.getgid()))
+            for attempt in (lambda: open(secret), lambda: os.fork(), lambda: os.setuid(0), lambda: bytearray(1 << 30)):
+                try:
+                    attempt()
+                    tell("did it")
+                except (OSError, MemoryError) as error:
+                    tell(type(error).__name__)
+            tell(str(len(os.listdir("/proc/self/fd"))))
+
+        expected = ["%d %d" % (NOBODY.pw_uid, NOBODY.pw_gid)]
+        expected += ["PermissionError", "BlockingIOError", "PermissionError", "MemoryError"]
+        told = self.told(work)
+        self.assertEqual(told[:-1], expected)
+        self.assertLessEqual(int(told[-1]), 5)
+
+    def test_a_child_ends_in_time_and_is_read_in_bounds(self):
+        def forever(tell):
+            tell("one")
+            while True:
+                pass
+
+        def flood(tell):
+            while True:
+                tell("x" * 1000)
+
+        begin = time.monotonic()
+        self.assertEqual(self.told(forever, deadline=1), ["one"])
+        self.assertEqual(self.told(forever, seconds=1, deadline=20), ["one"])
+        self.assertLess(len(self.told(flood)), 100)
+        self.assertEqual(self.told(lambda tell: 1 / 0), [])
+        self.assertLess(time.monotonic() - begin, 15)
+
+
+class Visits(unittest.TestCase):
+    def serve(self, answer):
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+
+        def work():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                try:
+                    answer(connection)
+                except OSError:
+                    pass
+
+        threading.Thread(target=work, daemon=True).start()
+        patched = mock.patch.dict(web.PORTS, {"http": server.getsockname()[1]})
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def fetch(self):
+        with web.within(1):
+            return web.fetch("http://acme.example/", {"acme.example"})
+
+    def test_an_answer_that_drips_is_late_as_a_whole(self):
+        for first in (b"HTTP/1.1 200 OK\r\n\r\n", b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 9):
+
+            def drip(connection, first=first):
+                connection.sendall(first)
+                while True:
+                    time.sleep(0.1)
+                    connection.sendall(b"x")
+
+            self.serve(drip)
+            begin = time.monotonic()
+            with self.assertRaises(web.Late):
+                self.fetch()
+            self.assertLess(time.monotonic() - begin, 4)
+
+    def test_redirects_stay_on_the_web_server_of_the_site(self):
+        for target, word in (
+            ("http://acme.example:6379/", "not the web server"),
+            ("ftp://acme.example/", "not the web server"),
+            ("http://other.example/", "not this site"),
+            ("http://[", "no address"),
+            ("http://acme.example:x/", "no address"),
+        ):
+            self.serve(lambda c, t=target: c.sendall(b"HTTP/1.1 302 Found\r\nLocation: %s\r\n\r\n" % t.encode()))
+            with self.assertRaises(web.Unreachable) as refused:
+                self.fetch()
+            self.assertIn(word, str(refused.exception))
+
+    def test_a_large_answer_is_cut(self):
+        self.serve(lambda c: c.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(5 << 20)))
+        self.assertEqual(len(self.fetch().body), web.LARGEST)
+
+
+def hexadecimal(*fields):
+    return tuple(field.encode().hex() for field in fields)
+
+
+class Accounts(unittest.TestCase):
+    OWN = ("user", *hexadecimal("localhost"), "0", accounts.password_hash("p"), accounts.PLUGIN, "0", "0", "0", "0", "")
+    LIMITS = ("0", "0", "0", "14", "0.000000")
+    GRANT = ("schema", *hexadecimal("localhost", "wp\\_a"), ",".join(accounts.PRIVILEGES))
+
+    def ensure(self, *rows, user=None, triggers=False):
+        statements = []
+        patched = mock.patch.object(accounts, "has_triggers", return_value=triggers)
+        with patched, mock.patch.object(accounts, "query", side_effect=statements.append):
+            given = [("database",), user or self.OWN + self.LIMITS, *rows]
+            changes, wider = accounts.ensure("wp_a", "p", accounts.connections(2), False, given)
+        text = "".join(statements)
+        decoded = [bytes.fromhex(part.partition("'")[0]).decode() for part in text.split("X'")[1:]]
+        return changes, wider, decoded
+
+    def test_an_account_that_is_right_is_left_alone(self):
+        self.assertEqual(self.ensure(self.GRANT), ([], [], []))
+
+    def test_what_accounts_once_had_is_taken_without_a_word(self):
+        row = self.GRANT[:3] + (self.GRANT[3] + ",TRIGGER,CREATE VIEW,SHOW VIEW",)
+        changes, wider, statements = self.ensure(row)
+        self.assertEqual((changes, wider), (["grants"], []))
+        self.assertEqual([word.split(" ")[0] for word in statements], ["REVOKE", "GRANT"])
+        self.assertNotIn("TRIGGER", statements[1])
+        self.assertEqual(self.ensure(self.GRANT[:3] + (self.GRANT[3] + ",TRIGGER",), triggers=True), ([], [], []))
+
+    def test_what_is_narrower_is_granted(self):
+        changes, wider, statements = self.ensure(self.GRANT[:3] + ("SELECT",))
+        self.assertEqual((changes, wider, len(statements)), (["grants"], [], 1))
+        changes, _, statements = self.ensure(self.GRANT, user=self.OWN + ("0", "0", "0", "0", "0"))
+        self.assertEqual(changes, ["limits"])
+        self.assertIn("MAX_USER_CONNECTIONS 14", statements[0])
+
+    def test_names_of_strangers_stay_in_their_quotes(self):
+        evil = "a'; DROP DATABASE x; -- \n\\"
+        rows = [self.GRANT, ("proxy", *hexadecimal("localhost", evil, "%")), ("role", *hexadecimal("localhost", evil))]
+        rows.append(("user", *hexadecimal(evil), "0", "", "", "0", "0", "0", "0", "", *self.LIMITS))
+        _, wider, statements = self.ensure(*rows)
+        self.assertEqual(len(wider), 3)
+        self.assertNotIn("\n", "".join(wider))
+        quoted = evil.replace("'", "''")
+        self.assertIn("REVOKE PROXY ON '%s'@'%%' FROM 'wp_a'@localhost" % quoted, statements)
+        self.assertIn("DROP USER 'wp_a'@'%s'" % quoted, statements)
+
+
+class Rules(Scratch):
+    def naming(self, text, **files):
+        os.makedirs(self.path("d"), exist_ok=True)
+        for name, content in files.items():
+            self.write("d/" + name, content)
+        main = self.write("sudoers", text.replace("DIR", self.path("d")))
+        return [rule for _, rule in sudoers.naming({"wp_a", "#999", "%wp_a", "%#997"}, main)]
+
+    def test_a_rule_is_known_however_it_names_the_user(self):
+        for rule in (
+            "wp_a ALL=(ALL) NOPASSWD: ALL",
+            "other, wp_a ALL = ALL",
+            "%wp_a ALL=ALL",
+            "#999 ALL=ALL",
+            "%#997 ALL=ALL",
+            '"wp_a" ALL=ALL',
+            "ALL ALL=/bin/true",
+        ):
+            self.assertEqual(self.naming("Defaults env_reset\nroot ALL=(ALL:ALL) ALL\n" + rule), [rule])
+        self.assertEqual(len(self.naming("User_Alias A = x : B = wp_a, y\nUser_Alias C = B\nC ALL=ALL\nA ALL=ALL\n")), 1)
+        self.assertEqual(self.naming("@includedir DIR\n", x="wp_a ALL=\\\n ALL\n"), ["wp_a ALL=  ALL"])
+        self.assertEqual(len(self.naming("#include DIR/x\n", x="wp_a ALL=ALL\n")), 1)
+
+    def test_others_are_no_finding_and_a_circle_ends(self):
+        text = "# wp_a ALL=ALL\nroot ALL=(wp_a) ALL\n%sudo ALL=(ALL:ALL) ALL\nDefaults:wp_a x=y\nRunas_Alias R = wp_a\n"
+        self.assertEqual(self.naming(text + "@include sudoers\n"), [])
+        self.assertEqual(self.naming("@includedir DIR\n", **{"x.off": "wp_a ALL=ALL\n"}), [])
+
+
+class Modes(Scratch):
+    def test_what_others_may_read_of_a_release_is_told(self):
+        for name in ("wp-content/plugins/a.php", "wp-load.php"):
+            os.makedirs(os.path.dirname(self.path("r", name)), exist_ok=True)
+            self.write("r/" + name, "x", 0o640)
+        for folder in ("r", "r/wp-content", "r/wp-content/plugins"):
+            os.chmod(self.path(folder), 0o750)
+        os.symlink("/", self.path("r/wp-content/link"))
+        self.assertEqual(manifest.content(self.path("r")), [])
+        os.chmod(self.path("r/wp-content/plugins/a.php"), 0o644)
+        os.chmod(self.path("r/wp-content/plugins"), 0o770)
+        self.assertEqual(
+            manifest.content(self.path("r")),
+            [
+                "-wp-content/plugins belongs to user 0 with mode 0770",
+                "+wp-content/plugins is written by root alone",
+                "-wp-content/plugins/a.php belongs to user 0 with mode 0644",
+                "+wp-content/plugins/a.php is read by its environment alone",
+            ],
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
