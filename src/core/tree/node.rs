@@ -69,7 +69,11 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     ] {
         tree.push(Item::directory(path, mode));
     }
+    for below in ["", "/php", "/accounts"] {
+        tree.push(Item::directory(format!("/etc/pressluft{below}"), "0711"));
+    }
     tree.push(Item::directory("/var/log/pressluft", "0750").owned("root", "adm", Some("0750")));
+    closed(&mut tree, &render)?;
 
     // nginx
     tree.push(Item::directory("/etc/nginx/pressluft", "0750").owned(
@@ -127,6 +131,11 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
             .then("restart-redis"),
     );
     tree.push(Item::directory("/etc/redis/users.d", "0700"));
+    drop_in(
+        &mut tree,
+        "redis-server.service",
+        render("systemd/redis.conf")?,
+    );
     tree.push(
         Item::file(
             "/usr/local/lib/pressluft/redis-acl",
@@ -136,7 +145,8 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         .then("redis-acl"),
     );
 
-    // The way in, and who is kept out
+    // The way in, who is kept out, and where sites do not get
+    tree.push(Item::directory("/etc/nftables.d", "0755"));
     tree.push(
         Item::file("/etc/nftables.conf", render("nftables/nftables.conf")?)
             .root("0755")
@@ -257,6 +267,51 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     Ok(tree.finish())
 }
 
+/// What a user other than root does not see: logs, the names of sites, the processes of others.
+fn closed(
+    tree: &mut Builder,
+    render: &impl Fn(&str) -> Result<String, RenderError>,
+) -> Result<(), RenderError> {
+    // Its processes open the logs anew after each rotation, as their own user.
+    tree.push(
+        Item::directory("/var/log/nginx", "0750")
+            .owned("root", "www-data", Some("0750"))
+            .then("close-logs"),
+    );
+    tree.push(Item::directory("/etc/nginx/sites-enabled", "0750"));
+    drop_in(tree, "nginx.service", render("systemd/nginx.conf")?);
+    for folder in ["/etc/tmpfiles.d", "/etc/sysusers.d"] {
+        tree.push(Item::directory(folder, "0755"));
+    }
+    tree.push(
+        Item::file(
+            "/etc/tmpfiles.d/pressluft.conf",
+            render("systemd/tmpfiles.conf")?,
+        )
+        .then("tmpfiles"),
+    );
+    tree.push(
+        Item::file(
+            "/etc/sysusers.d/pressluft.conf",
+            render("systemd/sysusers.conf")?,
+        )
+        .then("sysusers"),
+    );
+    for service in ["systemd-logind.service", "polkit.service"] {
+        drop_in(tree, service, render("systemd/proc-group.conf")?);
+    }
+    tree.push(unit("pressluft-proc.service", render("systemd/proc.service")?).then("proc"));
+    tree.push(Item::directory(
+        "/etc/systemd/system/sysinit.target.wants",
+        "0755",
+    ));
+    tree.push(Item::link(
+        "/etc/systemd/system/sysinit.target.wants/pressluft-proc.service",
+        "/etc/systemd/system/pressluft-proc.service",
+    ));
+    Ok(())
+}
+
 /// Handlers run in this order: the firewall knows a new SSH port before sshd does.
 fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
     tree.validator("nginx", &["nginx", "-t"]);
@@ -267,7 +322,29 @@ fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
         &["sh", "-c", "mkdir -p -m 0755 /run/sshd && exec sshd -t"],
     );
 
+    tree.handler(
+        "sysusers",
+        &["systemd-sysusers", "/etc/sysusers.d/pressluft.conf"],
+    );
     tree.handler("daemon-reload", &["systemctl", "daemon-reload"]);
+    tree.handler(
+        "tmpfiles",
+        &[
+            "systemd-tmpfiles",
+            "--create",
+            "/etc/tmpfiles.d/pressluft.conf",
+        ],
+    );
+    // The group of those who see all has to be theirs before the rest is hidden from them.
+    tree.handler(
+        "proc",
+        &[
+            "sh",
+            "-c",
+            "systemctl try-restart systemd-logind polkit; systemctl restart pressluft-proc",
+        ],
+    );
+    tree.handler("close-logs", &["chmod", "-R", "o=", "/var/log/nginx"]);
     tree.handler(
         "sysctl",
         &[
@@ -310,6 +387,15 @@ fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
 
 fn unit(name: &str, content: String) -> Item {
     Item::file(format!("/etc/systemd/system/{name}"), content).then("daemon-reload")
+}
+
+fn drop_in(tree: &mut Builder, service: &str, content: String) {
+    let folder = format!("{service}.d");
+    tree.push(Item::directory(
+        format!("/etc/systemd/system/{folder}"),
+        "0755",
+    ));
+    tree.push(unit(&format!("{folder}/pressluft.conf"), content));
 }
 
 fn no_unit(name: &str) -> Item {

@@ -356,7 +356,7 @@ fn a_failure_does_not_quote_a_secret() {
     case.secrets = Some(SecretValues { named, ..secrets() });
     let refusal = case.refused();
     assert!(
-        refusal.contains("php/pool.conf") && !refusal.contains("hidden"),
+        refusal.contains("php/environment.ini") && !refusal.contains("hidden"),
         "{refusal}"
     );
 }
