@@ -4,17 +4,12 @@ use minijinja::context;
 use serde_json::Value;
 
 use super::context::Named;
+use super::php::{Limits, Php};
 use super::templates::seen;
-use super::values::{bytes, php_size, php_version, php_versions, seconds};
+use super::values::{php_size, php_version, php_versions, seconds};
 use super::vhost::{basic_auth, headers, rate_limit, with_decoded_redirects};
 use super::{Builder, Item, RenderContext, RenderError, Templates, Tree};
 use crate::core::names::EnvironmentNames;
-
-const MIB: u64 = 1 << 20;
-/// What the programs of PHP take beside what scripts do.
-const PHP_MEGABYTES: u64 = 128;
-/// WP-CLI itself and the files of WordPress, beside what scripts take.
-const CLI_MEGABYTES: u64 = 192;
 
 /// The tree that `site_create`, `env_create` and `env_configure` apply.
 ///
@@ -167,81 +162,6 @@ pub fn environment_tree(
         tree.push(Item::absent(format!("{units}/{service}")).then(reload));
     }
     Ok(tree.finish())
-}
-
-/// What one environment may take of the node.
-struct Limits {
-    memory_megabytes: u64,
-    cron_megabytes: u64,
-    tasks: u64,
-}
-
-impl Limits {
-    fn of(env: &Value, node: &Value) -> Result<Self, RenderError> {
-        let workers = env["php"]["workers"].as_u64().unwrap_or(1);
-        let script = bytes(&env["php"]["memory"], "php.memory")?.unwrap_or(256 * MIB);
-        let script = script.div_ceil(MIB);
-        let opcache = bytes(&node["php"]["opcache"], "php.opcache")?.unwrap_or(256 * MIB);
-        Ok(Self {
-            memory_megabytes: workers
-                .saturating_mul(script)
-                .saturating_add(opcache.div_ceil(MIB) + PHP_MEGABYTES),
-            cron_megabytes: script.saturating_add(CLI_MEGABYTES),
-            tasks: workers.saturating_mul(8).saturating_add(16),
-        })
-    }
-}
-
-/// The files of an environment's own PHP.
-struct Php {
-    fpm: String,
-    ini: String,
-    /// Whether the settings hold a secret.
-    secret: bool,
-    service: String,
-    socket: String,
-}
-
-impl Php {
-    fn place(self, tree: &mut Builder, names: &EnvironmentNames, versions: &[String]) {
-        let system = names.system.as_str();
-        for below in ["", "/php", "/accounts"] {
-            tree.push(Item::directory(format!("/etc/pressluft{below}"), "0711"));
-        }
-        let folder = format!("/etc/pressluft/php/{system}");
-        tree.push(Item::directory(&folder, "0750").owned("root", system, Some("0750")));
-        let own = |name: &str, content: String| {
-            Item::file(format!("{folder}/{name}"), content)
-                .owned("root", system, Some("0640"))
-                .checked("php-fpm")
-                .then("reload-php")
-        };
-        tree.push(own("fpm.conf", self.fpm));
-        let mut ini = own("environment.ini", self.ini);
-        ini.sensitive = self.secret;
-        tree.push(ini);
-
-        let units = "/etc/systemd/system";
-        let socket = format!("pressluft-php-{system}.socket");
-        let service = format!("{units}/pressluft-php-{system}.service");
-        let unit = |path: &str, content: String| Item::file(path, content).then("daemon-reload");
-        tree.push(unit(&service, self.service).then("restart-php"));
-        let path = format!("{units}/{socket}");
-        tree.push(unit(&path, self.socket).then("php-socket"));
-        tree.push(Item::directory(
-            format!("{units}/sockets.target.wants"),
-            "0755",
-        ));
-        tree.push(
-            Item::link(format!("{units}/sockets.target.wants/{socket}"), &path)
-                .then("daemon-reload"),
-        );
-        // Where environments shared one PHP, each had a file here.
-        for version in versions {
-            let pool = format!("/etc/php/{version}/fpm/pool.d/{system}.conf");
-            tree.push(Item::absent(pool).then(format!("reload-php{version}")));
-        }
-    }
 }
 
 /// Handlers run in this order: the new PHP answers before nginx asks it, and the one that

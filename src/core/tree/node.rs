@@ -4,7 +4,9 @@ use minijinja::{Value as View, context};
 use serde_json::Value;
 
 use super::context::Named;
+use super::hidden::hide;
 use super::templates::seen;
+use super::units::{drop_in, no_unit, unit};
 use super::values::{bytes, php_versions};
 use super::window::Window;
 use super::{Builder, Item, RenderContext, RenderError, Templates, Tree};
@@ -69,11 +71,11 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     ] {
         tree.push(Item::directory(path, mode));
     }
-    for below in ["", "/php", "/accounts"] {
+    for below in ["", "/php"] {
         tree.push(Item::directory(format!("/etc/pressluft{below}"), "0711"));
     }
     tree.push(Item::directory("/var/log/pressluft", "0750").owned("root", "adm", Some("0750")));
-    closed(&mut tree, &render)?;
+    hide(&mut tree, &render)?;
 
     // nginx
     tree.push(Item::directory("/etc/nginx/pressluft", "0750").owned(
@@ -146,7 +148,7 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     );
 
     // The way in, who is kept out, and where sites do not get
-    tree.push(Item::directory("/etc/nftables.d", "0755"));
+    tree.push(Item::directory("/etc/nftables.d", "0750"));
     tree.push(
         Item::file("/etc/nftables.conf", render("nftables/nftables.conf")?)
             .root("0755")
@@ -267,51 +269,6 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     Ok(tree.finish())
 }
 
-/// What a user other than root does not see: logs, the names of sites, the processes of others.
-fn closed(
-    tree: &mut Builder,
-    render: &impl Fn(&str) -> Result<String, RenderError>,
-) -> Result<(), RenderError> {
-    // Its processes open the logs anew after each rotation, as their own user.
-    tree.push(
-        Item::directory("/var/log/nginx", "0750")
-            .owned("root", "www-data", Some("0750"))
-            .then("close-logs"),
-    );
-    tree.push(Item::directory("/etc/nginx/sites-enabled", "0750"));
-    drop_in(tree, "nginx.service", render("systemd/nginx.conf")?);
-    for folder in ["/etc/tmpfiles.d", "/etc/sysusers.d"] {
-        tree.push(Item::directory(folder, "0755"));
-    }
-    tree.push(
-        Item::file(
-            "/etc/tmpfiles.d/pressluft.conf",
-            render("systemd/tmpfiles.conf")?,
-        )
-        .then("tmpfiles"),
-    );
-    tree.push(
-        Item::file(
-            "/etc/sysusers.d/pressluft.conf",
-            render("systemd/sysusers.conf")?,
-        )
-        .then("sysusers"),
-    );
-    for service in ["systemd-logind.service", "polkit.service"] {
-        drop_in(tree, service, render("systemd/proc-group.conf")?);
-    }
-    tree.push(unit("pressluft-proc.service", render("systemd/proc.service")?).then("proc"));
-    tree.push(Item::directory(
-        "/etc/systemd/system/sysinit.target.wants",
-        "0755",
-    ));
-    tree.push(Item::link(
-        "/etc/systemd/system/sysinit.target.wants/pressluft-proc.service",
-        "/etc/systemd/system/pressluft-proc.service",
-    ));
-    Ok(())
-}
-
 /// Handlers run in this order: the firewall knows a new SSH port before sshd does.
 fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
     tree.validator("nginx", &["nginx", "-t"]);
@@ -383,23 +340,6 @@ fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
         "no-reboot-timer",
         &["systemctl", "stop", "pressluft-reboot.timer"],
     );
-}
-
-fn unit(name: &str, content: String) -> Item {
-    Item::file(format!("/etc/systemd/system/{name}"), content).then("daemon-reload")
-}
-
-fn drop_in(tree: &mut Builder, service: &str, content: String) {
-    let folder = format!("{service}.d");
-    tree.push(Item::directory(
-        format!("/etc/systemd/system/{folder}"),
-        "0755",
-    ));
-    tree.push(unit(&format!("{folder}/pressluft.conf"), content));
-}
-
-fn no_unit(name: &str) -> Item {
-    Item::absent(format!("/etc/systemd/system/{name}")).then("daemon-reload")
 }
 
 fn is_container(kind: &str) -> bool {

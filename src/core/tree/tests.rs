@@ -402,6 +402,20 @@ fn windows_become_calendar_events() {
     }
 }
 
+#[test]
+fn requests_and_tasks_share_one_sandbox() {
+    let tree = Case::production().environment();
+    let unit =
+        |name: &str| content(&tree, &format!("/etc/systemd/system/pressluft-{name}")).to_owned();
+    let service = unit("php-wp_acme_production.service");
+    let task = unit("cron-wp_acme_production.service");
+    let (_, sandbox) = service
+        .split_once("\n\n# What PHP of this")
+        .expect("a sandbox");
+    assert!(sandbox.contains("\nProtectSystem=strict\n") && task.ends_with(sandbox));
+    insta::assert_snapshot!(service);
+}
+
 /// Reads back what PHP reads in a single-quoted string.
 fn php_reads(quoted: &str) -> Option<String> {
     let inner = quoted.strip_prefix('\'')?.strip_suffix('\'')?;

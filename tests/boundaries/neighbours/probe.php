@@ -24,9 +24,6 @@ foreach ( array( 'exec', 'shell_exec', 'proc_open', 'popen', 'system', 'passthru
 		echo "FOUND the function $name\n";
 	}
 }
-if ( posix_getpwnam( "wp_{$neighbour}_production" ) ) {
-	echo "FOUND the neighbour's user\n";
-}
 $targets = array(
 	'unix:///run/dbus/system_bus_socket', 'unix:///run/systemd/private', 'unix:///run/systemd/journal/stdout',
 	"unix:///run/pressluft-php/wp_{$neighbour}_production.sock", 'unix:///run/php/php8.2-pressluft.sock',

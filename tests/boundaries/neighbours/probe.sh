@@ -10,12 +10,11 @@ for folder in /var/log /var/log/nginx /etc/nginx /etc/nginx/sites-enabled /etc/s
     /etc/logrotate.d /etc/cron.d; do
     [ -z "$(ls "$folder" 2>/dev/null)" ] || found "names in $folder"
 done
-for folder in /var/www/sites /etc/pressluft/php /etc/pressluft/accounts /tmp /var/tmp /dev/shm /run; do
+for folder in /var/www/sites /etc/pressluft/php /tmp /var/tmp /dev/shm /run; do
     case $(ls "$folder" 2>/dev/null) in *"$neighbour"*) found "the neighbour's name in $folder" ;; esac
 done
 [ ! -d "/var/www/sites/$neighbour" ] || found "the neighbour's directory"
-for file in $(grep -rlsI "$neighbour" /etc /run /srv /var 2>/dev/null | head -n 5); do found "the neighbour in $file"; done
-case $(getent passwd) in *"$neighbour"*) found "the neighbour's user" ;; esac
+for file in $(grep -rlsI "$neighbour" /etc /run /srv /var 2>/dev/null | grep -vE '^/etc/(passwd|group|gshadow|shadow)-?$'); do found "the neighbour in $file"; done
 for process in /proc/[0-9]*; do
     [ "$(stat -c %u "$process" 2>/dev/null || id -u)" = "$(id -u)" ] || found "a process of another user"
 done 2>/dev/null

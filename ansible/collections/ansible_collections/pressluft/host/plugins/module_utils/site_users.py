@@ -1,15 +1,11 @@
-"""What is written down about the user of an environment, beside its account.
+"""The numbers of the environments' users, for the firewall: what they do not reach, the node's rule set says.
 
-The firewall has the numbers of all of them: what they do not reach, the node's rule set says. A file that the rule set
-includes holds them, one line each, so that they are there again after it is loaded anew. They are numbers in it, because
-a name whose user is gone would keep the whole rule set from loading.
-
-Each has a list of users and one of groups that its sandbox shows in place of the node's, which name every site.
+A file that the rule set includes holds them, one line each, so that they are there again after it is loaded anew. They are
+numbers in it, because a name whose user is gone would keep the whole rule set from loading.
 """
 
 from __future__ import annotations
 
-import grp
 import json
 import os
 import pwd
@@ -22,44 +18,9 @@ FILE = "pressluft-sites.nft"
 HEAD = "# Written by Pressluft: users of environments do not reach the services of the node.\n"
 LINE = re.compile(r"add element inet pressluft sites \{ ([0-9]+) \} # ([a-z_][a-z0-9_-]*)")
 SET = ["inet", "pressluft", "sites"]
-LISTS = "/etc/pressluft/accounts"
-# As the tree of the environment has them; it comes after.
-MODES = {"/etc/pressluft": 0o711, LISTS: 0o711}
-# Whom programs ask for by name.
-COMMON_USERS, COMMON_GROUPS = ("root", "www-data", "nobody"), ("root", "www-data", "nogroup")
 
 
-def ensure(name, check_mode, warn):
-    """What has to change, and the changes unless in check mode."""
-    found = pwd.getpwnam(name)
-    return lists(found, check_mode) + firewall(name, found.pw_uid, check_mode, warn)
-
-
-def lists(found, check_mode, folder=LISTS):
-    """The users and groups that the environment's own programs see."""
-    users = ["%s:x:%d:%d::%s:%s\n" % (user.pw_name, user.pw_uid, user.pw_gid, user.pw_dir, user.pw_shell)
-             for user in _known(pwd.getpwnam, COMMON_USERS + (found.pw_name,))]
-    groups = ["%s:x:%d:\n" % (group.gr_name, group.gr_gid)
-              for group in _known(grp.getgrnam, COMMON_GROUPS + (found.pw_name,))]
-    changes = []
-    for kind, lines in (("passwd", users), ("group", groups)):
-        path = os.path.join(folder, "%s.%s" % (found.pw_name, kind))
-        if read(path) != "".join(lines):
-            changes.append("own %s" % kind)
-            if not check_mode:
-                write(path, "".join(lines))
-    return changes
-
-
-def _known(look_up, names):
-    for name in names:
-        try:
-            yield look_up(name)
-        except KeyError:
-            continue
-
-
-def firewall(name, uid, check_mode, warn, folder=FOLDER):
+def ensure(name, uid, check_mode, warn, folder=FOLDER):
     """What has to change for the firewall to know the user, and the change unless in check mode."""
     changes = []
     path = os.path.join(folder, FILE)
@@ -104,10 +65,9 @@ def read(path):
 
 
 def write(path, text):
-    for folder in (os.path.dirname(os.path.dirname(path)), os.path.dirname(path)):
-        if not os.path.isdir(folder):
-            os.mkdir(folder)
-            os.chmod(folder, MODES.get(folder, 0o755))
+    # As the node's tree has it, which may come later.
+    if not os.path.isdir(os.path.dirname(path)):
+        os.mkdir(os.path.dirname(path), 0o750)
     temporary = path + ".new"
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w", encoding="utf-8") as stream:
         os.fchmod(stream.fileno(), 0o644)

@@ -78,8 +78,9 @@ def carry_out(options, node):
         for _, argv in steps:
             run(argv)
     changes = [what for what, _ in steps]
-    if user(name) is not None:
-        changes += site_users.ensure(name, node.check_mode, node.warn)
+    found = user(name)
+    if found is not None:
+        changes += site_users.ensure(name, found.pw_uid, node.check_mode, node.warn)
     result = {"changed": bool(changes), "changes": changes}
     if wider:
         result["by_hand"] = ["the user `%s` had more than its own: %s" % (name, what) for what in wider]
