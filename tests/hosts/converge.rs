@@ -197,7 +197,7 @@ fn one_edit_is_one_job(world: &World) {
         .expect(0);
     assert!(
         world
-            .ssh(1, "grep -rhs 192M /etc/php/*/fpm/pool.d/")
+            .ssh(1, "grep -rhs 192M /etc/pressluft/php/")
             .contains("memory_limit")
     );
     let jobs = world.jobs();
@@ -286,7 +286,7 @@ fn drift_is_found_and_put_back(world: &World) {
     // Two nodes and four environments.
     assert_eq!(summary["clean"], 6);
 
-    let pool = "/etc/php/8.2/fpm/pool.d/wp_acme_production.conf";
+    let pool = "/etc/pressluft/php/wp_acme_production/fpm.conf";
     let code = "/var/www/sites/acme/production/current/wp-login.php";
     world.ssh(
         1,
