@@ -29,6 +29,7 @@ mod plan_view;
 mod progress_view;
 mod reconcile;
 mod reconcile_view;
+mod render;
 mod reset;
 mod resume;
 mod scaffold;
@@ -119,6 +120,8 @@ enum Command {
     User(user::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
+    #[command(hide = true)]
+    Render(render::Args),
 }
 
 /// Runs the program on the arguments of this process.
@@ -134,6 +137,9 @@ pub fn main() -> ExitCode {
     // A child of a running Pressluft: it needs no settings and no time to read them.
     if let Command::Supervise(args) = &cli.command {
         return supervise::run(args);
+    }
+    if let Command::Render(_) = &cli.command {
+        return render::run();
     }
     match run(&cli) {
         Ok(exit) => exit.into(),
@@ -184,7 +190,7 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Secret(args) => secret::run(args, &context),
         Command::SshKey(args) => ssh_key::run(args, &context),
         Command::User(args) => user::run(args, &context),
-        Command::Supervise(_) => Ok(Exit::Done),
+        Command::Supervise(_) | Command::Render(_) => Ok(Exit::Done),
     }
 }
 

@@ -238,6 +238,8 @@ words! {
         /// The node's fence has refused the run: its claim is over, or not of this control plane.
         NodeFenced = "NODE_FENCED",
         NodeSudoFailed = "NODE_SUDO_FAILED",
+        /// What ran the job ended before the job did, too often.
+        WorkerDied = "WORKER_DIED",
     }
 }
 

@@ -379,7 +379,8 @@ pub fn is_retryable(code: ErrorCode) -> bool {
         | ErrorCode::Superseded
         | ErrorCode::CancelledByUser
         | ErrorCode::NodeFenced
-        | ErrorCode::NodeSudoFailed => false,
+        | ErrorCode::NodeSudoFailed
+        | ErrorCode::WorkerDied => false,
     }
 }
 
@@ -442,6 +443,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::PlanStale => "plan again: the record moved after this job was planned",
         ErrorCode::Superseded => "nothing to do: a newer plan has taken the place of this job",
         ErrorCode::CancelledByUser => "apply again when the change is wanted after all",
+        ErrorCode::WorkerDied => {
+            "look at the log of the service for what ended it (out of memory, an abort); `pressluft jobs retry ID` tries the job again"
+        }
         ErrorCode::NodeFenced => {
             "the node is another claim's: the message names it, and what to do when it is gone for good"
         }

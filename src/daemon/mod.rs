@@ -19,6 +19,7 @@ mod reconcile;
 mod reconcile_loop;
 mod record;
 mod recovery;
+mod render;
 mod repeat;
 mod reset;
 mod restore;
@@ -51,6 +52,7 @@ pub use reconcile::{Access, FleetSource, Judged, Memory, Pass, Setup, Trust, Wor
 pub use reconcile_loop::{Reconciled, Shared, keep_reconciling, reconcile_once};
 pub use record::after_success;
 pub use recovery::{Recovery, recover};
+pub use render::{render_in_bounds, render_one};
 pub use repeat::repeat;
 pub use reset::checked_environment;
 pub use restore::restore;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::payload::JobPayload;
+use super::render::render_in_bounds;
 use super::sources::{self, SourceError, SourceFile};
 use crate::core::facts::NodeFacts;
 use crate::core::job::JobType;
@@ -82,13 +83,8 @@ impl Subject {
             }
             _ => return Ok(None),
         };
-        let templates = self
-            .payload
-            .templates
-            .iter()
-            .try_fold(Templates::embedded(), |templates, (path, text)| {
-                templates.with_override(path, text.clone())
-            })?;
+        let overrides = self.payload.templates.clone();
+        let templates = Templates::with_overrides(overrides, render_in_bounds)?;
         let value = |spec: &Spec| Value::Object(spec.0.clone());
         let (fleet, node) = (value(&self.payload.fleet), value(&self.payload.node));
         let (site, env) = (
