@@ -38,6 +38,7 @@ mod secret;
 mod serve;
 mod service_manager;
 mod snippet;
+mod sources_settings;
 mod ssh_key;
 mod supervise;
 mod user;

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::disk;
 use super::error::DaemonError;
 use super::progress::{JobLabel, Progress, Wait};
+use super::sources::SourceSettings;
 use super::stop::{Reason, Reins};
 use super::timeouts::Timeouts;
 use crate::ansible::Engine;
@@ -31,6 +32,8 @@ pub struct Runner {
     /// Who asked for the run, for the audit record.
     pub actor: String,
     pub timeouts: Timeouts,
+    /// What the documents may name on this machine and in the network.
+    pub sources: SourceSettings,
 }
 
 /// How an attempt ended, as it is recorded.

@@ -58,6 +58,7 @@ pub use reset::checked_environment;
 pub use restore::restore;
 pub use saved_plan::{load as load_plan, save as save_plan};
 pub use schedule::{run_due, sync_schedules};
+pub use sources::SourceSettings;
 pub use stop::{Stop, Urgency};
 pub use summary::Summary;
 pub use timeouts::Timeouts;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::payload::JobPayload;
 use super::render::render_in_bounds;
-use super::sources::{self, SourceError, SourceFile};
+use super::sources::{self, SourceError, SourceFile, SourceSettings};
 use crate::core::facts::NodeFacts;
 use crate::core::job::JobType;
 use crate::core::names::{EnvironmentNames, environment_names, public_address};
@@ -53,15 +53,19 @@ impl Subject {
         }
     }
 
-    /// Looks at those source files that jobs of this type take from the control plane.
+    /// Checks those sources that jobs of this type use.
     ///
     /// # Errors
-    /// When one of them cannot be read.
-    pub(super) fn with_sources(mut self, job_type: JobType) -> Result<Self, SourceError> {
+    /// When one of them cannot be read or is not what the documents may name.
+    pub(super) fn with_sources(
+        mut self,
+        job_type: JobType,
+        settings: &SourceSettings,
+    ) -> Result<Self, SourceError> {
         if job_type == JobType::NodeProvision {
-            self.wp_cli.check("sources.wp_cli")?;
+            self.wp_cli = self.wp_cli.checked("sources.wp_cli", settings)?;
         } else if matches!(job_type, JobType::SiteCreate | JobType::EnvCreate) {
-            self.wordpress.read_digest("sources.wordpress")?;
+            self.wordpress = self.wordpress.checked("sources.wordpress", settings)?;
         }
         Ok(self)
     }

@@ -11,6 +11,7 @@ mod moved;
 mod nodes;
 mod redirects;
 mod references;
+mod sources;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -139,6 +140,7 @@ pub(crate) fn check(draft: &Draft, findings: &mut Findings) {
     domains::check(&index, findings);
     redirects::check(draft, findings);
     nodes::check(&index, findings);
+    sources::check(draft, findings);
     extensions::check(draft, findings);
     lists::check(draft, findings);
     moved::check(&index, findings);
