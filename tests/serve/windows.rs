@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use pressluft::core::condition::ConditionKind;
 use pressluft::core::reconcile::Cause;
-use pressluft::daemon::{Access, FleetSource, Pass, Setup, Trust, Work, reconcile_once};
+use pressluft::daemon::{
+    Access, FleetSource, Pass, Setup, SourceSettings, Trust, Work, reconcile_once,
+};
 use pressluft::git::Credentials;
 use pressluft::store::Store;
 
@@ -25,6 +27,11 @@ fn pass(world: &World, at: &str) -> Pass {
             signers: None,
         },
         secrets_dir: world.state().join("secrets"),
+        sources: SourceSettings {
+            directory: world.state().join("sources"),
+            copies: world.state().join("cache/sources"),
+            allow_private: Vec::new(),
+        },
         with_statuses: false,
     };
     let now: Timestamp = at.parse().expect("a time");

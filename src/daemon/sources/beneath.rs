@@ -65,9 +65,6 @@ pub(super) fn open(
     };
     let metadata = place.metadata().map_err(failed)?;
     let kind = metadata.file_type();
-    if kind.is_symlink() {
-        return Err(refused(&part, "is a symbolic link"));
-    }
     if kind.is_dir() {
         return Err(refused(&part, "is a directory"));
     }
@@ -106,7 +103,7 @@ fn look(root: &File, path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat2(
         root,
         path,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        OFlags::PATH | OFlags::CLOEXEC,
         Mode::empty(),
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
     )
