@@ -17,6 +17,8 @@ use serde_json::Value;
 mod ownership;
 mod queue;
 mod settings;
+mod sources;
+mod templates;
 mod user;
 
 struct Program {

@@ -82,7 +82,7 @@ fn check_one(
                         "the template cannot be rendered for {}: {reason}",
                         of(&payload)
                     ),
-                    "docs/templates.md says what a template sees",
+                    "docs/fleet-repo.md says what a template sees",
                 );
                 (template, problem)
             }
@@ -124,7 +124,7 @@ fn of(payload: &JobPayload) -> String {
 fn unknown(path: &str, known: &BTreeSet<&str>) -> Diagnostic {
     let hint = match nearest(path, known.iter().copied()) {
         Some(near) => format!("did you mean `templates/{near}`?"),
-        None => "remove it; docs/templates.md lists the templates that can be replaced".to_owned(),
+        None => "remove it; docs/fleet-repo.md lists the templates that can be replaced".to_owned(),
     };
     let message = "there is no template of this name to replace".to_owned();
     error(
