@@ -43,7 +43,7 @@ impl World {
     }
 
     fn with_digest(&self, path: &str, digest: &str) -> Result<SourceFile, SourceError> {
-        let fleet = fleet(json!({ "path": path, "sha256": digest }));
+        let fleet = fleet(&json!({ "path": path, "sha256": digest }));
         wordpress(&fleet, None).checked("sources.wordpress", &self.settings)
     }
 
@@ -52,7 +52,7 @@ impl World {
     }
 }
 
-fn fleet(wordpress: serde_json::Value) -> Spec {
+fn fleet(wordpress: &serde_json::Value) -> Spec {
     let fleet = json!({ "sources": { "wordpress": wordpress } });
     serde_json::from_value(fleet).expect("a spec")
 }
@@ -173,7 +173,7 @@ fn few_copies_are_kept() {
 fn a_private_address_needs_the_settings() {
     let mut world = World::new();
     let checked = |world: &World, url: &str| {
-        let fleet = fleet(json!({ "url": url, "sha256": "0".repeat(64) }));
+        let fleet = fleet(&json!({ "url": url, "sha256": "0".repeat(64) }));
         wordpress(&fleet, None).checked("sources.wordpress", &world.settings)
     };
     for url in [
@@ -194,7 +194,7 @@ fn a_private_address_needs_the_settings() {
 #[test]
 fn what_is_recorded_without_a_digest_is_not_used() {
     let world = World::new();
-    let old = fleet(json!("/etc/passwd"));
+    let old = fleet(&json!("/etc/passwd"));
     let refused = wordpress(&old, None).checked("sources.wordpress", &world.settings);
     assert!(matches!(refused, Err(SourceError::Old { .. })));
 }

@@ -40,7 +40,7 @@ pub(super) fn check(
     }
     let end = Instant::now() + LONGEST;
     for (job_type, payload) in pictures(commit) {
-        check_one(job_type, payload, &mut overrides, end, problems);
+        check_one(job_type, &payload, &mut overrides, end, problems);
         if Instant::now() > end {
             return;
         }
@@ -50,7 +50,7 @@ pub(super) fn check(
 /// Renders the files of one resource; templates that fail are told once and left out from then on.
 fn check_one(
     job_type: JobType,
-    payload: JobPayload,
+    payload: &JobPayload,
     overrides: &mut BTreeMap<String, String>,
     end: Instant,
     problems: &mut Vec<Diagnostic>,
@@ -64,9 +64,8 @@ fn check_one(
     };
     // As many times as there are templates to tell about.
     while Instant::now() < end {
-        let failed = match render(overrides.clone()) {
-            Ok(_) => return,
-            Err(failed) => failed,
+        let Err(failed) = render(overrides.clone()) else {
+            return;
         };
         let (template, problem) = match failed {
             RenderError::Template {
@@ -80,7 +79,7 @@ fn check_one(
                     "template-invalid",
                     format!(
                         "the template cannot be rendered for {}: {reason}",
-                        of(&payload)
+                        of(payload)
                     ),
                     "docs/fleet-repo.md says what a template sees",
                 );
@@ -93,7 +92,7 @@ fn check_one(
                     "template-too-expensive",
                     format!(
                         "the template cannot be rendered for {}: {bound}",
-                        of(&payload)
+                        of(payload)
                     ),
                     "make it simpler",
                 );

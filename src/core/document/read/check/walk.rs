@@ -292,7 +292,7 @@ fn place_of_source(path: &str, value: &Branch) -> Option<String> {
         false => (
             "path",
             name,
-            format!("put the file into the directory of sources of the control plane and "),
+            "put the file into the directory of sources of the control plane and ".to_owned(),
         ),
     };
     Some(format!(
