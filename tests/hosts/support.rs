@@ -106,6 +106,11 @@ impl World {
         self.dir.path().join("state")
     }
 
+    /// The path of WP-CLI, and its SHA-512.
+    pub(crate) fn wp_cli(&self) -> (&str, &str) {
+        (&self.wp_cli.0, &self.wp_cli.1)
+    }
+
     /// The directory that documents may name files of.
     fn sources(&self) -> &Path {
         Path::new(&self.wordpress.0).parent().expect("a parent")
