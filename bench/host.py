@@ -38,7 +38,9 @@ class Host:
         repo.mkdir()
         (repo / "pressluft.yaml").write_text(
             "kind: Fleet\nversion: 1\nname: bench\n"
-            f"sources: {{wordpress: {self.sources['WORDPRESS_ZIP']}, wp_cli: {self.sources['WP_CLI_PHAR']}}}\n")
+            "sources:\n"
+            f"  wordpress: {{path: {self.sources['WORDPRESS_ZIP']}, sha256: {self.sources['WORDPRESS_SHA256']}}}\n"
+            f"  wp_cli: {{path: {self.sources['WP_CLI_PHAR']}, sha512: {self.sources['WP_CLI_SHA512']}}}\n")
         for number, address in zip(self.numbers, self.addresses):
             (repo / f"{self.site(number)}.yaml").write_text(
                 f"kind: Node\nname: web-{number}\nhost: {address}\n"
@@ -72,6 +74,7 @@ class Host:
 
     def run_pressluft(self, *words):
         env = {"PATH": os.environ["PATH"], "HOME": str(self.work), "PRESSLUFT_STATE_DIR": str(self.work / "state"),
+               "PRESSLUFT_SOURCES_DIR": os.path.dirname(self.sources["WORDPRESS_ZIP"]),
                "PRESSLUFT_ANSIBLE_VENV": str(ROOT / "target/ansible-venv")}
         done = subprocess.run([PRESSLUFT, *words], env=env, cwd=self.work / "fleet", capture_output=True, text=True,
                               check=False)

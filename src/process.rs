@@ -26,6 +26,18 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// A command without any environment, for a process that needs none.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the home of child processes"
+)]
+pub fn bare(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear();
+    command
+}
+
 /// A [`command`] that also gets what installers need to reach a package registry: pip's own
 /// settings, proxies and certificate authorities.
 #[must_use]

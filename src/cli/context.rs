@@ -11,11 +11,12 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::git_settings::GitSettings;
 use super::ownership;
+use super::sources_settings::{self, SourcesSettings};
 use super::web_settings::ListenAddr;
 use crate::core::document::scalar::{Duration, Malformed, SecretRef};
 use crate::core::job::JobType;
 use crate::core::secret_owner::Reserved;
-use crate::daemon::Timeouts;
+use crate::daemon::{SourceSettings, Timeouts};
 use crate::git::Credentials;
 
 /// Options that every command takes.
@@ -78,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) timeouts: BTreeMap<String, Duration>,
     /// The fleet repo that `serve` and `reconcile` follow.
     pub(crate) git: GitSettings,
+    /// What documents may name on this machine and in the network.
+    pub(crate) sources: SourcesSettings,
     pub(crate) listen_addr: Option<ListenAddr>,
     /// Host names under which the status endpoint may be asked.
     pub(crate) allowed_hosts: Vec<String>,
@@ -101,6 +104,8 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     /// How long jobs may take.
     pub(crate) timeouts: Timeouts,
+    /// What documents may name on this machine and in the network.
+    pub(crate) sources: SourceSettings,
     /// Whether standard output is a terminal.
     pub(crate) interactive: bool,
     pub(crate) verbose: bool,
@@ -120,7 +125,7 @@ impl Context {
         };
         let settings = read_settings(&state_dir.join("pressluft.toml"))?;
         let from_env = |name: &str| env_path(name);
-        Ok(Self {
+        let context = Self {
             db_path: args
                 .db_path
                 .clone()
@@ -136,9 +141,12 @@ impl Context {
             interactive: std::io::stdout().is_terminal(),
             verbose: args.verbose > 0,
             timeouts: timeouts(&settings)?,
+            sources: sources_settings::sources(&settings.sources, &state_dir)?,
             settings,
             state_dir,
-        })
+        };
+        sources_settings::require_apart(&context)?;
+        Ok(context)
     }
 
     /// Makes the state directory, for this user alone. For whatever writes into it.
@@ -191,7 +199,7 @@ impl Context {
     clippy::disallowed_methods,
     reason = "the command line reads the environment"
 )]
-fn env_path(name: &str) -> Option<PathBuf> {
+pub(super) fn env_path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)

@@ -83,6 +83,7 @@ pub(crate) fn runner(context: &Context, store: &Store) -> Result<Arc<Runner>, Cl
         actor: actor(),
         timeouts: context.timeouts.clone(),
         reserved: context.reserved(),
+        sources: context.sources.clone(),
     }))
 }
 

@@ -70,14 +70,27 @@ pub(crate) fn load(
     let loaded = git::load_desired(snapshot, cache_dir(context).as_deref(), &context.reserved())
         .map_err(|error| from_git(&error))?;
     match loaded {
-        Loaded::Valid(desired, diagnostics) => {
+        Loaded::Valid(desired, mut diagnostics) => {
+            diagnostics.extend(daemon::vet(&desired, &context.sources)?);
             tell(&diagnostics, &desired.snapshot, context, is_json)?;
-            Ok(Some(Fleet { desired }))
+            if !daemon::has_errors(&diagnostics) {
+                return Ok(Some(Fleet { desired }));
+            }
+            if is_json {
+                let documents = desired.hashes().count();
+                output::json_line(&validate::summary(documents, &diagnostics))?;
+            } else {
+                output::note("nothing was planned, because the fleet is not valid")?;
+            }
+            Ok(None)
         }
         Loaded::Invalid(snapshot, assembled) => {
             tell(&assembled.diagnostics, &snapshot, context, is_json)?;
             if is_json {
-                output::json_line(&validate::summary(&assembled))?;
+                output::json_line(&validate::summary(
+                    assembled.documents,
+                    &assembled.diagnostics,
+                ))?;
             } else {
                 output::note("nothing was planned, because the documents are not valid")?;
             }

@@ -87,6 +87,7 @@ pub(crate) fn setup(args: &FleetArgs, context: &Context, store: &Store) -> Resul
             }),
         },
         secrets_dir: context.secrets_dir.clone(),
+        sources: context.sources.clone(),
         with_statuses: settings.status.is_some(),
         reserved: context.reserved(),
     })

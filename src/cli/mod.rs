@@ -29,6 +29,7 @@ mod plan_view;
 mod progress_view;
 mod reconcile;
 mod reconcile_view;
+mod render;
 mod reset;
 mod resume;
 mod scaffold;
@@ -37,6 +38,7 @@ mod secret;
 mod serve;
 mod service_manager;
 mod snippet;
+mod sources_settings;
 mod ssh_key;
 mod supervise;
 mod user;
@@ -117,6 +119,8 @@ enum Command {
     User(user::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
+    #[command(hide = true)]
+    Render(render::Args),
 }
 
 /// Runs the program on the arguments of this process.
@@ -128,6 +132,9 @@ pub fn main() -> ExitCode {
     // A child of a running Pressluft: it needs no settings and no time to read them.
     if let Command::Supervise(args) = &cli.command {
         return supervise::run(args);
+    }
+    if let Command::Render(_) = &cli.command {
+        return render::run();
     }
     match run(&cli) {
         Ok(exit) => exit.into(),
@@ -178,7 +185,7 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Secret(args) => secret::run(args, &context),
         Command::SshKey(args) => ssh_key::run(args, &context),
         Command::User(args) => user::run(args, &context),
-        Command::Supervise(_) => Ok(Exit::Done),
+        Command::Supervise(_) | Command::Render(_) => Ok(Exit::Done),
     }
 }
 

@@ -213,6 +213,7 @@ fn start_delivering(
         identity: execute::identity(context, store)?,
         statuses: git_settings::status_target(context, store)?,
         reserved: context.reserved(),
+        allow_private: context.sources.allow_private.clone(),
         end: Arc::clone(end),
     };
     let mut store = Store::open(&context.db_path)?;

@@ -8,7 +8,8 @@ use super::exit::Exit;
 use super::fleet::{self, FleetArgs};
 use super::{diagnostics_view, output};
 use crate::core::desired::Assembled;
-use crate::core::diagnostic::Severity;
+use crate::core::diagnostic::{Diagnostic, Severity};
+use crate::daemon;
 
 /// Check all documents of a fleet repo and report every problem
 #[derive(clap::Args, Debug)]
@@ -22,14 +23,19 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let snapshot = fleet::snapshot(&args.fleet, context)?;
-    let assembled = fleet::assemble(&snapshot, context)?;
-    let errors = count(&assembled, Severity::Error);
+    let mut assembled = fleet::assemble(&snapshot, context)?;
+    if let Some(desired) = &assembled.desired {
+        let found = daemon::vet_documents(&snapshot, desired, &context.sources)?;
+        assembled.diagnostics.extend(found);
+        assembled.diagnostics.sort();
+    }
+    let errors = count(&assembled.diagnostics, Severity::Error);
     if args.json {
         output::json_version()?;
         for diagnostic in &assembled.diagnostics {
             output::json_line(&diagnostics_view::line(diagnostic))?;
         }
-        output::json_line(&summary(&assembled))?;
+        output::json_line(&summary(assembled.documents, &assembled.diagnostics))?;
     } else {
         let source = snapshot.texts();
         output::print(&diagnostics_view::text(
@@ -48,18 +54,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 }
 
 /// The last line of a JSON stream about documents.
-pub(crate) fn summary(assembled: &Assembled) -> serde_json::Value {
+pub(crate) fn summary(documents: usize, diagnostics: &[Diagnostic]) -> serde_json::Value {
     json!({
         "type": "summary",
-        "documents": assembled.documents,
-        "errors": count(assembled, Severity::Error),
-        "warnings": count(assembled, Severity::Warning),
+        "documents": documents,
+        "errors": count(diagnostics, Severity::Error),
+        "warnings": count(diagnostics, Severity::Warning),
     })
 }
 
-fn count(assembled: &Assembled, severity: Severity) -> usize {
-    assembled
-        .diagnostics
+fn count(diagnostics: &[Diagnostic], severity: Severity) -> usize {
+    diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.severity == severity)
         .count()
@@ -71,8 +76,8 @@ fn verdict(assembled: &Assembled) -> String {
     let red = anstyle::AnsiColor::Red.on_default().bold();
     let documents = output::counted(assembled.documents, "document");
     let (errors, warnings) = (
-        count(assembled, Severity::Error),
-        count(assembled, Severity::Warning),
+        count(&assembled.diagnostics, Severity::Error),
+        count(&assembled.diagnostics, Severity::Warning),
     );
     let also = if warnings > 0 {
         format!(", {}", output::counted(warnings, "warning"))

@@ -240,6 +240,8 @@ words! {
         NodeSudoFailed = "NODE_SUDO_FAILED",
         /// The node answered with something that none of our programs says.
         NodeAnswerRefused = "NODE_ANSWER_REFUSED",
+        /// What ran the job ended before the job did, too often.
+        WorkerDied = "WORKER_DIED",
     }
 }
 

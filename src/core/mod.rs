@@ -3,6 +3,7 @@
 //! Values flow one way: documents → desired → changes → plan → jobs → invocations, and back
 //! as events → outcomes. Time, ids and keys enter as arguments.
 
+pub mod address;
 pub mod answer;
 pub mod aspect;
 pub mod audit;

@@ -387,7 +387,8 @@ pub fn is_retryable(code: ErrorCode) -> bool {
         | ErrorCode::CancelledByUser
         | ErrorCode::NodeFenced
         | ErrorCode::NodeSudoFailed
-        | ErrorCode::NodeAnswerRefused => false,
+        | ErrorCode::NodeAnswerRefused
+        | ErrorCode::WorkerDied => false,
     }
 }
 
@@ -450,6 +451,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::PlanStale => "plan again: the record moved after this job was planned",
         ErrorCode::Superseded => "nothing to do: a newer plan has taken the place of this job",
         ErrorCode::CancelledByUser => "apply again when the change is wanted after all",
+        ErrorCode::WorkerDied => {
+            "look at the log of the service for what ended it (out of memory, an abort); `pressluft jobs retry ID` tries the job again"
+        }
         ErrorCode::NodeFenced => {
             "the node is another claim's: the message names it, and what to do when it is gone for good"
         }

@@ -8,6 +8,20 @@ use super::outcome::is_retryable;
 /// How often a job is tried where nothing else is asked for.
 pub const MAX_ATTEMPTS: u32 = 3;
 
+/// How often what runs a job may end before the job does. It says little about the job, for a
+/// deployment or an operator ends it too, so it spends no attempt; but a job that brings it about
+/// must not do so for ever.
+pub const MAX_INTERRUPTIONS: u32 = 5;
+
+/// How long a job waits after its first, second, … interruption. What was cut off with it has time
+/// to end well before it is tried again.
+const PAUSES: [SignedDuration; 4] = [
+    SignedDuration::ZERO,
+    SignedDuration::from_secs(16),
+    SignedDuration::from_secs(64),
+    SignedDuration::from_secs(320),
+];
+
 /// How long a job waits after its first, its second and every later attempt that failed.
 const WAITS: [SignedDuration; 3] = [
     SignedDuration::from_secs(60),
@@ -49,6 +63,20 @@ pub fn next(code: ErrorCode, spent: u32, max_attempts: u32, random: f64) -> Next
     let index = usize::try_from(spent.saturating_sub(1)).unwrap_or(usize::MAX);
     let wait = WAITS[index.min(WAITS.len() - 1)];
     Next::Retry(stretched(wait, random))
+}
+
+/// How long a job waits that was interrupted for the `count`th time, from 1, or none when that was
+/// once too often. Jobs that were cut off together come back one after the other: `token` is that
+/// of the attempt.
+#[must_use]
+pub fn pause(count: u32, token: u64) -> Option<SignedDuration> {
+    if count >= MAX_INTERRUPTIONS {
+        return None;
+    }
+    let index = usize::try_from(count.saturating_sub(1)).unwrap_or(usize::MAX);
+    let wait = PAUSES[index.min(PAUSES.len() - 1)];
+    let turn = i32::try_from(token % 8).unwrap_or(0);
+    Some(wait + wait * turn / 8)
 }
 
 /// How long to wait before the next look at a node that has not answered for `away`, and that
@@ -146,6 +174,15 @@ mod tests {
             next(ErrorCode::AnsibleHostUnreachable, 9, 3, 0.5),
             Next::Park
         );
+    }
+
+    #[test]
+    fn a_job_that_is_interrupted_again_and_again_waits_longer_and_ends() {
+        let seconds = |count, token| pause(count, token).map(|wait| wait.as_secs());
+        let waits: Vec<Option<i64>> = (1..=5).map(|count| seconds(count, 8)).collect();
+        assert_eq!(waits, [Some(0), Some(16), Some(64), Some(320), None]);
+        assert_eq!(seconds(u32::MAX, 8), None);
+        assert_eq!([seconds(3, 9), seconds(3, 15)], [Some(72), Some(120)]);
     }
 
     #[test]

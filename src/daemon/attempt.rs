@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::disk;
 use super::error::DaemonError;
 use super::progress::{JobLabel, Progress, Wait};
+use super::sources::SourceSettings;
 use super::stop::{Reason, Reins};
 use super::timeouts::Timeouts;
 use crate::ansible::Engine;
@@ -34,6 +35,8 @@ pub struct Runner {
     pub timeouts: Timeouts,
     /// The names of secrets that no job may have.
     pub reserved: Reserved,
+    /// What the documents may name on this machine and in the network.
+    pub sources: SourceSettings,
 }
 
 /// How an attempt ended, as it is recorded.

@@ -12,7 +12,7 @@ use crate::core::id::ResourceId;
 use crate::core::plan::{self, Choice, PlanInput, PlannedJob, Recorded, Wanted, secret};
 use crate::core::recorded::{RecordedHead, ResourceStatus};
 use crate::core::spec::Spec;
-use crate::git::{DesiredState, GitError, Snapshot};
+use crate::git::{DesiredState, GitError, Snapshot, SourceFile};
 use crate::secrets::FingerprintKey;
 use crate::store::Store;
 
@@ -286,13 +286,19 @@ fn templates(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, DaemonErro
     snapshot
         .templates
         .iter()
-        .map(|file| {
-            let text = String::from_utf8(snapshot.read(file)?)
-                .map_err(|_| DaemonError::NotText(file.path.clone()))?;
-            let path = file.path.strip_prefix("templates/").unwrap_or(&file.path);
-            Ok((path.to_owned(), text))
-        })
+        .map(|file| template(snapshot, file))
         .collect()
+}
+
+/// One of them, with its path.
+pub(super) fn template(
+    snapshot: &Snapshot,
+    file: &SourceFile,
+) -> Result<(String, String), DaemonError> {
+    let text = String::from_utf8(snapshot.read(file)?)
+        .map_err(|_| DaemonError::NotText(file.path.clone()))?;
+    let path = file.path.strip_prefix("templates/").unwrap_or(&file.path);
+    Ok((path.to_owned(), text))
 }
 
 /// The state of the fleet repo that a snapshot shows.

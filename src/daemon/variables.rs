@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::payload::JobPayload;
-use super::sources::{self, SourceError, SourceFile};
+use super::render::render_in_bounds;
+use super::sources::{self, SourceError, SourceFile, SourceSettings};
 use crate::core::facts::NodeFacts;
 use crate::core::job::JobType;
 use crate::core::names::{EnvironmentNames, environment_names, public_address};
@@ -54,15 +55,19 @@ impl Subject {
         }
     }
 
-    /// Looks at those source files that jobs of this type take from the control plane.
+    /// Checks those sources that jobs of this type use.
     ///
     /// # Errors
-    /// When one of them cannot be read.
-    pub(super) fn with_sources(mut self, job_type: JobType) -> Result<Self, SourceError> {
+    /// When one of them cannot be read or is not what the documents may name.
+    pub(super) fn with_sources(
+        mut self,
+        job_type: JobType,
+        settings: &SourceSettings,
+    ) -> Result<Self, SourceError> {
         if job_type == JobType::NodeProvision {
-            self.wp_cli.check("sources.wp_cli")?;
+            self.wp_cli = self.wp_cli.checked("sources.wp_cli", settings)?;
         } else if matches!(job_type, JobType::SiteCreate | JobType::EnvCreate) {
-            self.wordpress.read_digest("sources.wordpress")?;
+            self.wordpress = self.wordpress.checked("sources.wordpress", settings)?;
         }
         Ok(self)
     }
@@ -84,13 +89,8 @@ impl Subject {
             }
             _ => return Ok(None),
         };
-        let templates = self
-            .payload
-            .templates
-            .iter()
-            .try_fold(Templates::embedded(), |templates, (path, text)| {
-                templates.with_override(path, text.clone())
-            })?;
+        let overrides = self.payload.templates.clone();
+        let templates = Templates::with_overrides(overrides, render_in_bounds)?;
         let value = |spec: &Spec| Value::Object(spec.0.clone());
         let (fleet, node) = (value(&self.payload.fleet), value(&self.payload.node));
         let (site, env) = (

@@ -151,13 +151,18 @@ impl Snapshot {
         }
     }
 
-    /// Gives the text of a file of documents by its path, or none when there is no such file.
+    /// Gives the text of a file of documents or of a template by its path, or none when there is
+    /// no such file.
     /// What is not UTF-8 in it is replaced, so that what stands before can be shown.
     pub fn texts(&self) -> impl Fn(&str) -> Option<String> {
         let reader = self.reader().ok();
         move |path| {
             let by_path = |file: &SourceFile| file.path.as_str().cmp(path);
-            let file = self.files.get(self.files.binary_search_by(by_path).ok()?)?;
+            let find = |list: &'_ [SourceFile]| list.binary_search_by(by_path).ok();
+            let file = match find(&self.files) {
+                Some(index) => self.files.get(index)?,
+                None => self.templates.get(find(&self.templates)?)?,
+            };
             let content = reader.as_ref()?.read(file).ok()?;
             Some(String::from_utf8_lossy(&content).into_owned())
         }

@@ -10,8 +10,9 @@ use super::finish::{Outcome, audit_end, follow_up, settle};
 use super::job::{AttemptEnd, Job, read, require};
 use super::lease::lose;
 use crate::core::job::{ErrorCode, JobStatus};
+use crate::core::outcome::hint;
 use crate::core::recorded::JobId;
-use crate::core::retry::MAX_ATTEMPTS;
+use crate::core::retry;
 use crate::crash_point::reach;
 
 /// A process, told apart from later ones with the same number.
@@ -51,8 +52,9 @@ impl Store {
         rows.collect()
     }
 
-    /// Settles an attempt whose process group is proven dead, or whose time is over: the job
-    /// is queued again while it has attempts left, else it failed. Its new status.
+    /// Settles an attempt whose process group is proven dead, or whose time is over: the job is
+    /// queued again and has spent no attempt, or failed when it was interrupted too often. Its
+    /// new status.
     ///
     /// # Errors
     /// [`StoreError::Stale`] when another attempt holds the job by now.
@@ -75,7 +77,7 @@ impl Store {
             if !held {
                 return Err(StoreError::Stale { job: id, token });
             }
-            interrupt(tx, id, message, run_after, actor, now)
+            interrupt(tx, (id, token), message, run_after, actor, now)
         })
     }
 
@@ -112,15 +114,15 @@ impl Store {
             if !same {
                 return Err(StoreError::Stale { job: id, token });
             }
-            interrupt(tx, id, message, run_after, actor, now)
+            interrupt(tx, (id, token), message, run_after, actor, now)
         })
     }
 }
 
-/// Settles a job that is held.
+/// Settles a job that is held with the token.
 fn interrupt(
     tx: &Connection,
-    id: JobId,
+    (id, token): (JobId, u64),
     message: &str,
     run_after: Timestamp,
     actor: &str,
@@ -132,19 +134,22 @@ fn interrupt(
         reach("interrupt: lost");
     }
     let job = require(tx, id)?;
-    let code = ErrorCode::JobInterrupted;
-    let message = message.to_owned();
-    // A look is tried once, but an interruption is no verdict.
-    let looks_again = job.job_type.only_looks() && attempts(tx, id)? < MAX_ATTEMPTS;
-    let outcome = if job.attempt_count < job.max_attempts || looks_again {
-        Outcome::Retry {
-            code,
-            message,
-            run_after,
-            spend_attempt: !looks_again,
-        }
-    } else {
-        Outcome::Failed { code, message }
+    let count = interruptions(tx, id)? + 1;
+    // An interruption is no verdict about what the job does, and spends no attempt.
+    let outcome = match retry::pause(count, token) {
+        Some(pause) => Outcome::Retry {
+            code: ErrorCode::JobInterrupted,
+            message: message.to_owned(),
+            run_after: run_after.saturating_add(pause).unwrap_or(run_after),
+            spend_attempt: false,
+        },
+        None => Outcome::Failed {
+            code: ErrorCode::WorkerDied,
+            message: format!(
+                "what ran the job ended before the job did, {count} times: {message}\nhint: {}",
+                hint(ErrorCode::WorkerDied)
+            ),
+        },
     };
     let interrupted = Some(AttemptEnd::Interrupted);
     let status = settle(tx, &job, &outcome, interrupted, actor, now)?;
@@ -156,10 +161,10 @@ fn interrupt(
     Ok(status)
 }
 
-/// How many attempts the job has had, spent or not.
-fn attempts(tx: &Connection, id: JobId) -> Result<u32> {
+/// How many attempts of the job were interrupted.
+fn interruptions(tx: &Connection, id: JobId) -> Result<u32> {
     Ok(tx
-        .prepare_cached("SELECT count(*) FROM attempts WHERE job = ?1")?
+        .prepare_cached("SELECT count(*) FROM attempts WHERE job = ?1 AND outcome = 'interrupted'")?
         .query_row([id.to_string()], |row| row.get(0))?)
 }
 

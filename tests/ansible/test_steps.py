@@ -81,6 +81,7 @@ class Sources(Scratch):
 
     def fetch(self, **options):
         given = {"dest": self.dest, "mode": "0640", "url": None, "upload": None, "checksum": None, "checksum_url": None}
+        given["allow_private"] = ["127.0.0.0/8"]
         return run_module("source", dict(given, state_dir=self.state, **options))
 
     def got(self):
@@ -112,6 +113,51 @@ class Sources(Scratch):
         self.assertFalse(os.path.exists(self.dest))
         self.assertTrue(self.fetch(url=url + "file", checksum_url=url + "file.sha1")["changed"])
         self.assertFalse(self.fetch(url=url + "file", checksum_url=url + "file.sha1")["changed"])
+
+    def test_a_private_address_is_asked_only_when_it_is_allowed(self):
+        url = self.serve()
+        port = url.rstrip("/").rpartition(":")[2]
+        asked = []
+        for host in ("127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "0.0.0.0"):
+            answer = self.fetch(url="http://%s:%s/file" % (host, port), allow_private=[])
+            asked.append("private address" in answer["msg"])
+        self.assertEqual(asked, [True] * 7)
+        self.assertFalse(os.path.exists(self.dest))
+        self.assertTrue(self.fetch(url="http://localhost:%s/file" % port, allow_private=["localhost"])["changed"])
+
+    def test_a_redirect_is_looked_at_again(self):
+        url = self.serve()
+        elsewhere = {
+            "/private": "http://192.168.0.1/",
+            "/metadata": "http://169.254.169.254/latest/meta-data/",
+            "/file-scheme": "file:///etc/shadow",
+            "/circle": "/circle",
+            "/good": url + "file",
+        }
+
+        class Redirecting(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(302)
+                self.send_header("Location", elsewhere[self.path])
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Redirecting)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        here = "http://127.0.0.1:%d" % server.server_port
+        for path, word in (
+            ("/private", "private address `192.168.0.1`"),
+            ("/metadata", "private address `169.254.169.254`"),
+            ("/file-scheme", "no address to download from"),
+            ("/circle", "more than 5 times"),
+        ):
+            self.assertIn(word, self.fetch(url=here + path)["msg"])
+        self.assertFalse(os.path.exists(self.dest))
+        self.assertTrue(self.fetch(url=here + "/good")["changed"])
 
     def test_a_file_of_the_control_plane_is_uploaded_only_when_it_differs(self):
         step = {"name": "File", "source": {"src": self.path("here", "file"), "dest": self.dest, "mode": "0640"}}

@@ -10,8 +10,9 @@ pub(crate) struct World {
     name: &'static str,
     pub(crate) dir: tempfile::TempDir,
     root: PathBuf,
-    wordpress: String,
-    wp_cli: String,
+    /// Path and digest.
+    wordpress: (String, String),
+    wp_cli: (String, String),
 }
 
 /// What a command printed and how it ended.
@@ -77,8 +78,8 @@ impl World {
         let world = Self {
             name,
             dir: tempfile::tempdir().expect("a directory"),
-            wordpress: value("WORDPRESS_ZIP"),
-            wp_cli: value("WP_CLI_PHAR"),
+            wordpress: (value("WORDPRESS_ZIP"), value("WORDPRESS_SHA256")),
+            wp_cli: (value("WP_CLI_PHAR"), value("WP_CLI_SHA512")),
             root,
         };
         drop(world.fleet(&["down"]));
@@ -103,6 +104,16 @@ impl World {
 
     pub(crate) fn state(&self) -> PathBuf {
         self.dir.path().join("state")
+    }
+
+    /// The path of WP-CLI, and its SHA-512.
+    pub(crate) fn wp_cli(&self) -> (&str, &str) {
+        (&self.wp_cli.0, &self.wp_cli.1)
+    }
+
+    /// The directory that documents may name files of.
+    fn sources(&self) -> &Path {
+        Path::new(&self.wordpress.0).parent().expect("a parent")
     }
 
     pub(crate) fn fleet(&self, words: &[&str]) -> Ran {
@@ -146,8 +157,8 @@ impl World {
         let mut text = text.replace(
             "SOURCES",
             &format!(
-                "sources: {{wordpress: {}, wp_cli: {}}}",
-                self.wordpress, self.wp_cli
+                "sources: {{wordpress: {{path: {}, sha256: {}}}, wp_cli: {{path: {}, sha512: {}}}}}",
+                self.wordpress.0, self.wordpress.1, self.wp_cli.0, self.wp_cli.1
             ),
         );
         for host in 1..=8 {
@@ -183,6 +194,7 @@ impl World {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
             .env("PRESSLUFT_STATE_DIR", self.state())
+            .env("PRESSLUFT_SOURCES_DIR", self.sources())
             .env("PRESSLUFT_LISTEN_ADDR", "127.0.0.1:0")
             .env(
                 "PRESSLUFT_ANSIBLE_VENV",

@@ -18,6 +18,8 @@ mod ownership;
 mod queue;
 mod secrets;
 mod settings;
+mod sources;
+mod templates;
 mod user;
 
 struct Program {

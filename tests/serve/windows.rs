@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use pressluft::core::condition::ConditionKind;
 use pressluft::core::reconcile::Cause;
 use pressluft::core::secret_owner::Reserved;
-use pressluft::daemon::{Access, FleetSource, Pass, Setup, Trust, Work, reconcile_once};
+use pressluft::daemon::{
+    Access, FleetSource, Pass, Setup, SourceSettings, Trust, Work, reconcile_once,
+};
 use pressluft::git::Credentials;
 use pressluft::store::Store;
 
@@ -26,6 +28,11 @@ fn pass(world: &World, at: &str) -> Pass {
             signers: None,
         },
         secrets_dir: world.state().join("secrets"),
+        sources: SourceSettings {
+            directory: world.state().join("sources"),
+            copies: world.state().join("cache/sources"),
+            allow_private: Vec::new(),
+        },
         with_statuses: false,
         reserved: Reserved::default(),
     };

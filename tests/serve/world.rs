@@ -127,6 +127,8 @@ impl World {
             .env("PRESSLUFT_STATE_DIR", self.state())
             // Tests run side by side.
             .env("PRESSLUFT_LISTEN_ADDR", "127.0.0.1:0")
+            // Where the tests listen for notifications.
+            .env("PRESSLUFT_SOURCES_ALLOW_PRIVATE", "127.0.0.0/8")
             .current_dir(self.path())
             .stdin(Stdio::null());
         command

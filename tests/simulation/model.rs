@@ -592,11 +592,17 @@ impl Model {
         if job.held.is_none_or(|(token, _)| token != claim.token) {
             return Answer::Stale;
         }
-        let status = if job.attempt_count < job.max_attempts {
-            job.run_after = now;
-            JobStatus::Queued
-        } else {
-            JobStatus::Failed
+        let before = job.attempts.iter();
+        let before = before.filter(|end| **end == Some(AttemptEnd::Interrupted));
+        let waits = [0, 16, 64, 320];
+        let status = match waits.get(before.count()) {
+            Some(wait) => {
+                let turn = i64::try_from(claim.token % 8).unwrap_or_default();
+                job.run_after = now + wait * (8 + turn) / 8;
+                job.attempt_count -= 1;
+                JobStatus::Queued
+            }
+            None => JobStatus::Failed,
         };
         Answer::Status(self.end(claim.job, status, AttemptEnd::Interrupted))
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-use pressluft::core::job::{JobStatus, JobType};
+use pressluft::core::job::{ErrorCode, JobStatus, JobType};
 use pressluft::store::{AttemptEnd, Process, Scope, Store, StoreError};
 
 use crate::fixture::{Fixture, at, job, record, succeed};
@@ -85,19 +85,43 @@ fn a_worker_that_lost_its_lease_writes_nothing() {
 }
 
 #[test]
-fn the_last_attempt_that_is_interrupted_fails_the_job() {
+fn a_job_that_is_interrupted_too_often_fails_and_spends_no_attempt_until_then() {
     let mut fixture = Fixture::new();
     let mut only = job(JobType::SiteCreate, "site/acme", "web-1", &[]);
     only.max_attempts = 1;
     let after = job(JobType::EnvCreate, "env/acme/staging", "web-1", &[only.id]);
-    fixture.enqueue(&[only.clone(), after.clone()]);
+    let other = job(JobType::SiteCreate, "site/other", "web-1", &[]);
+    fixture.enqueue(&[only.clone(), after.clone(), other.clone()]);
     let store = &mut fixture.store;
-    let claim = store
-        .claim("w", Scope::All, at(0))
-        .expect("claimed")
-        .expect("a job");
-    let status = store.mark_interrupted(only.id, claim.token, "killed", at(1), "w", at(1));
-    assert_eq!(status.expect("settled"), JobStatus::Failed);
+    let mut now = 0;
+    let mut died = |store: &mut Store| {
+        // Whatever waits longest is due.
+        now += 1000;
+        let claim = store.claim("w", Scope::All, at(now)).expect("claimed");
+        let claim = claim.expect("a job");
+        assert_eq!(claim.job.id, only.id);
+        assert_eq!(claim.job.attempt_count, 1);
+        let status = store.mark_interrupted(only.id, claim.token, "killed", at(now), "w", at(now));
+        (status.expect("settled"), now)
+    };
+    let (status, now) = died(store);
+    assert_eq!(status, JobStatus::Queued);
+    assert!(store.job(only.id).expect("read").expect("there").run_after == at(now));
+    let (status, now) = died(store);
+    assert_eq!(status, JobStatus::Queued);
+    // While it waits another one comes to its end.
+    let claim = store.claim("w", Scope::All, at(now + 1)).expect("claimed");
+    let claim = claim.expect("the other one");
+    assert_eq!(claim.job.id, other.id);
+    store
+        .finish(&succeed(other.id, claim.token, &[]), "w", at(now + 2))
+        .expect("finished");
+    for _ in 0..2 {
+        assert_eq!(died(store).0, JobStatus::Queued);
+    }
+    assert_eq!(died(store).0, JobStatus::Failed);
+    let failed = store.job(only.id).expect("read").expect("is there");
+    assert_eq!(failed.error_code, Some(ErrorCode::WorkerDied));
     let dependent = store.job(after.id).expect("read").expect("is there");
     assert_eq!(dependent.status, JobStatus::Cancelled);
     fixture.assert_sound();

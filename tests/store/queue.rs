@@ -506,14 +506,14 @@ fn a_look_without_a_verdict_says_nothing_about_its_resource() {
         let claim = store.claim("w", Scope::All, at(when)).expect("claimed");
         claim.expect("a job").token
     };
-    // Its worker dies twice: it is tried again, and the environment is as it was.
-    for when in [1, 2] {
+    // Its worker dies four times: it is tried again, and the environment is as it was.
+    for when in [1, 2, 1000, 2000] {
         let token = claim(store, when);
         let status = store.mark_interrupted(check.id, token, "died", at(when), "w", at(when));
         assert_eq!(status.expect("interrupted"), JobStatus::Queued);
     }
-    let token = claim(store, 3);
-    let status_after = store.mark_interrupted(check.id, token, "died", at(3), "w", at(3));
+    let token = claim(store, 3000);
+    let status_after = store.mark_interrupted(check.id, token, "died", at(3000), "w", at(3000));
     assert_eq!(status_after.expect("interrupted"), JobStatus::Failed);
     assert_eq!(status(store), ResourceStatus::Active);
 

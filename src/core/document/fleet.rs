@@ -4,8 +4,8 @@ use super::choice::{Drift, choice};
 use super::layer::{block, kind};
 use super::scalar::{
     AcmeDirectory, AgeRecipient, BackupRepository, Batch, Duration, Email, Grantee, HookPoint,
-    HostName, Parallel, Percent, RelativePath, SecretPattern, SecretRef, Slug, Source, Window,
-    WordPressSlug,
+    HostName, Parallel, Percent, RelativePath, SecretPattern, SecretRef, Sha256, Sha512, Slug,
+    Source, SourcePath, SourceUrl, Window, WordPressSlug,
 };
 use super::{EnvironmentDefaults, NodeDefaults, SiteDefaults};
 use crate::core::secret_owner::User;
@@ -337,13 +337,28 @@ block! {
     /// Where software is downloaded from. Without these, from the official places, checked
     /// against pinned checksums.
     SourcesFields => Sources {
-        /// A `wordpress.zip`: an address, or an absolute path on the control plane.
-        wordpress?: Source,
-        /// A `wp-cli.phar`: an address, or an absolute path on the control plane.
-        wp_cli?: Source,
-        /// A folder of `<plugin>.<version>.zip`: an address, or an absolute path on the
-        /// control plane.
+        /// A `wordpress.zip`.
+        wordpress: SourceFields => SourceFile,
+        /// A `wp-cli.phar`.
+        wp_cli: SourceFields => SourceFile,
+        /// A folder of `<plugin>.<version>.zip`: an address, or a path below the directory of
+        /// sources of the control plane.
         plugins?: Source,
+    }
+}
+
+block! {
+    /// A file that jobs take to nodes: where it is, and what it must be.
+    SourceFields => SourceFile {
+        /// A plain file below the directory of sources of the control plane (`sources.directory`
+        /// of `pressluft.toml`).
+        path?: SourcePath,
+        /// The node downloads it from there.
+        url?: SourceUrl,
+        /// The digest that the file must have.
+        sha256?: Sha256,
+        /// The same, for those who publish this one.
+        sha512?: Sha512,
     }
 }
 

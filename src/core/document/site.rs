@@ -163,8 +163,8 @@ pub struct Extension {
 )]
 #[serde(deny_unknown_fields)]
 pub struct Import {
-    /// A `tar.gz` with `db.sql` and `files/`: an address, or an absolute path on the control
-    /// plane.
+    /// A `tar.gz` with `db.sql` and `files/`: an address, or a path below the directory of
+    /// sources of the control plane.
     pub archive: Source,
     /// The digest that the archive must have.
     pub sha256: Sha256,

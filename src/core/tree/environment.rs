@@ -1,14 +1,14 @@
 //! The files of one environment: PHP, vhost, wp-config, cron, must-use plugin.
 
 use minijinja::context;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::context::Named;
 use super::php::{Limits, Php};
 use super::templates::seen;
 use super::values::{php_size, php_version, php_versions, seconds};
 use super::vhost::{basic_auth, headers, rate_limit, with_decoded_redirects};
-use super::{Builder, Item, RenderContext, RenderError, Templates, Tree};
+use super::{Builder, Item, RenderContext, RenderError, SENSITIVE, Templates, Tree};
 use crate::core::names::EnvironmentNames;
 
 /// The tree that `site_create`, `env_create` and `env_configure` apply.
@@ -38,14 +38,12 @@ pub fn environment_tree(
     let from = env["from"]
         .as_str()
         .filter(|_| env["safety"]["uploads"] == "proxy");
-    let renderer = templates.renderer(named)?;
     let view = context! {
         env => seen(with_decoded_redirects(env.clone())),
         site => seen(ctx.site),
         names => seen(names),
         url => ctx.url,
-        secrets => seen(ctx.secrets_view()),
-        basic_auth => seen(&password),
+        basic_auth => seen(password.as_ref().map(without_hash)),
         headers => seen(headers(&env)),
         rate_limit => rate_limit(&env)?,
         php_memory => php_size(&env["php"]["memory"], "php.memory")?,
@@ -63,7 +61,14 @@ pub fn environment_tree(
         cron_seconds => cron,
         cron_jitter => cron.map(|seconds| (seconds / 10).max(1)),
     };
-    let render = |name: &str| renderer.render(name, &view);
+    // Whatever a template of the fleet repo does: what others may read has no secret to show.
+    let render = |name: &str| templates.render(name, &view, &Named::Hidden);
+    let secret_view = context! {
+        secrets => seen(ctx.secrets_view()),
+        basic_auth => seen(&password),
+        ..view.clone()
+    };
+    let render_secret = |name: &str| templates.render(name, &secret_view, &named);
 
     let mut tree = Builder::default();
     checks_and_reloads(&mut tree, names, &version, &versions);
@@ -74,7 +79,7 @@ pub fn environment_tree(
     tree.push(
         Item::file(
             format!("{root}/shared/wp-config.php"),
-            render("wordpress/wp-config.php")?,
+            render_secret("wordpress/wp-config.php")?,
         )
         .owned("root", system, Some("0440"))
         .sensitive()
@@ -98,7 +103,10 @@ pub fn environment_tree(
     );
     let php = Php {
         fpm: render("php/fpm.conf")?,
-        ini: render("php/environment.ini")?,
+        ini: match holds_secret(&env["php"]["ini"]) {
+            true => render_secret("php/environment.ini")?,
+            false => render("php/environment.ini")?,
+        },
         secret: holds_secret(&env["php"]["ini"]),
         service: render("systemd/php.service")?,
         socket: render("systemd/php.socket")?,
@@ -108,7 +116,7 @@ pub fn environment_tree(
     let htpasswd = format!("/etc/nginx/pressluft/{system}.htpasswd");
     tree.push(
         match password {
-            Some(_) => Item::file(htpasswd, render("nginx/htpasswd")?)
+            Some(_) => Item::file(htpasswd, render_secret("nginx/htpasswd")?)
                 .owned("root", "www-data", Some("0640"))
                 .sensitive(),
             None => Item::absent(htpasswd),
@@ -127,7 +135,7 @@ pub fn environment_tree(
     tree.push(
         Item::file(
             format!("/etc/redis/users.d/{system}.acl"),
-            render("redis/user.acl")?,
+            render_secret("redis/user.acl")?,
         )
         .root("0600")
         .sensitive()
@@ -238,6 +246,11 @@ fn directories(tree: &mut Builder, names: &EnvironmentNames, site: &str) {
         "0700",
     ));
     tree.push(Item::directory(names.state.clone(), "0700"));
+}
+
+/// Who logs in, for files that others may read.
+fn without_hash(password: &Value) -> Value {
+    json!({"user": password["user"], "hash": SENSITIVE})
 }
 
 /// Whether one of the values refers to a secret.

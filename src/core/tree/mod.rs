@@ -6,11 +6,13 @@
 
 mod context;
 mod crypt;
+mod engine;
 mod environment;
 mod hidden;
 mod node;
 mod php;
 mod quoting;
+mod request;
 mod templates;
 mod units;
 mod values;
@@ -24,6 +26,7 @@ use serde::Serialize;
 pub use context::{RenderContext, SecretValues};
 pub use environment::environment_tree;
 pub use node::node_tree;
+pub use request::{RenderAnswer, RenderInBounds, RenderRequest};
 pub use templates::Templates;
 
 /// What stands in for a secret where only a picture of the file is wanted.
@@ -33,8 +36,16 @@ pub const SENSITIVE: &str = "(sensitive)";
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// A template is wrong, or a value has no safe form in its file.
-    #[error("template `{template}` cannot be rendered: {reason}")]
-    Template { template: String, reason: String },
+    #[error("template `{template}` cannot be rendered: {}{reason}", in_line(*.line))]
+    Template {
+        template: String,
+        /// From 1, where it is known.
+        line: Option<usize>,
+        reason: String,
+    },
+    /// A template of the fleet repo goes beyond what one may use.
+    #[error("template `{template}` cannot be rendered: {bound}")]
+    TooExpensive { template: String, bound: String },
     /// There is no template of this name.
     #[error("`{0}` is not the name of a template")]
     UnknownTemplate(String),
@@ -48,6 +59,10 @@ pub enum RenderError {
         value: String,
         reason: &'static str,
     },
+}
+
+fn in_line(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!("line {line}: "))
 }
 
 /// Everything that one job places on a node.

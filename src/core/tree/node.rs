@@ -31,7 +31,6 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     let reboot = window
         .as_ref()
         .filter(|_| node["patching"]["reboot"] == "if-needed");
-    let renderer = templates.renderer(Named::of(ctx.secrets))?;
     let megabytes = facts.memory_bytes / MIB;
     let control_address = facts.control_address.as_deref();
     let view = context! {
@@ -53,7 +52,8 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         patching_calendar => window.as_ref().map(|window| window.calendar(false)),
         reboot_calendar => window.as_ref().map(|window| window.calendar(true)),
     };
-    let render = |name: &str| renderer.render(name, &view);
+    // Everybody on the node may read most of these files: none of them sees a secret.
+    let render = |name: &str| templates.render(name, &view, &Named::Hidden);
 
     let mut tree = Builder::default();
     checks_and_reloads(&mut tree, &versions, ubuntu);
@@ -113,7 +113,7 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
             let path = format!("{base}/{sapi}/conf.d/99-pressluft.ini");
             tree.push(Item::file(path, ini.clone()).then(&reload));
         }
-        let pool = renderer.render("php/node-pool.conf", &context! { version })?;
+        let pool = templates.render("php/node-pool.conf", &context! { version }, &Named::Hidden)?;
         tree.push(Item::file(format!("{base}/fpm/pool.d/pressluft.conf"), pool).then(&reload));
         tree.push(Item::absent(format!("{base}/fpm/pool.d/www.conf")).then(&reload));
     }

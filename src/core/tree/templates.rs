@@ -1,14 +1,17 @@
 //! The templates: those in the binary, each replaceable by one from the fleet repo.
+//!
+//! Ours are rendered here. One of the fleet repo is written by whoever may commit, so it is
+//! rendered elsewhere, in bounds, and sees no secret unless its file is one.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use minijinja::syntax::SyntaxConfig;
+use minijinja::Value;
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
+use super::RenderError;
 use super::context::Named;
-use super::{RenderError, quoting};
+use super::engine;
+use super::request::{RenderInBounds, RenderRequest};
 
 macro_rules! embedded {
     ($($name:literal),+ $(,)?) => {
@@ -64,123 +67,99 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "wordpress/wp-config.php",
 ];
 
-/// The source of every template by its path below `templates/`.
+/// The templates of this version, and those of the fleet repo that take their place.
 #[derive(Clone, Debug)]
 pub struct Templates {
-    sources: BTreeMap<&'static str, Cow<'static, str>>,
+    /// By the path below `templates/`.
+    overrides: BTreeMap<String, String>,
+    in_bounds: Option<RenderInBounds>,
 }
 
 impl Templates {
     /// The templates of this version.
     #[must_use]
     pub fn embedded() -> Self {
-        let sources = EMBEDDED
-            .iter()
-            .map(|(name, text)| (*name, Cow::Borrowed(*text)))
-            .collect();
-        Self { sources }
+        Self {
+            overrides: BTreeMap::new(),
+            in_bounds: None,
+        }
+    }
+
+    /// The same, but those of the fleet repo in the place of ours; `in_bounds` renders them.
+    ///
+    /// # Errors
+    /// [`RenderError::UnknownTemplate`] when there is nothing to replace at a path.
+    pub fn with_overrides(
+        overrides: BTreeMap<String, String>,
+        in_bounds: RenderInBounds,
+    ) -> Result<Self, RenderError> {
+        match overrides.keys().find(|path| source(path).is_none()) {
+            Some(unknown) => Err(RenderError::UnknownTemplate(unknown.clone())),
+            None => Ok(Self {
+                overrides,
+                in_bounds: Some(in_bounds),
+            }),
+        }
     }
 
     /// The paths of all templates, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.sources.keys().copied()
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        EMBEDDED.iter().map(|(name, _)| *name)
     }
 
-    /// The same templates, but `text` for the one at `path`.
-    ///
-    /// # Errors
-    /// [`RenderError::UnknownTemplate`] when there is nothing to replace at `path`.
-    pub fn with_override(mut self, path: &str, text: String) -> Result<Self, RenderError> {
-        let Some(source) = self.sources.get_mut(path) else {
-            return Err(RenderError::UnknownTemplate(path.to_owned()));
+    /// Renders one template. References to secrets are looked up in `named`.
+    pub(super) fn render(
+        &self,
+        name: &str,
+        view: &Value,
+        named: &Named,
+    ) -> Result<String, RenderError> {
+        let text = match self.overrides.get(name) {
+            Some(text) => text,
+            None => {
+                let unknown = || RenderError::UnknownTemplate(name.to_owned());
+                let text = source(name).ok_or_else(unknown)?;
+                if !self.replaces_part_of(text) {
+                    return engine::render(name, view, named);
+                }
+                text
+            }
         };
-        *source = Cow::Owned(text);
-        Ok(self)
-    }
-
-    /// Compiles all templates, for one tree.
-    pub(super) fn renderer(&self, named: Named) -> Result<Renderer<'_>, RenderError> {
-        let mut engine = Environment::new();
-        engine.set_undefined_behavior(UndefinedBehavior::Strict);
-        engine.set_auto_escape_callback(|_| AutoEscape::None);
-        let mut syntax = SyntaxConfig::builder();
-        syntax
-            .keep_trailing_newline(true)
-            .trim_blocks(true)
-            .lstrip_blocks(true);
-        engine.set_syntax(
-            syntax
-                .build()
-                .map_err(|error| failure("(syntax)", &error))?,
-        );
-        add_filters(&mut engine, named);
-        for (name, source) in &self.sources {
-            engine
-                .add_template(name, source)
-                .map_err(|error| failure(name, &error))?;
-        }
-        Ok(Renderer { engine })
+        let in_bounds = self
+            .in_bounds
+            .ok_or(RenderError::Missing("a place to render templates in"))?;
+        let request = RenderRequest::new(name, text, &self.overrides, view, named)?;
+        in_bounds(&request)
     }
 }
 
-/// Templates that are ready to render.
-#[derive(Debug)]
-pub(super) struct Renderer<'a> {
-    engine: Environment<'a>,
-}
-
-impl Renderer<'_> {
-    pub(super) fn render(&self, name: &str, context: &Value) -> Result<String, RenderError> {
-        self.engine
-            .get_template(name)
-            .and_then(|template| template.render(context))
-            .map_err(|error| failure(name, &error))
+impl Templates {
+    /// Whether one of ours includes one that the fleet repo replaces.
+    fn replaces_part_of(&self, text: &str) -> bool {
+        let mut overrides = self.overrides.keys();
+        overrides.any(|path| text.contains(&format!("include \"{path}\"")))
     }
 }
 
-/// The reason without the values: they may be secrets.
-fn failure(name: &str, error: &Error) -> RenderError {
-    let mut reason = match error.detail() {
-        Some(detail) => detail.to_owned(),
-        None => error.kind().to_string(),
-    };
-    if let Some(line) = error.line() {
-        reason = format!("line {line}: {reason}");
-    }
-    RenderError::Template {
-        template: name.to_owned(),
-        reason,
-    }
-}
-
-fn add_filters(engine: &mut Environment<'_>, named: Named) {
-    engine.add_filter("php_single_quoted", |text: &str| {
-        quoting::php_single_quoted(text)
-    });
-    engine.add_filter("php_value", |value: Value| quoting::php_value(&value));
-    engine.add_filter("nginx_literal", |text: &str| quoting::nginx_literal(text));
-    engine.add_filter("nginx_value", |text: &str| quoting::nginx_value(text));
-    engine.add_filter("header_name", |text: &str| quoting::header_name(text));
-    engine.add_filter("host_name", |text: &str| quoting::host_name(text));
-    engine.add_filter("ini_key", |text: &str| quoting::ini_key(text));
-    engine.add_filter("ini_value", |value: Value| quoting::ini_value(&value));
-    engine.add_filter("ip_network", |text: &str| quoting::ip_network(text));
-    engine.add_filter("ip_family", |text: &str| quoting::ip_family(text));
-    engine.add_filter("package_name", |text: &str| quoting::package_name(text));
-    engine.add_filter("htpasswd_user", |text: &str| quoting::htpasswd_user(text));
-    engine.add_filter("sha256", |text: &str| quoting::sha256(text));
-    engine.add_filter("resolve", move |value: Value| -> Result<Value, Error> {
-        let Some(text) = value.as_str() else {
-            return Ok(value);
-        };
-        match named.resolve(text) {
-            Ok(text) => Ok(Value::from(text)),
-            Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
-        }
-    });
+/// The text of one of our templates.
+pub(super) fn source(name: &str) -> Option<&'static str> {
+    let index = EMBEDDED.binary_search_by(|(known, _)| (*known).cmp(name));
+    Some(EMBEDDED.get(index.ok()?)?.1)
 }
 
 /// Any value as templates see it.
 pub(super) fn seen<T: serde::Serialize>(value: T) -> Value {
     Value::from(Serde(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_templates_are_found_by_their_name() {
+        assert!(EMBEDDED.is_sorted_by_key(|(name, _)| *name));
+        assert!(EMBEDDED.iter().all(|(name, _)| source(name).is_some()));
+        assert_eq!(source("nginx/none.conf"), None);
+    }
 }

@@ -77,7 +77,8 @@ impl Work<'_> {
         // A look is that job which would make the resource what it should be, in check mode.
         let acts_as = job_type.acts_as(&self.claim.job.resource);
         let release = self.recorded_release(&payload)?;
-        let subject = match Subject::new(payload, Some(facts)).with_sources(acts_as) {
+        let sources = &self.runner.sources;
+        let subject = match Subject::new(payload, Some(facts)).with_sources(acts_as, sources) {
             Ok(subject) => Subject { release, ..subject },
             Err(error) => {
                 return Ok(Err(Failure::new(

@@ -11,6 +11,7 @@ use super::commit_status::{self, StatusTarget};
 use super::message;
 use super::post::Client;
 use crate::clock;
+use crate::core::address::Allowed;
 use crate::core::id::ResourceId;
 use crate::core::retry;
 use crate::core::secret_owner::{Owners, Reserved, User};
@@ -40,13 +41,24 @@ pub struct Delivery {
     pub statuses: Option<StatusTarget>,
     /// The names of secrets that are no addresses, whatever a fleet says.
     pub reserved: Reserved,
+    /// Private addresses that notifications may go to.
+    pub allow_private: Vec<Allowed>,
     /// Set when it is to end.
     pub end: Arc<AtomicBool>,
 }
 
+/// What asks addresses, by who has named them.
+struct Clients {
+    settings: Client,
+    documents: Client,
+}
+
 /// Delivers what is in the outbox until it is to end.
 pub fn keep_delivering(store: &mut Store, delivery: &Delivery) {
-    let client = Client::new();
+    let clients = Clients {
+        settings: Client::trusting(),
+        documents: Client::careful(delivery.allow_private.clone()),
+    };
     let mut version = None;
     let mut looked: Option<Instant> = None;
     while !delivery.end.load(Ordering::SeqCst) {
@@ -54,7 +66,7 @@ pub fn keep_delivering(store: &mut Store, delivery: &Delivery) {
         let is_due = looked.is_none_or(|at| at.elapsed() >= LOOK);
         if is_due || now_at != version {
             (version, looked) = (now_at, Some(Instant::now()));
-            if let Err(error) = deliver(store, delivery, &client, clock::now()) {
+            if let Err(error) = deliver(store, delivery, &clients, clock::now()) {
                 tracing::warn!(%error, "cannot deliver notifications");
             }
         }
@@ -66,11 +78,11 @@ pub fn keep_delivering(store: &mut Store, delivery: &Delivery) {
 fn deliver(
     store: &mut Store,
     delivery: &Delivery,
-    client: &Client,
+    clients: &Clients,
     now: Timestamp,
 ) -> Result<(), DaemonError> {
     for (channel, failures, messages) in store.deliverable(now, DIGEST)? {
-        let result = send(store, delivery, client, &channel, &messages)?;
+        let result = send(store, delivery, clients, &channel, &messages)?;
         let ids: Vec<u64> = messages.iter().map(|message| message.id).collect();
         let failures = failures + 1;
         let (wait, give_up) = match &result {
@@ -96,13 +108,13 @@ fn deliver(
 fn send(
     store: &Store,
     delivery: &Delivery,
-    client: &Client,
+    clients: &Clients,
     channel: &Channel,
     messages: &[Message],
 ) -> Result<Result<(), String>, DaemonError> {
     if channel.name == commit_status::CHANNEL {
         return Ok(match &delivery.statuses {
-            Some(target) => target.send(client, messages),
+            Some(target) => target.send(&clients.settings, messages),
             None => Err("no git host is set up".to_owned()),
         });
     }
@@ -126,5 +138,7 @@ fn send(
     let fleet = store.recorded(&ResourceId::Fleet)?;
     let fleet = fleet.as_ref().and_then(|fleet| fleet.spec.str("name"));
     let (content_type, body) = message::body(&channel.format, fleet.unwrap_or("fleet"), messages);
-    Ok(client.post(address.expose().trim(), &[], content_type, &body))
+    Ok(clients
+        .documents
+        .post(address.expose().trim(), &[], content_type, &body))
 }

@@ -6,6 +6,7 @@ mod commit_status;
 mod deliver;
 mod message;
 mod post;
+mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+use ureq::config::Config;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::DefaultConnector;
+
+use super::resolve::Checked;
+use crate::core::address::Allowed;
+
 /// From connecting to the last byte of the answer.
 const TIME: Duration = Duration::from_secs(15);
 
@@ -10,15 +17,19 @@ const TIME: Duration = Duration::from_secs(15);
 pub(super) struct Client(ureq::Agent);
 
 impl Client {
-    pub(super) fn new() -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(TIME))
-            .http_status_as_error(false)
-            // Whoever is sent elsewhere is not whom the operator named.
-            .max_redirects(0)
-            .user_agent(concat!("pressluft/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self(config.new_agent())
+    /// One that asks whatever address it is given: for those of the settings.
+    pub(super) fn trusting() -> Self {
+        Self(config().new_agent())
+    }
+
+    /// One that asks no private address but those of `allow_private`.
+    pub(super) fn careful(allow_private: Vec<Allowed>) -> Self {
+        let resolver = Checked {
+            inner: DefaultResolver::default(),
+            allow_private,
+        };
+        let connector = DefaultConnector::default();
+        Self(ureq::Agent::with_parts(config(), connector, resolver))
     }
 
     /// Posts `body`; why it was not taken, if it was not.
@@ -50,4 +61,14 @@ impl Client {
             Err(error) => Err(error.to_string().replace(address, "the address")),
         }
     }
+}
+
+fn config() -> Config {
+    ureq::Agent::config_builder()
+        .timeout_global(Some(TIME))
+        .http_status_as_error(false)
+        // Whoever is sent elsewhere is not whom the operator named.
+        .max_redirects(0)
+        .user_agent(concat!("pressluft/", env!("CARGO_PKG_VERSION")))
+        .build()
 }

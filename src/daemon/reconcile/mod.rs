@@ -18,6 +18,8 @@ use super::error::DaemonError;
 use super::notify;
 use super::planning::{self, Purpose};
 use super::queue::{self, Prepared, Queued, recorded_revision};
+use super::sources::SourceSettings;
+use super::vet::{has_errors, vet};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::scalar::{self, Opening, Scalar, Window};
 use crate::core::id::ResourceId;
@@ -47,6 +49,8 @@ pub struct Setup {
     pub access: Access,
     pub trust: Trust,
     pub secrets_dir: std::path::PathBuf,
+    /// What documents may name on this machine and in the network.
+    pub sources: SourceSettings,
     /// Whether a git host is told what became of commits.
     pub with_statuses: bool,
     /// The names of secrets that no document may use.
@@ -224,7 +228,13 @@ fn take(
     let (verdict, diagnostics, desired) = match &refused {
         Some(_) => (Verdict::Refused, Vec::new(), None),
         None => match git::load_desired(snapshot, setup.access.cache_dir(), &setup.reserved)? {
-            Loaded::Valid(desired, diagnostics) => (Verdict::Accepted, diagnostics, Some(desired)),
+            Loaded::Valid(desired, mut diagnostics) => {
+                diagnostics.extend(vet(&desired, &setup.sources)?);
+                match has_errors(&diagnostics) {
+                    true => (Verdict::Invalid, diagnostics, None),
+                    false => (Verdict::Accepted, diagnostics, Some(desired)),
+                }
+            }
             Loaded::Invalid(_, assembled) => (Verdict::Invalid, assembled.diagnostics, None),
         },
     };

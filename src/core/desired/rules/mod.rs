@@ -13,6 +13,7 @@ mod places;
 mod redirects;
 mod references;
 mod secrets;
+mod sources;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -142,6 +143,7 @@ pub(crate) fn check(draft: &Draft, reserved: &Reserved, findings: &mut Findings)
     domains::check(&index, findings);
     redirects::check(draft, findings);
     nodes::check(&index, findings);
+    sources::check(draft, findings);
     extensions::check(draft, findings);
     lists::check(draft, findings);
     moved::check(&index, findings);

@@ -28,6 +28,11 @@ text_scalar! {
 }
 
 text_scalar! {
+    /// A SHA-512 digest in hexadecimal.
+    Sha512, "sha512", ["cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e"], sha512
+}
+
+text_scalar! {
     /// Which backup: `latest`, or the id that `pressluft get backups` shows.
     BackupId, "backup-id", ["latest", "0198c1a2-7d2f-7b0e-9c51-2f6f0e9f8a10"], backup_id
 }
@@ -154,7 +159,15 @@ fn token(text: &str) -> Result<(), Malformed> {
 }
 
 fn sha256(text: &str) -> Result<(), Malformed> {
-    let fits = text.len() == 64
+    digest(text, "SHA-256", 64, "sha256sum")
+}
+
+fn sha512(text: &str) -> Result<(), Malformed> {
+    digest(text, "SHA-512", 128, "sha512sum")
+}
+
+fn digest(text: &str, name: &str, length: usize, program: &str) -> Result<(), Malformed> {
+    let fits = text.len() == length
         && text
             .bytes()
             .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
@@ -162,8 +175,9 @@ fn sha256(text: &str) -> Result<(), Malformed> {
         return Ok(());
     }
     Err(
-        Malformed::new(format!("{} is not a SHA-256 digest", quoted(text)))
-            .hint("write the 64 lower-case hexadecimal digits that `sha256sum` prints"),
+        Malformed::new(format!("{} is not a {name} digest", quoted(text))).hint(format!(
+            "write the {length} lower-case hexadecimal digits that `{program}` prints"
+        )),
     )
 }
 

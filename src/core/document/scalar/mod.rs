@@ -11,6 +11,7 @@ mod number;
 mod path;
 mod quantity;
 mod secret;
+mod source;
 mod text;
 mod time;
 mod value;
@@ -18,16 +19,17 @@ mod wordpress;
 
 pub use code::{
     AgeRecipient, BackupId, BackupRepository, Command, GitRef, GitUrl, HostKey, PackageName,
-    Sha256, SshPublicKey, Token,
+    Sha256, Sha512, SshPublicKey, Token,
 };
 pub use hook::HookPoint;
 pub use name::{Email, Host, HostName, LabelKey, Locale, Slug, UnixUser, Version};
-pub use net::{AcmeDirectory, Cidr, IpAddress, OpenPort, RedirectTarget, Source};
+pub use net::{AcmeDirectory, Cidr, IpAddress, OpenPort, RedirectTarget};
 pub use number::{HttpStatus, Keep, Parallel, Percent, Port, RedirectStatus, Releases, Workers};
 pub use path::{RelativePath, UrlPath};
 pub use quantity::{Batch, ByteSize, Duration, PhpSize, Rate};
 pub(crate) use secret::PREFIX as SECRET_PREFIX;
 pub use secret::{Grantee, SecretPattern, SecretRef};
+pub use source::{Source, SourcePath, SourceUrl};
 pub use text::Text;
 pub use time::{Date, Opening, Schedule, Window};
 pub use value::Value;
@@ -231,7 +233,7 @@ pub(crate) fn check_format(format: &str, text: &str) -> Option<Result<(), Malfor
         ConstantName CookieName Date Duration Email GitRef GitUrl Grantee HeaderName HookPoint Host
         HostKey HostName IniKey IpAddress LabelKey Locale OpenPort OptionName PackageName
         PhpSize PhpVersion Rate RedirectTarget RelativePath ResourceRef Schedule SecretPattern SecretRef
-        Sha256 Slug Source SshPublicKey TableName Text Token UnixUser UrlPath Version WafRule
+        Sha256 Sha512 Slug Source SourcePath SourceUrl SshPublicKey TableName Text Token UnixUser UrlPath Version WafRule
         Window WordPressSlug
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::path::url_path;
-use super::{Malformed, Scalar, printable, quoted, scalar_impls, text_scalar};
+use super::{Malformed, Scalar, quoted, scalar_impls, text_scalar};
 
 text_scalar! {
     /// Where a redirect leads: a path of the same site or a whole address.
@@ -19,12 +19,6 @@ text_scalar! {
     /// The certificate authority: `letsencrypt`, `letsencrypt-staging`, or the address of an
     /// ACME directory.
     AcmeDirectory, "acme-directory", ["letsencrypt", "letsencrypt-staging"], acme_directory
-}
-
-text_scalar! {
-    /// An address to download from, or an absolute path on the control plane.
-    Source, "source", ["https://downloads.example.com/wordpress.zip", "/srv/mirror/wordpress.zip"],
-    source
 }
 
 fn http_url(text: &str) -> Result<(), Malformed> {
@@ -95,22 +89,6 @@ fn acme_directory(text: &str) -> Result<(), Malformed> {
         Malformed::new(format!("{} is not an ACME directory", quoted(text)))
             .hint("write `letsencrypt`, `letsencrypt-staging` or an `https://` address"),
     )
-}
-
-fn source(text: &str) -> Result<(), Malformed> {
-    if text.starts_with("https://") || text.starts_with("http://") {
-        return http_url(text);
-    }
-    printable(text)?;
-    let inside = !text.split('/').any(|part| part == ".." || part == ".");
-    if text.starts_with('/') && text.len() > 1 && inside {
-        return Ok(());
-    }
-    Err(Malformed::new(format!(
-        "{} is neither an address nor an absolute path",
-        quoted(text)
-    ))
-    .hint("write an `https://` address, or an absolute path on the control plane"))
 }
 
 /// An IPv4 or IPv6 address.

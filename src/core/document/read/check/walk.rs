@@ -82,7 +82,8 @@ impl<'a> Walk<'a> {
                 None
             }
             Branch::Map(_) | Branch::List(_) | Branch::Scalar { .. } => {
-                let hint = Some(how_to_write(schema, &types));
+                let hint = place_of_source(path, &tree.value);
+                let hint = Some(hint.unwrap_or_else(|| how_to_write(schema, &types)));
                 let (expected, found) = (expected(schema, &types), found(&tree.value));
                 let message = format!("`{path}` must be {expected}, not {found}");
                 self.report(path, place, "wrong-type", message, hint);
@@ -277,6 +278,26 @@ impl<'a> Walk<'a> {
         })?;
         Some(format!("`{name}` belongs below `{}`", child(path, block)))
     }
+}
+
+/// How a source is written that stands there as an address or a path alone, as it once could.
+fn place_of_source(path: &str, value: &Branch) -> Option<String> {
+    let is_source = matches!(path, "sources.wordpress" | "sources.wp_cli");
+    let Branch::Scalar { text, .. } = value else {
+        return None;
+    };
+    let name = text.rsplit('/').next().filter(|_| is_source)?;
+    let (field, place, before) = match text.contains("://") {
+        true => ("url", text.as_str(), String::new()),
+        false => (
+            "path",
+            name,
+            "put the file into the directory of sources of the control plane and ".to_owned(),
+        ),
+    };
+    Some(format!(
+        "{before}write `{{ {field}: {place}, sha256: DIGEST }}` with what `sha256sum` prints of it"
+    ))
 }
 
 /// What takes the place of a field that every document of a kind needs and that is wrong, where

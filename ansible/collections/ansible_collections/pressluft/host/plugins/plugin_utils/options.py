@@ -40,6 +40,7 @@ STEPS = {
         "url": OPTIONAL,
         "checksum": OPTIONAL,
         "checksum_url": OPTIONAL,
+        "allow_private": listed([]),
     },
     "tree": {"src": TEXT, "state_dir": {"type": "str", "default": "/var/lib/pressluft"}},
     "wordpress": dict(

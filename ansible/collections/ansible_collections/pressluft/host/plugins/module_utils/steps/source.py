@@ -12,6 +12,7 @@ import os
 import re
 import stat
 
+from ansible_collections.pressluft.host.plugins.module_utils.download import download
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
 CHUNK = 1 << 20
@@ -36,11 +37,11 @@ def carry_out(options, node):
                 with open(options["upload"], "rb") as upload:
                     copy(upload, stream)
             else:
-                download(options["url"], stream)
+                download(options["url"], stream, options["allow_private"], LARGEST)
             stream.flush()
             os.fsync(stream.fileno())
         if options["checksum_url"] is not None:
-            algorithm, wanted = published(options["checksum_url"])
+            algorithm, wanted = published(options["checksum_url"], options["allow_private"])
         if wanted and digest(temporary, algorithm) != wanted.lower():
             raise Failed("`%s` is not what was asked for: its %s is another" % (options["url"] or dest, algorithm.upper()))
         os.chown(temporary, 0, 0)
@@ -85,26 +86,12 @@ def copy(source, target):
         target.write(chunk)
 
 
-def download(url, target):
-    import urllib.error
-    import urllib.request
-
-    try:
-        request = urllib.request.Request(url, headers={"User-Agent": "pressluft"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            copy(answer, target)
-    except urllib.error.HTTPError as error:
-        raise Failed("`%s` cannot be fetched: it answers with %d" % (url, error.code))
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise Failed("`%s` cannot be fetched: %s" % (url, getattr(error, "reason", None) or error))
-
-
-def published(url):
+def published(url, allowed):
     """The algorithm and the digest that stand at an address like `….zip.sha1`."""
     import io
 
     answer = io.BytesIO()
-    download(url, answer)
+    download(url, answer, allowed, 1 << 16)
     match = re.match(rb"\s*([0-9a-fA-F]{40,128})\b", answer.getvalue())
     if match is None:
         raise Failed("`%s` holds no digest" % url)

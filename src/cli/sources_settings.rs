@@ -1,0 +1,72 @@
+//! `[sources]` of `pressluft.toml`: what documents may name on this machine and in the network.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::context::{Context, env_path, env_text};
+use super::error::CliError;
+use super::exit::Exit;
+use crate::core::address::Allowed;
+use crate::daemon::SourceSettings;
+
+/// `[sources]` of `pressluft.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SourcesSettings {
+    /// The directory below which the sources of the fleet lie.
+    directory: Option<PathBuf>,
+    /// Addresses, networks and names that may be asked although they are private.
+    allow_private: Vec<String>,
+}
+
+pub(super) fn sources(
+    settings: &SourcesSettings,
+    state_dir: &Path,
+) -> Result<SourceSettings, CliError> {
+    let directory = env_path("PRESSLUFT_SOURCES_DIR").or_else(|| settings.directory.clone());
+    let directory = directory.unwrap_or_else(|| PathBuf::from("sources"));
+    let of_env = env_text("PRESSLUFT_SOURCES_ALLOW_PRIVATE");
+    let allowed: Vec<&str> = match &of_env {
+        Some(text) => text.split(',').map(str::trim).collect(),
+        None => settings.allow_private.iter().map(String::as_str).collect(),
+    };
+    let parse = |text: &&str| {
+        Allowed::parse(text).map_err(|error| {
+            let usage =
+                CliError::new(format!("`sources.allow_private`: {error}")).exit(Exit::Usage);
+            match error.hint {
+                Some(hint) => usage.hint(hint),
+                None => usage,
+            }
+        })
+    };
+    Ok(SourceSettings {
+        directory: std::path::absolute(state_dir.join(directory))?,
+        copies: state_dir.join("cache/sources"),
+        allow_private: allowed.iter().map(parse).collect::<Result<_, _>>()?,
+    })
+}
+
+/// What documents may name must not have secrets in it.
+pub(super) fn require_apart(context: &Context) -> Result<(), CliError> {
+    let directory = &context.sources.directory;
+    let kept = [
+        &context.state_dir,
+        &context.secrets_dir,
+        &context.db_path,
+        &context.log_dir,
+    ];
+    let is_above =
+        |path: &&&PathBuf| std::path::absolute(path).is_ok_and(|path| path.starts_with(directory));
+    match kept.iter().find(is_above) {
+        None => Ok(()),
+        Some(path) => Err(CliError::new(format!(
+            "the directory of sources `{}` holds `{}`, which no commit may name",
+            directory.display(),
+            path.display()
+        ))
+        .exit(Exit::Usage)
+        .hint("give it a directory of its own: `directory` under `[sources]` of `pressluft.toml`")),
+    }
+}

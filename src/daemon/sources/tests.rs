@@ -1,0 +1,211 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::*;
+
+const CONTENT: &str = "the content of the source";
+
+struct World {
+    directory: tempfile::TempDir,
+    settings: SourceSettings,
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path();
+        fs::create_dir_all(root.join("sources/inner")).expect("made");
+        fs::write(root.join("sources/wp.zip"), CONTENT).expect("written");
+        fs::write(root.join("sources/inner/wp.zip"), CONTENT).expect("written");
+        fs::write(root.join("identity"), "AGE-SECRET").expect("written");
+        Self {
+            settings: SourceSettings {
+                directory: root.join("sources"),
+                copies: root.join("copies"),
+                allow_private: Vec::new(),
+            },
+            directory,
+        }
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.settings.directory.join(name)
+    }
+
+    fn checked(&self, path: &str) -> Result<SourceFile, SourceError> {
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(CONTENT));
+        self.with_digest(path, &digest)
+    }
+
+    fn with_digest(&self, path: &str, digest: &str) -> Result<SourceFile, SourceError> {
+        let fleet = fleet(&json!({ "path": path, "sha256": digest }));
+        wordpress(&fleet, None).checked("sources.wordpress", &self.settings)
+    }
+
+    fn refused(&self, path: &str) -> String {
+        self.checked(path).expect_err("refused").to_string()
+    }
+}
+
+fn fleet(wordpress: &serde_json::Value) -> Spec {
+    let fleet = json!({ "sources": { "wordpress": wordpress } });
+    serde_json::from_value(fleet).expect("a spec")
+}
+
+#[test]
+fn a_plain_file_below_the_directory_is_copied_as_it_was_checked() {
+    let world = World::new();
+    let absolute = world.place("wp.zip").display().to_string();
+    for path in ["wp.zip", "inner/wp.zip", &absolute] {
+        let checked = world.checked(path).expect("it is what is asked for");
+        let copy = checked.path.expect("a file");
+        assert!(
+            copy.starts_with(&world.settings.copies),
+            "{}",
+            copy.display()
+        );
+        assert_eq!(fs::read_to_string(copy).expect("read"), CONTENT);
+    }
+}
+
+#[test]
+fn nothing_else_is_opened_and_the_error_names_the_part() {
+    let world = World::new();
+    let identity = world.directory.path().join("identity");
+    symlink(&identity, world.place("link")).expect("made");
+    symlink(world.directory.path(), world.place("up")).expect("made");
+    symlink("wp.zip", world.place("beside")).expect("made");
+    symlink("/proc/self/environ", world.place("environ")).expect("made");
+    symlink("/proc/self/root", world.place("root")).expect("made");
+    fs::hard_link(&identity, world.place("hard")).expect("made");
+    mkfifo(&world.place("pipe"), Mode::S_IRUSR).expect("made");
+    let socket = std::os::unix::net::UnixListener::bind(world.place("socket")).expect("bound");
+    for (path, part, why) in [
+        ("link", "link", "symbolic link"),
+        ("beside", "beside", "symbolic link"),
+        ("environ", "environ", "symbolic link"),
+        ("up/identity", "up", "symbolic link"),
+        ("root/etc/passwd", "root", "symbolic link"),
+        ("hard", "hard", "another name"),
+        ("pipe", "pipe", "pipe"),
+        ("socket", "socket", "socket"),
+        ("inner", "inner", "is a directory"),
+        ("wp.zip/x", "wp.zip", "no directory"),
+    ] {
+        let refused = world.refused(path);
+        let names = refused.contains(&format!("`{part}` of it")) && refused.contains(why);
+        assert!(names, "{path}: {refused}");
+    }
+    drop(socket);
+    let up = "../identity";
+    for path in [
+        up,
+        "/etc/passwd",
+        "/proc/self/environ",
+        "inner/../../identity",
+        "/",
+    ] {
+        let refused = world.refused(path);
+        assert!(refused.contains("does not lie below"), "{path}: {refused}");
+    }
+    let identity = identity.display().to_string();
+    assert!(world.refused(&identity).contains("does not lie below"));
+    assert!(world.refused("none.zip").contains("No such file"));
+    assert!(!world.settings.copies.exists(), "nothing was copied");
+}
+
+#[test]
+fn another_content_is_refused_and_both_digests_are_named() {
+    let world = World::new();
+    let wanted = "0".repeat(64);
+    let refused = world.with_digest("wp.zip", &wanted).expect_err("refused");
+    let refused = refused.to_string();
+    let found = data_encoding::HEXLOWER.encode(&Sha256::digest(CONTENT));
+    assert!(
+        refused.contains(&wanted) && refused.contains(&found),
+        "{refused}"
+    );
+    assert!(!refused.contains(CONTENT), "{refused}");
+}
+
+#[test]
+fn what_is_swapped_after_the_check_is_not_what_is_sent() {
+    let world = World::new();
+    let copy = world.checked("wp.zip").expect("checked").path;
+    let copy = copy.expect("a file");
+    fs::write(world.place("wp.zip"), "something else").expect("written");
+    assert_eq!(fs::read_to_string(&copy).expect("read"), CONTENT);
+    // And it is noticed when the next job asks for it.
+    assert!(world.refused("wp.zip").contains("is not what"));
+    // A copy that is gone is made again.
+    fs::write(world.place("wp.zip"), CONTENT).expect("written");
+    fs::remove_file(&copy).expect("removed");
+    assert_eq!(world.checked("wp.zip").expect("checked").path, Some(copy));
+}
+
+#[test]
+fn a_huge_file_is_refused_without_being_read() {
+    let world = World::new();
+    let file = fs::File::create(world.place("huge")).expect("made");
+    file.set_len((1 << 30) + 1).expect("sparse");
+    assert!(world.refused("huge").contains("larger than 1 GiB"));
+}
+
+#[test]
+fn few_copies_are_kept() {
+    let world = World::new();
+    for number in 0..40 {
+        let content = format!("version {number}");
+        fs::write(world.place("wp.zip"), &content).expect("written");
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(&content));
+        world.with_digest("wp.zip", &digest).expect("checked");
+    }
+    let kept = fs::read_dir(&world.settings.copies).expect("read").count();
+    assert_eq!(kept, 16);
+}
+
+#[test]
+fn a_private_address_needs_the_settings() {
+    let mut world = World::new();
+    let checked = |world: &World, url: &str| {
+        let fleet = fleet(&json!({ "url": url, "sha256": "0".repeat(64) }));
+        wordpress(&fleet, None).checked("sources.wordpress", &world.settings)
+    };
+    for url in [
+        "http://169.254.169.254/latest",
+        "https://10.0.0.1/a",
+        "https://[::1]/a",
+    ] {
+        let refused = checked(&world, url).expect_err("refused").to_string();
+        assert!(refused.contains("private address"), "{refused}");
+    }
+    assert!(checked(&world, "https://downloads.example/a.zip").is_ok());
+    let allowed = Allowed::parse("10.0.0.0/8").expect("a network");
+    world.settings.allow_private.push(allowed);
+    let file = checked(&world, "https://10.0.0.1/a").expect("allowed");
+    assert_eq!(file.allow_private, ["10.0.0.0/8"]);
+}
+
+#[test]
+fn what_is_recorded_without_a_digest_is_not_used() {
+    let world = World::new();
+    let old = fleet(&json!("/etc/passwd"));
+    let refused = wordpress(&old, None).checked("sources.wordpress", &world.settings);
+    assert!(matches!(refused, Err(SourceError::Old { .. })));
+}
+
+#[test]
+fn without_a_word_of_the_fleet_the_official_places_are_asked() {
+    let fleet: Spec = serde_json::from_value(json!({})).expect("a spec");
+    let site: Spec =
+        serde_json::from_value(json!({ "wordpress": { "version": "7.1.1" } })).expect("a spec");
+    let file = wordpress(&fleet, Some(&site));
+    let url = file.url.expect("an address");
+    assert_eq!(url, "https://wordpress.org/wordpress-7.1.1.zip");
+    assert_eq!(wp_cli(&fleet).sha512.as_deref(), Some(WP_CLI_SHA512));
+}

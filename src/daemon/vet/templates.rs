@@ -1,0 +1,205 @@
+//! Templates of the fleet repo are rendered before anything is planned: a picture, with nothing
+//! secret in it, for nodes and environments of the fleet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::{Commit, error};
+use crate::core::diagnostic::Diagnostic;
+use crate::core::document::read::nearest;
+use crate::core::facts::NodeFacts;
+use crate::core::id::ResourceId;
+use crate::core::job::JobType;
+use crate::core::spec::Spec;
+use crate::core::tree::{RenderError, Templates};
+use crate::daemon::payload::JobPayload;
+use crate::daemon::variables::Subject;
+
+/// For how many nodes and for how many environments the templates are rendered.
+const MOST: usize = 16;
+
+/// How long all of it may take. A template that goes beyond its bounds takes seconds, and there are
+/// some dozens.
+const LONGEST: Duration = Duration::from_secs(60);
+
+pub(super) fn check(
+    commit: &Commit<'_>,
+    mut overrides: BTreeMap<String, String>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let known: BTreeSet<&str> = Templates::names().collect();
+    overrides.retain(|path, _| {
+        let is_known = known.contains(path.as_str());
+        if !is_known {
+            problems.push(unknown(path, &known));
+        }
+        is_known
+    });
+    if overrides.is_empty() {
+        return;
+    }
+    let end = Instant::now() + LONGEST;
+    for (job_type, payload) in pictures(commit) {
+        check_one(job_type, &payload, &mut overrides, end, problems);
+        if Instant::now() > end {
+            return;
+        }
+    }
+}
+
+/// Renders the files of one resource; templates that fail are told once and left out from then on.
+fn check_one(
+    job_type: JobType,
+    payload: &JobPayload,
+    overrides: &mut BTreeMap<String, String>,
+    end: Instant,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let render = |templates: BTreeMap<String, String>| {
+        let payload = JobPayload {
+            templates,
+            ..payload.clone()
+        };
+        Subject::new(payload, Some(facts())).tree(job_type, None)
+    };
+    // As many times as there are templates to tell about.
+    while Instant::now() < end {
+        let Err(failed) = render(overrides.clone()) else {
+            return;
+        };
+        let (template, problem) = match failed {
+            RenderError::Template {
+                template,
+                line,
+                reason,
+            } => {
+                let problem = error(
+                    &format!("templates/{template}"),
+                    line.unwrap_or(1),
+                    "template-invalid",
+                    format!(
+                        "the template cannot be rendered for {}: {reason}",
+                        of(payload)
+                    ),
+                    "docs/fleet-repo.md says what a template sees",
+                );
+                (template, problem)
+            }
+            RenderError::TooExpensive { template, bound } => {
+                let problem = error(
+                    &format!("templates/{template}"),
+                    1,
+                    "template-too-expensive",
+                    format!(
+                        "the template cannot be rendered for {}: {bound}",
+                        of(payload)
+                    ),
+                    "make it simpler",
+                );
+                (template, problem)
+            }
+            // That is about the document, whose job tells it.
+            RenderError::UnknownTemplate(_)
+            | RenderError::Missing(_)
+            | RenderError::Value { .. } => return,
+        };
+        problems.push(problem);
+        if overrides.remove(&template).is_none() {
+            // One of ours refuses a value, whatever the others do.
+            problems.pop();
+            return;
+        }
+    }
+}
+
+fn of(payload: &JobPayload) -> String {
+    match (payload.environment_id(), payload.node.str("name")) {
+        (Some(id), _) => format!("`{id}`"),
+        (None, Some(node)) => format!("`node/{node}`"),
+        (None, None) => "a node".to_owned(),
+    }
+}
+
+fn unknown(path: &str, known: &BTreeSet<&str>) -> Diagnostic {
+    let hint = match nearest(path, known.iter().copied()) {
+        Some(near) => format!("did you mean `templates/{near}`?"),
+        None => "remove it; docs/fleet-repo.md lists the templates that can be replaced".to_owned(),
+    };
+    let message = "there is no template of this name to replace".to_owned();
+    error(
+        &format!("templates/{path}"),
+        1,
+        "template-unknown",
+        message,
+        hint,
+    )
+}
+
+/// What the templates are rendered for: nodes and environments from all of the fleet.
+fn pictures(commit: &Commit<'_>) -> Vec<(JobType, JobPayload)> {
+    let Some(fleet) = (commit.spec)(&ResourceId::Fleet) else {
+        return Vec::new();
+    };
+    let is_node = |id: &&ResourceId| matches!(id, ResourceId::Node(_));
+    let is_environment = |id: &&ResourceId| matches!(id, ResourceId::Env { .. });
+    let nodes = spread(commit.ids.iter().filter(is_node).collect());
+    let environments = spread(commit.ids.iter().filter(is_environment).collect());
+    let node_payload = |id: &ResourceId| {
+        let node = (commit.spec)(id)?;
+        Some((JobType::NodeProvision, payload(&fleet, node, None, None)))
+    };
+    let environment_payload = |id: &ResourceId| {
+        let env = (commit.spec)(id)?;
+        let site = (commit.spec)(&ResourceId::Site(id.site()?.to_owned()))?;
+        let node = env.str("node").or(site.str("node"))?.to_owned();
+        let node = (commit.spec)(&ResourceId::Node(node))?;
+        let payload = payload(&fleet, node, Some(site), Some(env));
+        Some((JobType::EnvConfigure, payload))
+    };
+    let nodes = nodes.into_iter().filter_map(node_payload);
+    nodes
+        .chain(environments.into_iter().filter_map(environment_payload))
+        .collect()
+}
+
+/// At most so many of them, from the first to the last.
+fn spread(all: Vec<&ResourceId>) -> Vec<&ResourceId> {
+    let step = all.len().div_ceil(MOST).max(1);
+    all.into_iter().step_by(step).collect()
+}
+
+fn payload(fleet: &Spec, node: Spec, site: Option<Spec>, env: Option<Spec>) -> JobPayload {
+    JobPayload {
+        fleet: fleet.clone(),
+        node,
+        site,
+        env,
+        source_env: None,
+        effects: Vec::new(),
+        templates: BTreeMap::new(),
+        secrets: Vec::new(),
+        repo_secrets: BTreeMap::new(),
+    }
+}
+
+/// A machine as there are many.
+fn facts() -> NodeFacts {
+    NodeFacts {
+        distribution: "debian".to_owned(),
+        version: "12".to_owned(),
+        codename: "bookworm".to_owned(),
+        architecture: "amd64".to_owned(),
+        kernel: "6.1.0".to_owned(),
+        memory_bytes: 4 << 30,
+        cpus: 2,
+        machine_id: "0".repeat(32),
+        hostname: "node".to_owned(),
+        python: "3.11.2".to_owned(),
+        control_address: Some("203.0.113.1".to_owned()),
+        ipv4: vec!["203.0.113.10".to_owned()],
+        ipv6: Vec::new(),
+        virtualization: Some("kvm".to_owned()),
+        systemd: true,
+        disk_free_bytes: 16 << 30,
+    }
+}
