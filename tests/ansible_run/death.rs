@@ -42,6 +42,11 @@ fn is_waiting(state: &Path) -> bool {
         .any(|line| line.contains("ControlMaster=no"))
 }
 
+/// A play that does something, and how to see that it does.
+type Case = (&'static str, fn(&Path) -> bool);
+
+const CASES: [Case; 2] = [(LONG, is_waiting), (STUBBORN, is_stubborn)];
+
 fn a_job_that_outlasts_its_deadline_is_stopped_and_its_events_kept(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     let bench = Bench::new(engine);
@@ -99,8 +104,7 @@ fn a_child_that_ignores_the_request_is_killed(engine: AnsibleEngine) {
 fn nothing_outlives_a_killed_pressluft(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     drop(node);
-    let cases: [(&str, fn(&Path) -> bool); 2] = [(LONG, is_waiting), (STUBBORN, is_stubborn)];
-    for (tasks, is_running) in cases {
+    for (tasks, is_running) in CASES {
         let state = tempfile::tempdir().expect("a directory");
         let mut pressluft = this_program(state.path(), tasks, engine);
         let runs = || is_running(state.path());
@@ -133,8 +137,7 @@ fn nothing_outlives_a_killed_pressluft(engine: AnsibleEngine) {
 
 fn nothing_outlives_a_killed_supervisor(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let cases: [(&str, fn(&Path) -> bool); 2] = [(LONG, is_waiting), (STUBBORN, is_stubborn)];
-    for (tasks, is_running) in cases {
+    for (tasks, is_running) in CASES {
         let bench = Bench::new(engine);
         let state = bench.state.path().to_owned();
         let invocation = bench.invocation(&node, tasks);
