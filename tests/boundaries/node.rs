@@ -181,3 +181,27 @@ fn an_answer_of_a_node_runs_nothing_on_the_control_plane() {
     again(&["node/web-1"]).expect(0);
     world.pressluft(&["audit", "verify"]).expect(0);
 }
+
+/// Files of the control plane come to a node through the user who logs in, and are never his.
+#[test]
+fn an_upload_is_root_s_whoever_logs_in() {
+    let world = World::new("upload", 1);
+    world.ssh(
+        1,
+        "useradd -m deploy && cp -r /root/.ssh /home/deploy && chown -R deploy: /home/deploy \
+         && echo 'deploy ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/deploy",
+    );
+    world.write(
+        "pressluft.yaml",
+        "kind: Fleet\nversion: 1\nname: upload\nSOURCES\n---\n\
+         kind: Node\nname: web-1\nhost: HOST1\nssh: {user: deploy}\n",
+    );
+    world.commit("A node that nobody logs in to as root");
+    world.pressluft(&["apply", "--auto-approve"]).expect(0);
+    let seen = world.ssh(
+        1,
+        "stat -c '%U %a' /usr/local/bin/wp /var/lib/pressluft/cache && ls -A /var/lib/pressluft/cache",
+    );
+    assert!(seen.starts_with("root 755\nroot 700\n"), "{seen}");
+    assert!(!seen.contains("upload-"), "{seen}");
+}
