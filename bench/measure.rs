@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use pressluft::core::document::{EnvironmentDocument, FleetDocument, NodeDocument, SiteDocument};
 use pressluft::core::plan::Choice;
 use pressluft::core::recorded::ResourceStatus;
+use pressluft::core::secret_owner::Reserved;
 use pressluft::daemon::{self, Purpose};
 use pressluft::store::{NewRecord, Revision, StateChange, Store};
 use pressluft::{clock, git, process};
@@ -109,7 +110,9 @@ fn snapshot(fleet: &Path, state: &Path) -> io::Result<git::Snapshot> {
 
 fn load(fleet: &Path, state: &Path) -> io::Result<git::DesiredState> {
     let snapshot = snapshot(fleet, state)?;
-    match git::load_desired(snapshot, Some(state)).map_err(io::Error::other)? {
+    match git::load_desired(snapshot, Some(state), &Reserved::default())
+        .map_err(io::Error::other)?
+    {
         git::Loaded::Valid(desired, diagnostics) if diagnostics.is_empty() => Ok(*desired),
         git::Loaded::Valid(_, diagnostics) => Err(io::Error::other(format!("{diagnostics:?}"))),
         git::Loaded::Invalid(_, assembled) => {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pressluft::core::recorded::ResourceStatus;
+use pressluft::core::secret_owner::Reserved;
 use pressluft::git::{Loaded, load_desired, open_working_tree};
 use pressluft::store::{NewRecord, Revision, StateChange, Store};
 use serde_json::Value;
@@ -202,7 +203,9 @@ fn write_fleet(root: &Path, environments: usize) {
 fn record(clone: &Path, state: &Path) -> usize {
     let snapshot = open_working_tree(clone, None).expect("read");
     let commit = snapshot.revision.commit.clone().expect("a commit");
-    let Loaded::Valid(desired, _) = load_desired(snapshot, None).expect("loaded") else {
+    let Loaded::Valid(desired, _) =
+        load_desired(snapshot, None, &Reserved::default()).expect("loaded")
+    else {
         panic!("the fleet is valid");
     };
     let mut store = Store::open(&state.join("pressluft.db")).expect("opened");

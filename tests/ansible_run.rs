@@ -6,6 +6,8 @@
 
 #![expect(clippy::expect_used, reason = "a test ends where something is missing")]
 
+#[path = "ansible_run/confined.rs"]
+mod confined;
 #[path = "ansible_run/death.rs"]
 mod death;
 #[path = "ansible_run/engines.rs"]

@@ -14,6 +14,8 @@ mod hostile;
 mod init;
 #[path = "documents/mistakes.rs"]
 mod mistakes;
+#[path = "documents/ownership.rs"]
+mod ownership;
 #[path = "documents/properties.rs"]
 mod properties;
 #[path = "documents/recheck.rs"]
@@ -22,3 +24,5 @@ mod recheck;
 mod reference;
 #[path = "documents/repository.rs"]
 mod repository;
+#[path = "documents/secrets.rs"]
+mod secrets;

@@ -6,6 +6,7 @@ No play runs here: some of what a play sets up can be set up only once in a proc
 import atexit
 import importlib
 import os
+import tempfile
 import warnings
 
 # What a job may set in its environment differently from the server's own. Plugins look at their options when they are
@@ -15,8 +16,7 @@ JOB_VARIABLES = frozenset(
         "ANSIBLE_CONFIG",
         "ANSIBLE_HOME",
         "ANSIBLE_LOCAL_TEMP",
-        "ANSIBLE_SSH_ARGS",
-        "ANSIBLE_SSH_CONTROL_PATH_DIR",
+        "TMPDIR",
     )
 )
 
@@ -54,6 +54,7 @@ PLUGINS = (
     ("cache_loader", "memory"),
     ("callback_loader", "ansible.builtin.minimal"),
     ("callback_loader", "pressluft.host.events"),
+    ("connection_loader", "pressluft.host.node"),
     ("inventory_loader", "ansible.builtin.yaml"),
     ("strategy_loader", "linear"),
     ("action_loader", "ansible.builtin.normal"),
@@ -119,6 +120,8 @@ def configure(settings, environment):
     for name in settings:
         constants.set_constant(name, config.get_config_value(name, variables=vars(constants)))
     constants.CONFIG_FILE = config._config_file
+    # Found anew when it is asked for.
+    tempfile.tempdir = None
 
 
 def forget_own_directory():

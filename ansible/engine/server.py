@@ -21,10 +21,12 @@ import signal
 import socket
 import sys
 
+import confine
 import preload
 
 REQUESTS_FD = 3
 EVENTS_FD = 3
+NODE_FD = 4
 LONGEST_REQUEST = 256 * 1024
 NOT_STARTED = 127
 PR_SET_PDEATHSIG = 1
@@ -43,8 +45,12 @@ class Job:
 
     def __init__(self, message, fds):
         self.fds = fds
-        # What the guard reads, what guard and play report on, what the play prints and tells, and what lets it in.
-        self.control, self.status, self.output, self.events, self.gate = fds
+        # What the guard reads, what guard and play report on, what the play prints and tells, what lets it in, and its
+        # way to the node; where the kernel has one, the ruleset that confines the play.
+        self.control, self.status, self.output, self.events, self.gate, self.node, *more = fds
+        self.ruleset = more[0] if more else None
+        self.calls = bytes.fromhex(message["calls"])
+        self.first_user = message["first_user"]
         self.argv = message["argv"]
         self.environment = message["environment"]
         self.directory = message["directory"]
@@ -178,13 +184,16 @@ def prepare(job, settings):
             os.setpgid(0, 0)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         preload.forget_own_directory()
-        standard = {0: os.open(os.devnull, os.O_RDWR), 1: job.output, 2: job.output, EVENTS_FD: job.events}
-        job.status, job.gate = place(standard, job.status, job.gate)
+        standard = {0: os.open(os.devnull, os.O_RDWR), 1: job.output, 2: job.output}
+        standard.update({EVENTS_FD: job.events, NODE_FD: job.node})
+        kept = [job.status, job.gate] + ([] if job.ruleset is None else [job.ruleset])
+        job.status, job.gate, *more = place(standard, *kept)
         os.chdir(job.directory)
         preload.configure(settings, job.environment)
         sys.argv = job.argv
         with open("/proc/self/comm", "w", encoding="ascii") as stream:
             stream.write("ansible-playbook"[:15])
+        confine.Confinement(more[0] if more else None, job.calls, job.first_user).enter(job.directory)
     except Exception as error:
         job.report("refused cannot prepare the play: %r" % error)
         os._exit(NOT_STARTED)

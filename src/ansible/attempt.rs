@@ -1,5 +1,4 @@
-//! The directory of one attempt: inventory, variables, secrets and keys, for as long as the
-//! attempt runs.
+//! The directory of one attempt: inventory, variables and secrets, for as long as the attempt runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::config::{self, NODE_PYTHON};
 use super::invocation::{Invocation, InvocationError};
-use super::known_hosts::HostKey;
 use super::private::{self, OwnedDir};
 use super::unsafe_text::marked;
 
@@ -21,13 +19,16 @@ pub(super) enum AttemptError {
     Io(#[from] io::Error),
 }
 
+/// The directory of a play in that of its attempt. The play owns it, and may change all that is in it; the attempt's
+/// own has the lock that says whose it is.
+const PLAY: &str = "play";
+
 /// The files of an attempt; they are gone when this is dropped.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    dir: OwnedDir,
+    play: PathBuf,
     has_secrets: bool,
-    /// The node's private key; none when it is reached with the control plane's own.
-    pub(super) key: Option<PathBuf>,
+    _dir: OwnedDir,
 }
 
 impl Attempt {
@@ -36,7 +37,8 @@ impl Attempt {
         invocation.check()?;
         let name = format!("{}-{}", invocation.job, invocation.attempt);
         let dir = OwnedDir::create(run_dir.join(name))?;
-        let path = dir.path();
+        let play = dir.path().join(PLAY);
+        let path = play.as_path();
         for inner in ["home", "tmp"] {
             private::make_dir(&path.join(inner))?;
         }
@@ -66,39 +68,16 @@ impl Attempt {
             let secrets = json!({ "pressluft_secrets": marked(&invocation.secrets)? });
             file("secrets.json", secrets.to_string().as_bytes())?;
         }
-        let key = match &invocation.host.key {
-            Some(key) => {
-                // `ssh` refuses keys with foreign line ends or without the last one.
-                let text = format!("{}\n", key.trim().replace("\r\n", "\n"));
-                file("key", text.as_bytes())?;
-                Some(path.join("key"))
-            }
-            None => None,
-        };
         Ok(Self {
+            play,
             has_secrets,
-            key,
-            dir,
+            _dir: dir,
         })
     }
 
-    /// The directory.
+    /// The directory of the play.
     pub(super) fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// The known_hosts file; absent until a key is pinned or learned.
-    pub(super) fn known_hosts(&self) -> PathBuf {
-        self.path().join("known_hosts")
-    }
-
-    /// Writes the only host key to accept.
-    pub(super) fn pin(&self, key: &HostKey, invocation: &Invocation) -> io::Result<()> {
-        let host = &invocation.host;
-        private::write_file(
-            &self.known_hosts(),
-            key.line(&host.address, host.port).as_bytes(),
-        )
+        &self.play
     }
 
     /// The arguments of `ansible-playbook`: files of this directory only, no value of a

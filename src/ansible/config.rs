@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// The descriptor on which our callback plugin writes its events.
 pub(super) const EVENTS_FD: i32 = 3;
+/// The descriptor on which a play asks for commands on its node.
+pub(super) const NODE_FD: i32 = 4;
 
 /// Python on the node; looking for it would cost a connection and invite surprises.
 pub(super) const NODE_PYTHON: &str = "/usr/bin/python3";
@@ -17,18 +19,17 @@ pub(super) const NODE_PYTHON: &str = "/usr/bin/python3";
 pub(super) const FILE: &[u8] = b"[defaults]\ninternal_poll_interval = 0.005\n";
 
 /// What does not depend on the attempt.
-const FIXED: [(&str, &str); 27] = [
+const FIXED: [(&str, &str); 26] = [
     ("ANSIBLE_CALLBACKS_ENABLED", "pressluft.host.events"),
     ("ANSIBLE_STDOUT_CALLBACK", "ansible.builtin.minimal"),
     ("PRESSLUFT_EVENTS_FD", "3"),
+    ("PRESSLUFT_NODE_FD", "4"),
     ("ANSIBLE_COLLECTIONS_SCAN_SYS_PATH", "False"),
     ("ANSIBLE_INVENTORY_ENABLED", "ansible.builtin.yaml"),
     ("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED", "True"),
-    ("ANSIBLE_TRANSPORT", "ssh"),
+    ("ANSIBLE_TRANSPORT", "pressluft.host.node"),
     ("ANSIBLE_PIPELINING", "True"),
-    ("ANSIBLE_HOST_KEY_CHECKING", "True"),
     ("ANSIBLE_TIMEOUT", "10"),
-    ("ANSIBLE_SSH_RETRIES", "0"),
     ("ANSIBLE_GATHERING", "explicit"),
     ("ANSIBLE_PYTHON_INTERPRETER", NODE_PYTHON),
     ("ANSIBLE_FORKS", "1"),
@@ -50,14 +51,8 @@ const FIXED: [(&str, &str); 27] = [
 
 /// The environment of `ansible-playbook`.
 ///
-/// `content` is the unpacked directory of playbooks, `attempt` the directory of the attempt,
-/// `ssh` what is called for a connection, `ssh_arguments` what goes on each of its command lines.
-pub(super) fn environment(
-    content: &Path,
-    attempt: &Path,
-    ssh: &Path,
-    ssh_arguments: &str,
-) -> Vec<(&'static str, OsString)> {
+/// `content` is the unpacked directory of playbooks, `attempt` that of the attempt's files.
+pub(super) fn environment(content: &Path, attempt: &Path) -> Vec<(&'static str, OsString)> {
     let mut environment: Vec<(&'static str, OsString)> = FIXED
         .iter()
         .map(|(name, value)| (*name, OsString::from(value)))
@@ -69,18 +64,12 @@ pub(super) fn environment(
         ),
         ("ANSIBLE_HOME", attempt.join("home").into_os_string()),
         ("ANSIBLE_LOCAL_TEMP", attempt.join("tmp").into_os_string()),
+        ("TMPDIR", attempt.join("tmp").into_os_string()),
         (
             "ANSIBLE_COLLECTIONS_PATH",
             content.join("collections").into_os_string(),
         ),
         ("ANSIBLE_ROLES_PATH", content.join("roles").into_os_string()),
-        ("ANSIBLE_SSH_EXECUTABLE", ssh.as_os_str().to_owned()),
-        ("ANSIBLE_SSH_ARGS", ssh_arguments.into()),
-        // A socket per attempt for what our own arguments do not reach.
-        (
-            "ANSIBLE_SSH_CONTROL_PATH_DIR",
-            attempt.join("home/cp").into_os_string(),
-        ),
     ]);
     environment
 }

@@ -6,22 +6,23 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::agent::{self, Agent, AgentError};
+use super::confine::Reach;
 use super::invocation::{Cancel, Host};
 use super::known_hosts::HostKey;
 use super::private::{self, OwnedDir};
-use super::relay;
 use super::spawner::{Spawner, Supervised};
-use super::ssh;
+use super::ssh::{self, Files};
 use crate::core::outcome::tail;
 
 /// An unused connection is closed after this.
@@ -37,7 +38,6 @@ const LONGEST_SOCKET: usize = 108 - 17 - 1;
 #[derive(Debug)]
 pub(super) struct Connections {
     dir: OwnedDir,
-    next: AtomicU64,
     open: Mutex<HashMap<Identity, Arc<Connection>>>,
 }
 
@@ -69,14 +69,113 @@ const OWN: &str = "mux-";
 /// What is in front of that where others have theirs, too.
 const SHARED: &str = "pressluft-";
 
+/// What is read of the words of an `ssh`, which may be those of its node.
+const LONGEST_MESSAGES: u64 = 64 * 1024;
+
 /// One connection, open or opening.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) socket: PathBuf,
-    messages: PathBuf,
+    // Closed before the agent that it logs in with.
     process: Mutex<Supervised>,
+    _agent: Agent,
+    place: Place,
+    host_key: HostKey,
     users: AtomicUsize,
     last_use: Mutex<Instant>,
+}
+
+/// The directory of one connection. Its name cannot be guessed: who runs as our user, but confined to another
+/// directory, finds no socket of ours.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    files: Files,
+    messages: PathBuf,
+}
+
+impl Place {
+    fn new(parent: &Path) -> io::Result<Self> {
+        let path = parent.join(format!("{:016x}", rand::random::<u64>()));
+        private::make_new_dir(&path)?;
+        let files = Files {
+            known_hosts: path.join("h"),
+            agent: None,
+            socket: path.join("s"),
+        };
+        Ok(Self {
+            messages: path.join("m"),
+            path,
+            files,
+        })
+    }
+
+    /// The command that runs `ssh` with what it needs for this host and nothing else.
+    fn confined(&self, mut command: Command, host: &Host) -> io::Result<Command> {
+        let mut reach = Reach::system_programs();
+        reach.write.push(self.path.clone());
+        // Where names are looked up, if it is there.
+        reach
+            .sockets
+            .extend(["/run/systemd/resolve", "/run/nscd"].map(PathBuf::from));
+        reach.read.push("/run/systemd/resolve".into());
+        reach.ports.extend([host.port, 53]);
+        Spawner::confine(&mut command, &reach)?;
+        Ok(command)
+    }
+
+    /// Starts the `ssh` that holds a connection, its messages in a file and not in a pipe: nobody reads along while the
+    /// connection is in use.
+    fn start(
+        &self,
+        spawner: &Spawner,
+        host: &Host,
+        pinned: Option<&HostKey>,
+    ) -> io::Result<Supervised> {
+        let words = os_words(ssh::master(host, &self.files, pinned));
+        let command = spawner.command(&words, Duration::from_secs(2));
+        let mut command = self.confined(command, host)?;
+        let sink = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.messages)?;
+        command.stdout(Stdio::null()).stderr(sink);
+        spawner.spawn(command)
+    }
+
+    fn said(&self, otherwise: &str) -> String {
+        let mut bytes = Vec::new();
+        let read = File::open(&self.messages)
+            .and_then(|file| file.take(LONGEST_MESSAGES).read_to_end(&mut bytes));
+        if let Err(error) = read {
+            tracing::debug!(%error, "cannot read what ssh said");
+        }
+        match tail(reasons(&String::from_utf8_lossy(&bytes)).trim(), 4096) {
+            "" => otherwise.to_owned(),
+            text => text.to_owned(),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::debug!(path = %self.path.display(), %error, "the directory of a connection stays");
+        }
+    }
+}
+
+/// Why a connection cannot be begun.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    #[error("cannot prepare the connection: {0}")]
+    Io(#[from] io::Error),
+}
+
+fn os_words(words: Vec<String>) -> Vec<OsString> {
+    words.into_iter().map(OsString::from).collect()
 }
 
 /// Keeps a connection from being closed while a job uses it.
@@ -98,16 +197,14 @@ impl Drop for Lease {
 }
 
 impl Connections {
-    /// Prepares a directory for the sockets, in `ssh_dir` if its path is short enough, and in it
-    /// the `ssh` that Ansible calls: `program` under another name.
+    /// Prepares a directory for the sockets, in `ssh_dir` if its path is short enough.
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn new(ssh_dir: &Path, program: &Path) -> io::Result<Self> {
+    pub(super) fn new(ssh_dir: &Path) -> io::Result<Self> {
         let mut name = format!("{OWN}{}-{:08x}", std::process::id(), rand::random::<u32>());
         let mut parent = ssh_dir.to_owned();
-        if ssh_dir.as_os_str().len() + 1 + name.len() + "/18446744073709551615".len()
-            > LONGEST_SOCKET
+        if ssh_dir.as_os_str().len() + 1 + name.len() + "/0123456789abcdef/s".len() > LONGEST_SOCKET
         {
             // Only our own user reads what is below: `OwnedDir` makes it new, with mode 0700.
             parent = PathBuf::from("/tmp");
@@ -117,17 +214,10 @@ impl Connections {
             private::sweep(ssh_dir)?;
         }
         let dir = OwnedDir::create(parent.join(name))?;
-        std::os::unix::fs::symlink(program, dir.path().join(relay::NAME))?;
         Ok(Self {
             dir,
-            next: AtomicU64::new(0),
             open: Mutex::new(HashMap::new()),
         })
-    }
-
-    /// The `ssh` that Ansible calls.
-    pub(super) fn program(&self) -> PathBuf {
-        self.dir.path().join(relay::NAME)
     }
 
     /// The living connection with this identity.
@@ -156,43 +246,52 @@ impl Connections {
         locked(&self.open).insert(identity, Arc::clone(&lease.0));
     }
 
-    /// Starts a connection. `files` names the key and known_hosts files.
+    /// Starts a connection to the host that has `host_key`, with the private `key`.
     pub(super) fn open(
         &self,
         spawner: &Spawner,
         host: &Host,
-        key: &Path,
-        known_hosts: &Path,
-        pinned: Option<&HostKey>,
-    ) -> io::Result<Lease> {
-        let number = self.next.fetch_add(1, Ordering::SeqCst);
-        let socket = self.dir.path().join(number.to_string());
-        let messages = self.dir.path().join(format!("{number}.messages"));
-        let files = ssh::Files {
-            key: key.to_owned(),
-            known_hosts: known_hosts.to_owned(),
-            socket: socket.clone(),
-        };
-        let words: Vec<OsString> = ssh::master(host, &files, pinned)
-            .into_iter()
-            .map(OsString::from)
-            .collect();
-        let mut command = spawner.command(&words, Duration::from_secs(2));
-        // A file and not a pipe: nobody reads along while the connection is in use.
-        let sink = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&messages)?;
-        command.stdout(Stdio::null()).stderr(sink);
-        let process = spawner.spawn(command)?;
+        key: &[u8],
+        host_key: &HostKey,
+    ) -> Result<Lease, OpenError> {
+        let mut place = Place::new(self.dir.path())?;
+        let known = [
+            host_key.line(&host.address, host.port),
+            host_key.line(agent::CONSTRAINT, 22),
+        ];
+        let known_hosts = &place.files.known_hosts;
+        private::write_file(known_hosts, known.concat().as_bytes())?;
+        let socket = place.path.join("a");
+        let agent = Agent::start(spawner, &socket, key, known_hosts)?;
+        place.files.agent = Some(socket);
+        let process = place.start(spawner, host, Some(host_key))?;
         Ok(Lease::new(Arc::new(Connection {
-            socket,
-            messages,
             process: Mutex::new(process),
+            _agent: agent,
+            place,
+            host_key: host_key.clone(),
             users: AtomicUsize::new(0),
             last_use: Mutex::new(Instant::now()),
         })))
+    }
+
+    /// The key that a host shows to somebody who does not log in, or what `ssh` said instead.
+    pub(super) fn learn(
+        &self,
+        spawner: &Spawner,
+        host: &Host,
+        cancel: &Cancel,
+    ) -> io::Result<Result<HostKey, String>> {
+        let place = Place::new(self.dir.path())?;
+        let mut process = place.start(spawner, host, None)?;
+        let deadline = Instant::now() + OPENING;
+        // It ends by itself: there is nothing that it could log in with.
+        while process.status()?.is_none() && Instant::now() < deadline && !cancel.is_cancelled() {
+            thread::sleep(Duration::from_millis(3));
+        }
+        process.stop();
+        let text = fs::read_to_string(&place.files.known_hosts).unwrap_or_default();
+        Ok(HostKey::learned(&text).ok_or_else(|| place.said("the connection timed out")))
     }
 }
 
@@ -207,24 +306,30 @@ impl Connection {
             // Asked first: the socket of a connection that ended is gone.
             let status = locked(&self.process).status();
             match status {
-                Ok(None) if self.socket.exists() => return Ok(()),
+                Ok(None) if self.place.files.socket.exists() => return Ok(()),
                 Ok(None) => {}
-                Ok(Some(_)) => return Err(self.said("the connection was closed")),
+                Ok(Some(_)) => return Err(self.place.said("the connection was closed")),
                 Err(error) => return Err(error.to_string()),
             }
             if Instant::now() >= deadline || cancel.is_cancelled() {
-                return Err(self.said("the connection timed out"));
+                return Err(self.place.said("the connection timed out"));
             }
             thread::sleep(Duration::from_millis(3));
         }
     }
 
-    fn said(&self, otherwise: &str) -> String {
-        let bytes = fs::read(&self.messages).unwrap_or_default();
-        match tail(reasons(&String::from_utf8_lossy(&bytes)).trim(), 4096) {
-            "" => otherwise.to_owned(),
-            text => text.to_owned(),
-        }
+    /// The command that runs `command` on the host; where the connection has broken off, by one of its own.
+    ///
+    /// # Errors
+    /// When a path of it is not UTF-8.
+    pub(super) fn command(
+        &self,
+        spawner: &Spawner,
+        host: &Host,
+        command: &str,
+    ) -> io::Result<Command> {
+        let words = ssh::client(host, &self.place.files, &self.host_key, command);
+        self.place.confined(spawner.child(&os_words(words)), host)
     }
 
     /// Whether it has ended, or nobody has used it for a while.

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::confine::{self, Confinement, Level, Reach};
 use super::engine::Engine;
 use super::invocation::Settings;
 use super::venv::{self, Venv};
@@ -69,11 +70,12 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         python(),
         environment(settings),
         engine(settings),
+        confinement(),
         playbooks(&settings.state_dir),
         program(
             "ssh",
             &["-V"],
-            "an OpenSSH client 8.5 or newer",
+            "an OpenSSH client 8.9 or newer",
             ssh_is_new_enough,
         ),
         program("ssh-keygen", &["-?"], "the OpenSSH key generator", |_| true),
@@ -236,6 +238,45 @@ fn engine(settings: &Settings) -> Check {
     }
 }
 
+/// What holds the programs of one job away from everything that is not theirs.
+fn confinement() -> Check {
+    const NAME: &str = "confinement";
+    let needed = "Landlock and system call filters, so that what runs for a node reaches nothing but its own job";
+    let users = match (confine::has_own_users(), nix::unistd::geteuid().is_root()) {
+        (true, _) => "each job as a user of its own",
+        (false, true) => "every job as root, because this container has too few users",
+        (false, false) => "every job as this user",
+    };
+    let files = match confine::level() {
+        Level::Nothing => {
+            return Check::failed(
+                NAME,
+                "no Landlock",
+                needed,
+                "use a kernel from 5.13 on that has `landlock` among its `lsm=`, as Debian 12 does",
+            );
+        }
+        Level::Files | Level::WholeFiles => "Landlock for files",
+        Level::Ports => "Landlock for files and connections",
+        Level::Signals => "Landlock for files, connections and signals",
+    };
+    let calls = Confinement::of_play(&Reach::system());
+    if !calls.is_ok_and(|confinement| !confinement.calls.is_empty()) {
+        let found = format!("{files}, no filter of system calls for this machine");
+        return Check::failed(
+            NAME,
+            found,
+            needed,
+            "run the control plane on x86-64 or arm64",
+        );
+    }
+    Check::passed(
+        NAME,
+        format!("{files}, filtered system calls, {users}"),
+        needed,
+    )
+}
+
 fn playbooks(state_dir: &Path) -> Check {
     const NAME: &str = "playbooks";
     let needed = "those of this version, unpacked";
@@ -320,8 +361,7 @@ fn started(error: &std::io::Error) -> String {
     }
 }
 
-/// `OpenSSH_9.2p1 Debian-2, …`; 8.5 is the first to take an algorithm list with `-o`
-/// `HostKeyAlgorithms` at `accept-new` as it is meant here.
+/// `OpenSSH_9.2p1 Debian-2, …`; 8.9 is the first whose agent keeps a key to one host.
 fn ssh_is_new_enough(said: &str) -> bool {
     let Some(rest) = said.strip_prefix("OpenSSH_") else {
         return false;
@@ -332,7 +372,7 @@ fn ssh_is_new_enough(said: &str) -> bool {
     numbers
         .next()
         .zip(numbers.next())
-        .is_some_and(|version| version >= (8, 5))
+        .is_some_and(|version| version >= (8, 9))
 }
 
 fn locale() -> Check {
@@ -363,7 +403,7 @@ mod tests {
             "OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19"
         ));
         assert!(ssh_is_new_enough("OpenSSH_10.0p2"));
-        assert!(!ssh_is_new_enough("OpenSSH_8.4p1"));
+        assert!(!ssh_is_new_enough("OpenSSH_8.8p1"));
         assert!(!ssh_is_new_enough("Dropbear v2022.83"));
     }
 

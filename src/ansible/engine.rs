@@ -3,16 +3,22 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use super::agent::AgentError;
 use super::attempt::{Attempt, AttemptError};
+use super::broker;
 use super::config;
-use super::connection::{Connections, Identity, Lease};
+use super::confine::{self, Confinement, Reach};
+use super::connection::{Connections, Identity, Lease, OpenError};
 use super::content;
 use super::follow::{Followed, Run, follow};
-use super::guardian::Play;
-use super::invocation::{Cancel, Invocation, Playbook, Settings};
+use super::guardian::{Plain, Play};
+use super::invocation::{Cancel, Host, Invocation, Playbook, Settings};
 use super::known_hosts::HostKey;
 use super::private;
 use super::spawner::Spawner;
@@ -104,11 +110,9 @@ impl Engine {
         } else {
             settings.supervisor.clone()
         };
-        let connections =
-            Connections::new(&state_dir.join("ssh"), &program).map_err(state_error)?;
-        let ssh = connections.program();
+        let connections = Connections::new(&state_dir.join("ssh")).map_err(state_error)?;
         Ok(Self {
-            warm: Warm::new(&state_dir, &content, &venv, program, ssh).map_err(state_error)?,
+            warm: Warm::new(&state_dir, &content, &venv, program).map_err(state_error)?,
             connections,
             spawner: Spawner::start(settings.supervisor.clone()).map_err(state_error)?,
             settings: Settings {
@@ -204,54 +208,63 @@ impl Engine {
                 ..Failure::new(code, &error.to_string())
             }
         })?;
-        let key = match &attempt.key {
-            Some(key) => key.clone(),
-            None => ssh::private_key(&self.settings.state_dir).map_err(|error| own_key(&error))?,
+        let contact = self.contact(call)?;
+        let unexpected = |error: io::Error| {
+            let message = format!("cannot start ansible: {error}");
+            Failure::new(ErrorCode::AnsibleUnexpectedError, &message)
         };
-        let contact = self.contact(call, &attempt, &key)?;
-        let files = ssh::Files {
-            key,
-            known_hosts: attempt.known_hosts(),
-            socket: contact.lease.0.socket.clone(),
-        };
-        let arguments = ssh::ansible_arguments(&files, &contact.host_key);
+        let reach = self.reach(call.invocation, &attempt).map_err(unexpected)?;
+        let confinement = Confinement::of_play(&reach).map_err(unexpected)?;
+        let (node, node_end) = UnixStream::pair().map_err(unexpected)?;
+        let (python, program) = (self.venv.python(), self.content.join("engine/plain.py"));
         let play = Play {
             words: &self.words(call.invocation, &attempt),
-            environment: config::environment(
-                &self.content,
-                attempt.path(),
-                &self.connections.program(),
-                &arguments,
-            ),
+            environment: config::environment(&self.content, attempt.path()),
             directory: attempt.path(),
             grace: self.settings.grace,
+            confinement: &confinement,
+            node: &node_end,
             warm: match call.invocation.engine {
                 AnsibleEngine::Warm => Some(&self.warm),
                 AnsibleEngine::Plain => None,
             },
+            plain: Plain {
+                python: &python,
+                program: &program,
+            },
         };
         let mut observed = Observed::default();
-        let opening = contact.is_opening.then_some(&contact.lease.0);
+        let connection = &contact.lease.0;
         let run = Run {
             play,
             deadline,
-            opening,
+            opening: contact.is_opening.then_some(connection),
         };
-        let followed = follow(
-            &self.spawner,
-            &run,
-            call.cancel,
-            call.on_start,
-            &mut |event| {
-                let event = event.cleaned(call.redact);
-                observed.observe(&event);
-                (call.on_event)(event);
-            },
-        )
-        .map_err(|error| {
-            let message = format!("cannot start ansible: {error}");
-            Failure::new(ErrorCode::AnsibleUnexpectedError, &message)
-        })?;
+        let over = Cancel::default();
+        let followed = thread::scope(|scope| {
+            scope.spawn(|| {
+                let host = &call.invocation.host;
+                broker::serve(&node, &self.spawner, connection, host, &over);
+            });
+            let followed = follow(
+                &self.spawner,
+                &run,
+                call.cancel,
+                call.on_start,
+                &mut |event| {
+                    let event = event.cleaned(call.redact);
+                    observed.observe(&event);
+                    (call.on_event)(event);
+                },
+            );
+            // Whatever still waits for the node does so for nobody.
+            over.cancel();
+            if let Err(error) = node.shutdown(Shutdown::Both) {
+                tracing::debug!(%error, "the play's way to its node is closed");
+            }
+            followed
+        })
+        .map_err(unexpected)?;
 
         let Followed {
             end,
@@ -275,66 +288,78 @@ impl Engine {
     }
 
     /// Sees to it that the node's host key is known and a connection is there or on its way.
-    fn contact(
-        &self,
-        call: &mut Call<'_>,
-        attempt: &Attempt,
-        key: &Path,
-    ) -> Result<Contact, Failure> {
-        let invocation = call.invocation;
-        let host = &invocation.host;
+    fn contact(&self, call: &mut Call<'_>) -> Result<Contact, Failure> {
+        let host = &call.invocation.host;
         let io_failure = |error: io::Error| {
             let message = format!("cannot prepare the connection: {error}");
             Failure::new(ErrorCode::AnsibleUnexpectedError, &message)
         };
-        let key_bytes = fs::read(key).map_err(io_failure)?;
-        let known_hosts = attempt.known_hosts();
-        let open = |pinned| {
-            self.connections
-                .open(&self.spawner, host, key, &known_hosts, pinned)
-                .map_err(io_failure)
-        };
-        if let Some(host_key) = host.host_key.as_deref().and_then(HostKey::parse) {
-            attempt.pin(&host_key, invocation).map_err(io_failure)?;
-            let identity = Identity::new(host, &key_bytes, &host_key);
-            if let Some(lease) = self.connections.find(&identity) {
-                return Ok(Contact {
-                    host_key,
-                    lease,
-                    is_opening: false,
-                });
+        let key = self.private_key(host)?;
+        let host_key = match host.host_key.as_deref().and_then(HostKey::parse) {
+            Some(host_key) => host_key,
+            None => {
+                // First contact: nobody logs in before the key is known and pinned.
+                let learned = self.connections.learn(&self.spawner, host, call.cancel);
+                let host_key = learned.map_err(io_failure)?.map_err(|said| {
+                    if call.cancel.is_cancelled() {
+                        let message = "the job was stopped while connecting";
+                        return Failure::new(ErrorCode::JobInterrupted, message);
+                    }
+                    Failure::new(ssh_code(&said), &visible(&(call.redact)(&said)))
+                })?;
+                call.outcome.enrolled_host_key = Some(host_key.to_string());
+                host_key
             }
-            let lease = open(Some(&host_key))?;
-            self.connections.keep(identity, &lease);
+        };
+        let identity = Identity::new(host, &key, &host_key);
+        if let Some(lease) = self.connections.find(&identity) {
             return Ok(Contact {
                 host_key,
                 lease,
-                is_opening: true,
+                is_opening: false,
             });
         }
-        // First contact: Ansible starts only once the key is known and pinned.
-        let lease = open(None)?;
-        lease.0.wait(call.cancel).map_err(|said| {
-            if call.cancel.is_cancelled() {
-                Failure::new(
-                    ErrorCode::JobInterrupted,
-                    "the job was stopped while connecting",
-                )
-            } else {
-                Failure::new(ssh_code(&said), &visible(&(call.redact)(&said)))
+        let opened = self.connections.open(&self.spawner, host, &key, &host_key);
+        let lease = opened.map_err(|error| match error {
+            OpenError::Agent(AgentError::Key(_)) => {
+                Failure::new(ErrorCode::SshAuthFailed, &error.to_string())
+            }
+            OpenError::Agent(_) | OpenError::Io(_) => {
+                Failure::new(ErrorCode::AnsibleUnexpectedError, &error.to_string())
             }
         })?;
-        let text = fs::read_to_string(&known_hosts).map_err(io_failure)?;
-        let host_key = HostKey::learned(&text)
-            .ok_or_else(|| io_failure(io::Error::other("ssh recorded no host key")))?;
-        call.outcome.enrolled_host_key = Some(host_key.to_string());
-        self.connections
-            .keep(Identity::new(host, &key_bytes, &host_key), &lease);
+        self.connections.keep(identity, &lease);
         Ok(Contact {
             host_key,
             lease,
-            is_opening: false,
+            is_opening: true,
         })
+    }
+
+    /// The private key that the node is reached with: its own, or the control plane's.
+    fn private_key(&self, host: &Host) -> Result<Vec<u8>, Failure> {
+        if let Some(key) = &host.key {
+            // `ssh-add` refuses keys with foreign line ends or without the last one.
+            return Ok(format!("{}\n", key.trim().replace("\r\n", "\n")).into_bytes());
+        }
+        let path = ssh::private_key(&self.settings.state_dir).map_err(|error| own_key(&error))?;
+        fs::read(&path).map_err(|source| own_key(&SshKeyError::File { path, source }))
+    }
+
+    /// What a play can reach: Ansible, our playbooks, and its own directory.
+    fn reach(&self, invocation: &Invocation, attempt: &Attempt) -> io::Result<Reach> {
+        let mut reach = Reach::system();
+        reach.read.extend([
+            confine::python_home(self.venv.path())?,
+            self.venv.path().to_owned(),
+            self.content.clone(),
+        ]);
+        reach.read.extend(invocation.files.iter().cloned());
+        if let Playbook::File(path) = &invocation.playbook {
+            reach.read.push(path.clone());
+        }
+        reach.write.push(attempt.path().to_owned());
+        Ok(reach)
     }
 
     fn words(&self, invocation: &Invocation, attempt: &Attempt) -> Vec<OsString> {

@@ -2,17 +2,24 @@
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, PipeWriter};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt, FdMapping};
+use data_encoding::HEXLOWER;
 
-use super::config::EVENTS_FD;
+use super::config::{EVENTS_FD, NODE_FD};
+use super::confine::{Confinement, FIRST_USER};
 use super::spawner::{Spawner, Supervised};
 use super::supervisor::exit_of;
-use super::warm::{Warm, WarmError};
+use super::warm::{Handed, Warm, WarmError};
 use super::warm_job::WarmJob;
 use crate::process;
+
+/// The descriptor of the ruleset, where a play is started by itself.
+const RULESET_FD: i32 = 5;
 
 /// What is started, in either way.
 pub(super) struct Play<'a> {
@@ -20,10 +27,20 @@ pub(super) struct Play<'a> {
     pub(super) words: &'a [OsString],
     /// Its environment and its directory.
     pub(super) environment: Vec<(&'static str, OsString)>,
-    pub(super) directory: &'a std::path::Path,
+    pub(super) directory: &'a Path,
     pub(super) grace: Duration,
-    /// The server to use if it can be used.
+    /// What it is confined by, and its way to the node.
+    pub(super) confinement: &'a Confinement,
+    pub(super) node: &'a UnixStream,
+    /// The server to use if it can be used, and what to start without it.
     pub(super) warm: Option<&'a Warm>,
+    pub(super) plain: Plain<'a>,
+}
+
+/// What loads Ansible for one play: a Python, and our program for it.
+pub(super) struct Plain<'a> {
+    pub(super) python: &'a Path,
+    pub(super) program: &'a Path,
 }
 
 /// The process that ends with its play and ends its play with itself.
@@ -67,14 +84,27 @@ impl Play<'_> {
         }
         let (events, events_end) = io::pipe()?;
         let (output, output_end) = io::pipe()?;
-        let mut command = self.command(spawner.waiting_command(self.words, self.grace));
+        let mut command = self.command(spawner.waiting_command(&self.plain_words(), self.grace));
+        let mut mappings = vec![
+            FdMapping {
+                parent_fd: events_end.into(),
+                child_fd: EVENTS_FD,
+            },
+            FdMapping {
+                parent_fd: self.node.try_clone()?.into(),
+                child_fd: NODE_FD,
+            },
+        ];
+        if let Some(ruleset) = &self.confinement.ruleset {
+            mappings.push(FdMapping {
+                parent_fd: ruleset.try_clone()?,
+                child_fd: RULESET_FD,
+            });
+        }
         command
             .stdout(output_end.try_clone()?)
             .stderr(output_end)
-            .fd_mappings(vec![FdMapping {
-                parent_fd: events_end.into(),
-                child_fd: EVENTS_FD,
-            }])
+            .fd_mappings(mappings)
             .map_err(io::Error::other)?;
         let mut process = spawner.spawn(command)?;
         let supervisor = identity(process.child.id());
@@ -105,8 +135,12 @@ impl Play<'_> {
             self.words,
             &command,
             self.grace,
-            &output_end,
-            &events_end,
+            Handed {
+                output: &output_end,
+                events: &events_end,
+                node: self.node,
+                confinement: self.confinement,
+            },
         )?;
         drop((output_end, events_end));
         job.wait_until_ready(is_stopped)?;
@@ -126,6 +160,32 @@ impl Play<'_> {
             events,
             output,
         })
+    }
+
+    /// The command line that confines itself, then loads Ansible, see `ansible/engine/plain.py`.
+    fn plain_words(&self) -> Vec<OsString> {
+        let Confinement {
+            ruleset,
+            calls,
+            own_user,
+        } = self.confinement;
+        let absent = || "-".to_owned();
+        let ruleset = ruleset
+            .as_ref()
+            .map_or_else(absent, |_| RULESET_FD.to_string());
+        let calls = match calls.as_slice() {
+            [] => absent(),
+            calls => HEXLOWER.encode(calls),
+        };
+        let first_user = own_user.then(|| FIRST_USER.to_string());
+        let (python, program) = (self.plain.python, self.plain.program);
+        let head = [
+            python.as_os_str().to_owned(),
+            program.as_os_str().to_owned(),
+        ];
+        let confinement = [ruleset, calls, first_user.unwrap_or_else(absent)];
+        let words = head.into_iter().chain(confinement.map(OsString::from));
+        words.chain(self.words.iter().cloned()).collect()
     }
 
     fn command(&self, mut command: Command) -> Command {

@@ -57,6 +57,8 @@ pub struct Invocation {
     pub secrets: Map<String, Value>,
     /// The file tree of the job as JSON.
     pub tree: Option<Vec<u8>>,
+    /// Files of the control plane that the job sends to its node. It can read these and no others.
+    pub files: Vec<PathBuf>,
     pub check: bool,
     pub diff: bool,
     /// 0 to 4, as many `-v`.

@@ -1,12 +1,15 @@
 //! Runs jobs: unpacks our playbooks, writes the directory of an attempt, keeps warm SSH
-//! connections and a warm Ansible, runs stock `ansible-playbook` under a supervisor and reads its
-//! events.
+//! connections and a warm Ansible, runs stock `ansible-playbook` confined and under a supervisor, and
+//! reads its events.
 //!
 //! It knows neither the store nor the documents. What happens to a result is the caller's
 //! business; what a result means is decided in `core::outcome`.
 
+mod agent;
 mod attempt;
+mod broker;
 mod config;
+mod confine;
 mod connection;
 pub mod content;
 pub mod doctor;
@@ -19,7 +22,6 @@ mod known_hosts;
 mod log;
 mod private;
 mod process_tree;
-pub mod relay;
 mod spawner;
 mod ssh;
 mod stream;

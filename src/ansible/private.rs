@@ -20,6 +20,11 @@ pub(super) fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Makes a directory of mode 0700 that is not there yet.
+pub(super) fn make_new_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
 /// Writes a new file of mode 0600.
 ///
 /// # Errors
@@ -51,7 +56,7 @@ impl OwnedDir {
             make_dir(parent)?;
             sweep_one(&path, Duration::ZERO)?;
         }
-        DirBuilder::new().mode(0o700).create(&path)?;
+        make_new_dir(&path)?;
         let lock = OpenOptions::new()
             .write(true)
             .create_new(true)

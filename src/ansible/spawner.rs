@@ -12,7 +12,11 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::confine::Reach;
 use crate::process;
+
+/// The variable that tells a command what it can reach, see [`super::supervisor`]. Without it nothing is confined.
+pub(super) const REACH: &str = "PRESSLUFT_REACH";
 
 /// The thread that starts processes.
 #[derive(Debug)]
@@ -53,6 +57,16 @@ impl Spawner {
         })
     }
 
+    /// Has a command line reach no more than this; the supervisor itself stays as it is.
+    ///
+    /// # Errors
+    /// When a path of it is not UTF-8.
+    pub(super) fn confine(command: &mut Command, reach: &Reach) -> io::Result<()> {
+        // A variable and not an argument, because the supervisor hands it down.
+        command.env(REACH, serde_json::to_string(reach)?);
+        Ok(())
+    }
+
     /// A command line below the supervisor, ready for more settings. Its standard input is
     /// the pipe whose end stops it. It begins at once.
     pub(super) fn command(&self, words: &[OsString], grace: Duration) -> Command {
@@ -91,17 +105,25 @@ impl Spawner {
         command
     }
 
-    /// Starts it.
+    /// Starts a command line of [`Self::child`].
     ///
     /// # Errors
     /// Those of starting a process.
-    pub(super) fn spawn(&self, command: Command) -> io::Result<Supervised> {
+    pub(super) fn spawn_child(&self, command: Command) -> io::Result<Child> {
         let (reply, answer) = mpsc::channel();
         let gone = || io::Error::other("the spawning thread has ended");
         self.requests
             .send(Request { command, reply })
             .map_err(|_| gone())?;
-        let mut child = answer.recv().map_err(|_| gone())??;
+        answer.recv().map_err(|_| gone())?
+    }
+
+    /// Starts a command line of a supervisor.
+    ///
+    /// # Errors
+    /// Those of starting a process.
+    pub(super) fn spawn(&self, command: Command) -> io::Result<Supervised> {
+        let mut child = self.spawn_child(command)?;
         Ok(Supervised {
             control: child.stdin.take(),
             child,

@@ -73,11 +73,13 @@ pub fn public_key(state_dir: &Path) -> Result<String, SshKeyError> {
     Ok(text.trim().to_owned())
 }
 
-/// The files that one connection needs.
+/// The files of one connection.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
-    pub(super) key: PathBuf,
+    /// The host keys to accept, or where the first one is written.
     pub(super) known_hosts: PathBuf,
+    /// The socket of the agent that has the key; none to learn a host key without logging in.
+    pub(super) agent: Option<PathBuf>,
     /// The socket of the warm connection.
     pub(super) socket: PathBuf,
 }
@@ -85,8 +87,8 @@ pub(super) struct Files {
 /// The options that every call has, in the order `ssh` wants them: the first one wins.
 ///
 /// `pinned` is the only host key to accept; without one, the key that comes is written to
-/// `known_hosts` and the connection goes on.
-pub(super) fn options(files: &Files, pinned: Option<&HostKey>) -> Vec<String> {
+/// `known_hosts`, and nobody logs in.
+fn options(files: &Files, pinned: Option<&HostKey>) -> Vec<String> {
     let mut words = vec!["-F".to_owned(), "none".to_owned()];
     let strict = if pinned.is_some() {
         "yes"
@@ -96,6 +98,7 @@ pub(super) fn options(files: &Files, pinned: Option<&HostKey>) -> Vec<String> {
     let algorithms = pinned.map_or_else(known_hosts::acceptable_algorithms, |key| {
         key.algorithms().to_owned()
     });
+    let agent = files.agent.as_deref();
     let settings = [
         ("StrictHostKeyChecking", strict),
         ("UserKnownHostsFile", &quoted(&files.known_hosts)),
@@ -104,12 +107,19 @@ pub(super) fn options(files: &Files, pinned: Option<&HostKey>) -> Vec<String> {
         ("UpdateHostKeys", "no"),
         ("CheckHostIP", "no"),
         ("HashKnownHosts", "no"),
-        ("IdentityFile", &quoted(&files.key)),
-        ("IdentitiesOnly", "yes"),
-        ("IdentityAgent", "none"),
-        ("PreferredAuthentications", "publickey"),
+        // Keys are in the agent alone.
+        ("IdentityFile", "none"),
+        (
+            "IdentityAgent",
+            &agent.map_or_else(|| "none".to_owned(), quoted),
+        ),
+        (
+            "PreferredAuthentications",
+            if agent.is_some() { "publickey" } else { "none" },
+        ),
         ("BatchMode", "yes"),
         ("ForwardAgent", "no"),
+        ("ClearAllForwardings", "yes"),
         ("ConnectTimeout", "10"),
         ("ServerAliveInterval", "5"),
         ("ServerAliveCountMax", "3"),
@@ -121,32 +131,41 @@ pub(super) fn options(files: &Files, pinned: Option<&HostKey>) -> Vec<String> {
     words
 }
 
-/// The command that opens the warm connection and holds it.
+/// The command that opens the warm connection and holds it; without a `pinned` key, one that only learns the key.
 pub(super) fn master(host: &Host, files: &Files, pinned: Option<&HostKey>) -> Vec<String> {
     let mut words = vec!["ssh".to_owned()];
     words.extend(options(files, pinned));
-    words.extend(["-o", "ControlMaster=yes", "-N", "-T", "-p"].map(str::to_owned));
-    words.extend([host.port.to_string(), "-l".to_owned(), host.user.clone()]);
-    words.extend(["--".to_owned(), host.address.clone()]);
+    words.extend(["-o", "ControlMaster=yes", "-N", "-T"].map(str::to_owned));
+    words.extend(destination(host));
     words
 }
 
-/// What Ansible puts on each of its `ssh` command lines: it uses the warm connection if it
-/// is there and connects by itself if not, but never leaves one behind.
-pub(super) fn ansible_arguments(files: &Files, pinned: &HostKey) -> String {
-    let mut words = options(files, Some(pinned));
-    words.extend(["-o", "ControlMaster=no"].map(str::to_owned));
-    let quoted: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
-    quoted.join(" ")
+/// The command that runs `command` on the node: over the warm connection if it is there, by one of its own if not. It
+/// never leaves one behind.
+pub(super) fn client(host: &Host, files: &Files, pinned: &HostKey, command: &str) -> Vec<String> {
+    let mut words = vec!["ssh".to_owned()];
+    words.extend(options(files, Some(pinned)));
+    words.extend(["-o", "ControlMaster=no", "-T"].map(str::to_owned));
+    words.extend(destination(host));
+    words.push(command.to_owned());
+    words
+}
+
+fn destination(host: &Host) -> Vec<String> {
+    let words = [
+        "-p",
+        &host.port.to_string(),
+        "-l",
+        &host.user,
+        "--",
+        &host.address,
+    ];
+    words.map(str::to_owned).to_vec()
 }
 
 /// A path as `ssh` options want it: quoted, and `%` doubled.
 fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('%', "%%"))
-}
-
-fn shell_word(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

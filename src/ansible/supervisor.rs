@@ -28,8 +28,10 @@ use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 
+use super::confine::{Reach, restrict_calls};
 use super::job_group::JobGroup;
 use super::process_tree::descendants;
+use super::spawner::REACH;
 use crate::process;
 
 /// The exit code when the command cannot be started, as in shells.
@@ -170,11 +172,16 @@ fn guard(
 }
 
 /// Becomes `command`, which gets SIGTERM when `parent` dies. `group` is the file by which it
-/// enters the control group of its job.
+/// enters the control group of its job, `reach` what it can reach, as JSON; everything without one.
 ///
 /// Returns only when that is impossible.
 #[must_use]
-pub fn become_command(command: &[OsString], parent: i32, group: Option<&Path>) -> io::Error {
+pub fn become_command(
+    command: &[OsString],
+    parent: i32,
+    group: Option<&Path>,
+    reach: Option<&str>,
+) -> io::Error {
     if let Err(error) = die_with(parent) {
         return error;
     }
@@ -189,7 +196,21 @@ pub fn become_command(command: &[OsString], parent: i32, group: Option<&Path>) -
     if let Err(error) = hear_signals() {
         return error;
     }
-    process::inherited(program).args(arguments).exec()
+    let mut command = process::inherited(program);
+    if let Some(reach) = reach {
+        command.env_remove(REACH);
+        if let Err(error) = confined(reach) {
+            return error;
+        }
+    }
+    command.args(arguments).exec()
+}
+
+/// Confines this process and what it becomes.
+fn confined(reach: &str) -> io::Result<()> {
+    let reach: Reach = serde_json::from_str(reach)?;
+    restrict_calls()?;
+    reach.enter()
 }
 
 /// Asks the kernel for SIGTERM when the parent dies, and makes sure that it has not yet.

@@ -9,12 +9,14 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, IoSlice, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt, FdMapping};
+use data_encoding::HEXLOWER;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, setsockopt,
     socketpair, sockopt::ReceiveTimeout,
@@ -23,6 +25,7 @@ use nix::sys::time::TimeVal;
 use serde_json::{Value, json};
 
 use super::config;
+use super::confine::{Confinement, FIRST_USER};
 use super::private::{self, OwnedDir};
 use super::spawner::{Spawner, Supervised};
 use super::venv::Venv;
@@ -65,6 +68,15 @@ impl From<nix::Error> for WarmError {
     }
 }
 
+/// What a play has of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Handed<'a> {
+    pub(super) output: &'a PipeWriter,
+    pub(super) events: &'a PipeWriter,
+    pub(super) node: &'a UnixStream,
+    pub(super) confinement: &'a Confinement,
+}
+
 /// The server of an engine, started with the first job that wants it.
 #[derive(Debug)]
 pub(super) struct Warm {
@@ -72,7 +84,6 @@ pub(super) struct Warm {
     content: PathBuf,
     venv: Venv,
     supervisor: PathBuf,
-    ssh: PathBuf,
     state: Mutex<State>,
 }
 
@@ -95,8 +106,7 @@ struct Server {
 
 impl Warm {
     /// A server of the Ansible in `venv`, not started yet. `supervisor` is the path of
-    /// Pressluft itself, `ssh` what is called for a connection. What a dead one left below the
-    /// state directory is removed.
+    /// Pressluft itself. What a dead one left below the state directory is removed.
     ///
     /// # Errors
     /// Those of the file system.
@@ -105,7 +115,6 @@ impl Warm {
         content: &Path,
         venv: &Venv,
         supervisor: PathBuf,
-        ssh: PathBuf,
     ) -> io::Result<Self> {
         let parent = state_dir.join("warm");
         private::sweep(&parent)?;
@@ -114,7 +123,6 @@ impl Warm {
             content: content.to_owned(),
             venv: venv.clone(),
             supervisor,
-            ssh,
             state: Mutex::new(State::Absent),
         })
     }
@@ -148,20 +156,25 @@ impl Warm {
         words: &[OsString],
         command: &Command,
         grace: Duration,
-        output: &PipeWriter,
-        events: &PipeWriter,
+        handed: Handed<'_>,
     ) -> Result<WarmJob<'_>, WarmError> {
-        let request = request(words, command, &self.supervisor, grace)?.to_string();
+        let mut request = request(words, command, &self.supervisor, grace)?;
+        let confinement = handed.confinement;
+        request["calls"] = HEXLOWER.encode(&confinement.calls).into();
+        request["first_user"] = confinement.own_user.then_some(FIRST_USER).into();
+        let request = request.to_string();
         let (control, control_end) = io::pipe()?;
         let (status, status_end) = io::pipe()?;
         let (gate, gate_end) = io::pipe()?;
-        let fds = [
+        let mut fds = vec![
             control.as_fd(),
             status_end.as_fd(),
-            output.as_fd(),
-            events.as_fd(),
+            handed.output.as_fd(),
+            handed.events.as_fd(),
             gate.as_fd(),
+            handed.node.as_fd(),
         ];
+        fds.extend(confinement.ruleset.as_ref().map(AsFd::as_fd));
         let hand_over = |server: &mut Server| {
             server.make_ready()?;
             server.send(request.as_bytes(), &fds)
@@ -260,7 +273,7 @@ impl Warm {
         ];
         let mut command = spawner.child(&words);
         command
-            .envs(config::environment(&self.content, path, &self.ssh, ""))
+            .envs(config::environment(&self.content, path))
             .current_dir(path)
             .stdin(Stdio::null())
             .stdout(sink.try_clone()?)

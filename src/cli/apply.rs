@@ -50,7 +50,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let choice = args.choice.choice();
-    let saved = saved_plan(args)?;
+    let saved = saved_plan(args, context)?;
     if saved.is_some() && choice != Choice::default() {
         return Err(CliError::new("a saved plan is applied whole")
             .exit(Exit::Usage)
@@ -245,9 +245,13 @@ fn told(plans: &Plans, superseded: usize, may_claim: bool) -> Result<(), CliErro
     Ok(())
 }
 
-fn saved_plan(args: &Args) -> Result<Option<Prepared>, CliError> {
+fn saved_plan(args: &Args, context: &Context) -> Result<Option<Prepared>, CliError> {
     match &args.fleet.path {
-        Some(path) if path.is_file() => Ok(Some(daemon::load_plan(path)?)),
+        Some(path) if path.is_file() => {
+            let prepared = daemon::load_plan(path)?;
+            prepared.require_entitled(&context.reserved())?;
+            Ok(Some(prepared))
+        }
         Some(_) | None => Ok(None),
     }
 }

@@ -14,6 +14,7 @@ use super::ownership;
 use super::web_settings::ListenAddr;
 use crate::core::document::scalar::{Duration, Malformed, SecretRef};
 use crate::core::job::JobType;
+use crate::core::secret_owner::Reserved;
 use crate::daemon::Timeouts;
 use crate::git::Credentials;
 
@@ -171,6 +172,13 @@ impl Context {
             https_user: env_text("PRESSLUFT_GIT_USER"),
             https_token: env_text("PRESSLUFT_GIT_TOKEN"),
         }
+    }
+
+    /// The names of secrets that the settings use, and no document may.
+    pub(crate) fn reserved(&self) -> Reserved {
+        let secrets = self.settings.git.secrets();
+        let secrets = secrets.chain(self.settings.webhooks.values());
+        Reserved::new(secrets.map(|secret| secret.name().to_owned()))
     }
 
     /// Columns of the terminal, or 100 where there is none.

@@ -36,7 +36,7 @@ pub(crate) struct Args {
 /// What was found of one resource.
 struct Found {
     drift: Drift,
-    /// Tasks with what they would change.
+    /// What differs, tasks with what they would change.
     tasks: Vec<(String, Option<String>)>,
 }
 
@@ -104,14 +104,17 @@ fn nothing_to_look_at(args: &Args) -> Result<Exit, CliError> {
 
 impl Found {
     fn read(store: &Store, drift: Drift) -> Result<Self, CliError> {
-        let mut tasks = Vec::new();
-        if let Some(job) = drift.job {
-            for event in store.task_events(job)? {
-                if event.status == TaskStatus::Changed {
-                    tasks.push((event.task, event.diff));
-                }
-            }
-        }
+        let mut events = match drift.job {
+            Some(job) => store.task_events(job)?,
+            None => Vec::new(),
+        };
+        events.retain(|event| event.status == TaskStatus::Changed);
+        let tasks = drift.found.tasks.iter().map(|task| {
+            let index = events.iter().position(|event| event.task == *task);
+            let diff = index.and_then(|index| events.remove(index).diff);
+            (task.clone(), diff)
+        });
+        let tasks = tasks.collect();
         Ok(Self { drift, tasks })
     }
 

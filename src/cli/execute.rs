@@ -82,6 +82,7 @@ pub(crate) fn runner(context: &Context, store: &Store) -> Result<Arc<Runner>, Cl
         database: context.db_path.clone(),
         actor: actor(),
         timeouts: context.timeouts.clone(),
+        reserved: context.reserved(),
     }))
 }
 

@@ -41,7 +41,8 @@ pub(crate) struct Fleet {
 
 /// All documents of a snapshot, checked.
 pub(crate) fn assemble(snapshot: &Snapshot, context: &Context) -> Result<Assembled, CliError> {
-    git::load(snapshot, cache_dir(context).as_deref()).map_err(|error| from_git(&error))
+    git::load(snapshot, cache_dir(context).as_deref(), &context.reserved())
+        .map_err(|error| from_git(&error))
 }
 
 /// Where parsed documents are kept. Looking at a fleet repo needs nothing but the binary and
@@ -66,7 +67,7 @@ pub(crate) fn load(
     is_json: bool,
 ) -> Result<Option<Fleet>, CliError> {
     let snapshot = snapshot(args, context)?;
-    let loaded = git::load_desired(snapshot, cache_dir(context).as_deref())
+    let loaded = git::load_desired(snapshot, cache_dir(context).as_deref(), &context.reserved())
         .map_err(|error| from_git(&error))?;
     match loaded {
         Loaded::Valid(desired, diagnostics) => {
@@ -232,7 +233,8 @@ impl From<DaemonError> for CliError {
                      ended, and try again",
                 )
             }
-            error @ DaemonError::SavedPlan { .. } => {
+            DaemonError::NotOwned(refused) => Self::new(&refused).hint(refused.hint()),
+            error @ (DaemonError::SavedPlan { .. } | DaemonError::NotEntitled(_)) => {
                 Self::new(chain(&error)).hint("make it again with `pressluft plan --out FILE`")
             }
             error @ DaemonError::Moved(_) => Self::new(chain(&error))

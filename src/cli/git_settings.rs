@@ -56,6 +56,14 @@ enum Signatures {
     Require,
 }
 
+impl GitSettings {
+    /// The secrets that these settings use.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let status = self.status.as_ref().map(|status| &status.token);
+        self.token.iter().chain(&self.ssh_key).chain(status)
+    }
+}
+
 /// What every reconcile of this state directory is made with.
 pub(crate) fn setup(args: &FleetArgs, context: &Context, store: &Store) -> Result<Setup, CliError> {
     let settings = &context.settings.git;
@@ -80,6 +88,7 @@ pub(crate) fn setup(args: &FleetArgs, context: &Context, store: &Store) -> Resul
         },
         secrets_dir: context.secrets_dir.clone(),
         with_statuses: settings.status.is_some(),
+        reserved: context.reserved(),
     })
 }
 

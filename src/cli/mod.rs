@@ -52,8 +52,6 @@ use context::{Context, GlobalArgs};
 use error::CliError;
 use exit::Exit;
 
-use crate::ansible::relay;
-
 /// Keeps servers and the WordPress sites on them the way a git repository says
 #[derive(Parser, Debug)]
 #[command(
@@ -123,10 +121,6 @@ enum Command {
 
 /// Runs the program on the arguments of this process.
 pub fn main() -> ExitCode {
-    let mut arguments = std::env::args_os();
-    if arguments.next().is_some_and(|name| relay::is_called(&name)) {
-        return supervise::relay(arguments);
-    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -212,6 +212,7 @@ fn start_delivering(
     let delivery = Delivery {
         identity: execute::identity(context, store)?,
         statuses: git_settings::status_target(context, store)?,
+        reserved: context.reserved(),
         end: Arc::clone(end),
     };
     let mut store = Store::open(&context.db_path)?;

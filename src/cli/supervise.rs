@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::ansible::{relay, supervisor};
+use crate::ansible::supervisor;
 
 /// Run a command and leave nothing of it behind
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,14 @@ pub(crate) struct Args {
     /// The file by which to enter the control group of the job
     #[arg(long, value_name = "FILE")]
     group: Option<PathBuf>,
+    /// What the command can reach, as JSON; everything without it
+    #[arg(
+        long,
+        env = "PRESSLUFT_REACH",
+        value_name = "JSON",
+        hide_env_values = true
+    )]
+    reach: Option<String>,
     /// The command and its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -44,6 +52,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             &args.command,
             args.parent,
             args.group.as_deref(),
+            args.reach.as_deref(),
         )),
         None => supervisor::supervise(&args.command, args.parent, grace, args.wait),
     };
@@ -55,22 +64,6 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             let mut stderr = std::io::stderr().lock();
             // Without a reader for this there is nobody to tell.
             drop(writeln!(stderr, "cannot run `{program}`: {error}"));
-            supervisor::NOT_STARTED
-        }
-    };
-    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
-}
-
-/// Stands in for `ssh`, by whose name this program was called.
-pub(crate) fn relay(arguments: std::env::ArgsOs) -> ExitCode {
-    let code = match relay::run(arguments) {
-        Ok(code) => code,
-        Err(error) => {
-            // Without a reader for this there is nobody to tell.
-            drop(writeln!(
-                std::io::stderr().lock(),
-                "cannot run `ssh`: {error}"
-            ));
             supervisor::NOT_STARTED
         }
     };

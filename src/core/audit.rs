@@ -36,6 +36,8 @@ words! {
         IdentitiesRetired = "identities_retired",
         SecretSet = "secret_set",
         SecretRevealed = "secret_revealed",
+        /// A secret of the own store has another name, and with it another owner.
+        SecretMoved = "secret_moved",
         /// A revision of the fleet repo is in force from now on.
         RevisionAccepted = "revision_accepted",
         /// A revision with errors, or one that is not trusted, changes nothing.

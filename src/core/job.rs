@@ -238,6 +238,8 @@ words! {
         /// The node's fence has refused the run: its claim is over, or not of this control plane.
         NodeFenced = "NODE_FENCED",
         NodeSudoFailed = "NODE_SUDO_FAILED",
+        /// The node answered with something that none of our programs says.
+        NodeAnswerRefused = "NODE_ANSWER_REFUSED",
     }
 }
 

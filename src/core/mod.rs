@@ -3,6 +3,7 @@
 //! Values flow one way: documents → desired → changes → plan → jobs → invocations, and back
 //! as events → outcomes. Time, ids and keys enter as arguments.
 
+pub mod answer;
 pub mod aspect;
 pub mod audit;
 pub mod change;
@@ -24,6 +25,7 @@ pub mod reconcile;
 pub mod recorded;
 pub mod retry;
 pub mod schedule;
+pub mod secret_owner;
 pub mod spec;
 pub mod tree;
 pub mod unified;

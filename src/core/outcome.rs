@@ -155,7 +155,7 @@ fn sum(total: HostStats, host: &HostStats) -> HostStats {
 pub fn classify(observed: &Observed, end: End, output: &str) -> Result<(), Failure> {
     let clean = observed
         .stats
-        .filter(|stats| observed.hosts > 0 && stats.failures == 0 && stats.unreachable == 0);
+        .filter(|stats| observed.hosts == 1 && stats.failures == 0 && stats.unreachable == 0);
     match (clean, end) {
         // An attempt that was stopped after its last event has still done all its work.
         (Some(_), End::Exited(0) | End::TimedOut | End::Cancelled) => return Ok(()),
@@ -235,6 +235,10 @@ fn failed_code(failed: &TaskResult, said: &str) -> ErrorCode {
         // Only these two actions run on the control plane; a node cannot choose its code.
         return code;
     }
+    let is_ours = failed.action.starts_with("pressluft.host.");
+    if is_ours && said.starts_with("NODE_ANSWER_REFUSED: ") {
+        return ErrorCode::NodeAnswerRefused;
+    }
     if failed.action == "pressluft.host.health" {
         return ErrorCode::HealthCheckFailed;
     }
@@ -302,7 +306,10 @@ fn exit_failure(observed: &Observed, end: End, during: &str, output: &str) -> Fa
     let (code, what) = match end {
         End::Exited(0) if observed.stats.is_some() => (
             ErrorCode::AnsiblePlayError,
-            "no host took part in the play".to_owned(),
+            match observed.hosts {
+                0 => "no host took part in the play".to_owned(),
+                hosts => format!("{hosts} hosts took part in the play of one"),
+            },
         ),
         End::Exited(0) => (
             ErrorCode::AnsibleUnexpectedError,
@@ -379,7 +386,8 @@ pub fn is_retryable(code: ErrorCode) -> bool {
         | ErrorCode::Superseded
         | ErrorCode::CancelledByUser
         | ErrorCode::NodeFenced
-        | ErrorCode::NodeSudoFailed => false,
+        | ErrorCode::NodeSudoFailed
+        | ErrorCode::NodeAnswerRefused => false,
     }
 }
 
@@ -444,6 +452,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::CancelledByUser => "apply again when the change is wanted after all",
         ErrorCode::NodeFenced => {
             "the node is another claim's: the message names it, and what to do when it is gone for good"
+        }
+        ErrorCode::NodeAnswerRefused => {
+            "what answers on the node is not what Pressluft sent there; look at its `/usr/bin/python3` and at who else is root on it, and do not trust it until you know"
         }
     }
 }

@@ -78,6 +78,15 @@ fn success_needs_the_final_statistics() {
             Err(C::AnsiblePlayError),
         ),
         (
+            vec![Event::Stats {
+                hosts: BTreeMap::from(
+                    ["web-1", "owned"].map(|name| (name.to_owned(), HostStats::default())),
+                ),
+            }],
+            End::Exited(0),
+            Err(C::AnsiblePlayError),
+        ),
+        (
             vec![play(), rescued.clone(), stats(1, 0)],
             End::Exited(2),
             Err(C::AnsibleHostFailed),
@@ -208,6 +217,27 @@ fn a_failed_task_names_its_cause() {
             None,
             "NODE_FENCED: this run's claim is over",
             C::NodeFenced,
+        ),
+        (
+            "pressluft.host.facts",
+            S::Failed,
+            None,
+            "NODE_ANSWER_REFUSED: the answer may not have `add_host`",
+            C::NodeAnswerRefused,
+        ),
+        (
+            "pressluft.host.health",
+            S::Failed,
+            None,
+            "NODE_ANSWER_REFUSED: the answer may not have `add_host`",
+            C::NodeAnswerRefused,
+        ),
+        (
+            "ansible.builtin.raw",
+            S::Failed,
+            None,
+            "NODE_ANSWER_REFUSED: says the node",
+            C::AnsibleHostFailed,
         ),
         (
             "pressluft.host.tree",

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::core::job::{ErrorCode, JobStatus};
 use crate::core::outcome::Failure;
 use crate::core::retry::{self, Next};
+use crate::core::secret_owner::Reserved;
 use crate::secrets::Identity;
 use crate::store::{Claim, Finish, Outcome, Store, StoreError};
 use work::Work;
@@ -31,6 +32,8 @@ pub struct Runner {
     /// Who asked for the run, for the audit record.
     pub actor: String,
     pub timeouts: Timeouts,
+    /// The names of secrets that no job may have.
+    pub reserved: Reserved,
 }
 
 /// How an attempt ended, as it is recorded.

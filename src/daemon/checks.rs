@@ -99,7 +99,7 @@ fn jobs(
         }
     };
     let production_of = |_: &str| None;
-    let mut packer = Packer::new(&lookup, &production_of, &BTreeMap::new())?;
+    let mut packer = Packer::new(&lookup, &production_of, &BTreeMap::new(), None)?;
     let mut jobs = Vec::with_capacity(wanted.len());
     for (check, wanted) in wanted {
         let packed = packer.pack(&wanted.planned(check));
@@ -111,7 +111,7 @@ fn jobs(
         if let Some(last) = wanted.last {
             parts.templates = last.parts.templates;
             repo_secrets = last.repo_secrets;
-            repo_secrets.retain(|name, _| parts.secrets.contains(name));
+            repo_secrets.retain(|name, _| parts.opened().any(|opened| opened == name));
         }
         let payload = QueuedPayload {
             parts,

@@ -1,9 +1,11 @@
 //! What keeps a pass from being made. Failed jobs are results, not errors.
 
+use super::entitlement::NotEntitled;
 use crate::ansible::EngineError;
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
+use crate::core::secret_owner::NotOwned;
 use crate::git::GitError;
 use crate::secrets::SecretError;
 use crate::store::StoreError;
@@ -48,6 +50,10 @@ pub enum DaemonError {
     Window(String),
     #[error("the plan cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    NotOwned(#[from] NotOwned),
+    #[error("the saved plan asks for more than its jobs may have: {0}")]
+    NotEntitled(#[from] NotEntitled),
     #[error("the saved plan `{path}` cannot be read: {why}")]
     SavedPlan { path: String, why: String },
 }

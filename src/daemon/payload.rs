@@ -4,14 +4,17 @@
 //! The jobs of a plan share most of it: all of them the fleet, those of a node the node. So
 //! every part is kept once, by its digest, and a job names its parts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::DaemonError;
+use crate::core::document::fleet::Grant;
 use crate::core::id::ResourceId;
-use crate::core::plan::{Effect, PlannedJob, secret};
+use crate::core::plan::secret::{self, Need, Use};
+use crate::core::plan::{Effect, PlannedJob};
+use crate::core::secret_owner::{Owners, Reserved, User, grants_of};
 use crate::core::spec::Spec;
 
 /// The payload of one job. It names secrets and holds none.
@@ -26,7 +29,7 @@ pub struct JobPayload {
     pub effects: Vec<Effect>,
     /// Templates of the fleet repo that take the place of ours, by path.
     pub templates: BTreeMap<String, String>,
-    /// The names of the secrets that the job needs, without doubles.
+    /// The names of the secrets that the play of the job is handed, without doubles.
     pub secrets: Vec<String>,
     /// Secrets that the fleet repo holds, by name: digests of recorded ciphertexts. The other
     /// names are looked up in the control plane's own store.
@@ -46,8 +49,11 @@ pub struct PackedPayload {
     pub env: Option<PartDigest>,
     pub source_env: Option<PartDigest>,
     pub templates: Option<PartDigest>,
-    /// The names of the secrets that the job needs, without doubles.
+    /// The names of the secrets that the play of the job is handed, without doubles.
     pub secrets: Vec<String>,
+    /// The name of the secret that the node is reached with, which no play is handed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A packed payload as it is queued.
@@ -87,6 +93,13 @@ impl Parts {
     }
 }
 
+impl PackedPayload {
+    /// The names of all secrets that are opened for the job.
+    pub(super) fn opened(&self) -> impl Iterator<Item = &String> {
+        self.secrets.iter().chain(&self.key)
+    }
+}
+
 /// Packs the payloads of a plan.
 pub(super) struct Packer<'a> {
     /// The wanted spec of a resource.
@@ -94,6 +107,10 @@ pub(super) struct Packer<'a> {
     /// The name of a site's production environment.
     production_of: &'a dyn Fn(&str) -> Option<String>,
     templates: Option<PartDigest>,
+    /// The names of secrets that no document may use; none where it is not asked now whose
+    /// secrets those of a job are. That is asked in any case when it runs.
+    reserved: Option<&'a Reserved>,
+    grants: Option<Vec<Grant>>,
     parts: Parts,
     packed: HashMap<ResourceId, Packed>,
 }
@@ -103,11 +120,12 @@ pub(super) struct Packer<'a> {
 struct Packed {
     digest: PartDigest,
     from: Option<String>,
-    secrets: Vec<String>,
+    uses: Vec<Use>,
 }
 
 impl<'a> Packer<'a> {
-    /// A packer that looks resources up with these two; all payloads get `templates`.
+    /// A packer that looks resources up with these two; all payloads get `templates`. With
+    /// `reserved` it refuses jobs that use what is not theirs.
     ///
     /// # Errors
     /// When the templates cannot be written as JSON.
@@ -115,6 +133,7 @@ impl<'a> Packer<'a> {
         lookup: &'a dyn Fn(&ResourceId) -> Option<Spec>,
         production_of: &'a dyn Fn(&str) -> Option<String>,
         templates: &BTreeMap<String, String>,
+        reserved: Option<&'a Reserved>,
     ) -> Result<Self, DaemonError> {
         let mut parts = Parts::default();
         let templates = match templates.is_empty() {
@@ -125,6 +144,8 @@ impl<'a> Packer<'a> {
             lookup,
             production_of,
             templates,
+            reserved,
+            grants: None,
             parts,
             packed: HashMap::new(),
         })
@@ -133,7 +154,8 @@ impl<'a> Packer<'a> {
     /// The payload of `job`.
     ///
     /// # Errors
-    /// [`DaemonError::UnknownResource`] when no document describes what it concerns.
+    /// [`DaemonError::UnknownResource`] when no document describes what it concerns, and
+    /// [`DaemonError::NotOwned`] when it would use a secret that is not its own.
     pub(super) fn pack(&mut self, job: &PlannedJob) -> Result<PackedPayload, DaemonError> {
         let environment = match &job.resource {
             ResourceId::Fleet | ResourceId::Node(_) => None,
@@ -143,13 +165,13 @@ impl<'a> Packer<'a> {
             env @ ResourceId::Env { .. } => Some(env.clone()),
         };
         let fleet = self.resource(ResourceId::Fleet)?;
-        let node = self.resource(ResourceId::Node(job.node.clone()))?;
-        let site = job
-            .resource
-            .site()
-            .map(|site| self.resource(ResourceId::Site(site.to_owned())))
-            .transpose()?;
-        let env = environment.map(|id| self.resource(id)).transpose()?;
+        let node_id = ResourceId::Node(job.node.clone());
+        let node = self.resource(node_id.clone())?;
+        let site_id = job.resource.site();
+        let site_id = site_id.map(|site| ResourceId::Site(site.to_owned()));
+        let site = site_id.clone().map(|id| self.resource(id)).transpose()?;
+        let env_id = environment;
+        let env = env_id.clone().map(|id| self.resource(id)).transpose()?;
         let source_env = match (
             job.resource.site(),
             env.as_ref().and_then(|env| env.from.as_deref()),
@@ -157,13 +179,26 @@ impl<'a> Packer<'a> {
             (Some(site), Some(from)) => Some(self.resource(ResourceId::env(site, from))?),
             _ => None,
         };
-        let mut secrets: Vec<String> = [Some(&node), site.as_ref(), env.as_ref()]
-            .into_iter()
-            .flatten()
-            .flat_map(|packed| packed.secrets.iter().cloned())
-            .collect();
-        secrets.sort();
-        secrets.dedup();
+        let parts = [
+            Some((node_id, &node)),
+            site_id.zip(site.as_ref()),
+            env_id.zip(env.as_ref()),
+        ];
+        let acts_as = job.job_type.acts_as(&job.resource);
+        let mut secrets = BTreeSet::new();
+        let mut key = None;
+        for (id, packed) in parts.into_iter().flatten() {
+            for Use { name, need } in &packed.uses {
+                if *need == Need::Connection {
+                    key = Some(name.clone());
+                } else if secret::is_handed(acts_as, id.kind(), *need) {
+                    secrets.insert(name.clone());
+                } else {
+                    continue;
+                }
+                self.require_owned(name, &id)?;
+            }
+        }
         Ok(PackedPayload {
             fleet: fleet.digest,
             node: node.digest,
@@ -171,8 +206,22 @@ impl<'a> Packer<'a> {
             env: env.map(|packed| packed.digest),
             source_env: source_env.map(|packed| packed.digest),
             templates: self.templates.clone(),
-            secrets,
+            secrets: secrets.into_iter().collect(),
+            key,
         })
+    }
+
+    fn require_owned(&mut self, name: &str, id: &ResourceId) -> Result<(), DaemonError> {
+        let Some(reserved) = self.reserved else {
+            return Ok(());
+        };
+        let lookup = self.lookup;
+        let grants = self.grants.get_or_insert_with(|| {
+            let fleet = lookup(&ResourceId::Fleet);
+            fleet.as_ref().map(grants_of).unwrap_or_default()
+        });
+        let owners = Owners { grants, reserved };
+        Ok(owners.check(name, &User::Resource(id.clone()))?)
     }
 
     /// The parts of all that was packed.
@@ -190,12 +239,7 @@ impl<'a> Packer<'a> {
         let packed = Packed {
             digest: self.parts.put(serde_json::to_string(&spec)?),
             from: spec.str("from").map(str::to_owned),
-            secrets: spec
-                .0
-                .values()
-                .flat_map(secret::references)
-                .map(str::to_owned)
-                .collect(),
+            uses: secret::uses(id.kind(), &spec),
         };
         self.packed.insert(id, packed.clone());
         Ok(packed)
@@ -262,13 +306,15 @@ mod tests {
     fn lookup(id: &ResourceId) -> Option<Spec> {
         Some(match id {
             ResourceId::Fleet => spec(serde_json::json!({"name": "bench"})),
-            ResourceId::Node(name) => {
-                spec(serde_json::json!({"name": name, "ssh": {"key": "secret:ssh"}}))
-            }
-            ResourceId::Site(name) => spec(serde_json::json!({"name": name})),
-            ResourceId::Env { name, .. } if name == "staging" => spec(
-                serde_json::json!({"name": "staging", "from": "production", "auth": "secret:ssh"}),
+            ResourceId::Node(name) => spec(
+                serde_json::json!({"name": name, "ssh": {"key": format!("secret:nodes/{name}/ssh")}}),
             ),
+            ResourceId::Site(name) => spec(serde_json::json!({"name": name})),
+            ResourceId::Env { name, .. } if name == "staging" => {
+                spec(serde_json::json!({"name": "staging", "from": "production",
+                    "safety": {"basic_auth": "secret:sites/acme/login"},
+                    "constants": {"KEY": "secret:sites/acme/key"}}))
+            }
             ResourceId::Env { name, .. } => spec(serde_json::json!({"name": name})),
         })
     }
@@ -291,7 +337,7 @@ mod tests {
     fn what_jobs_share_is_kept_once_and_comes_back_whole() {
         let production_of = |_: &str| Some("production".to_owned());
         let mut packer =
-            Packer::new(&lookup, &production_of, &BTreeMap::new()).expect("no templates");
+            Packer::new(&lookup, &production_of, &BTreeMap::new(), None).expect("no templates");
         let jobs = [
             job(ResourceId::Node("web-1".to_owned())),
             job(ResourceId::Site("acme".to_owned())),
@@ -315,7 +361,52 @@ mod tests {
             whole.source_env,
             lookup(&ResourceId::env("acme", "production"))
         );
-        assert_eq!(whole.secrets, ["ssh"]);
+        assert_eq!(whole.secrets, ["sites/acme/key", "sites/acme/login"]);
+    }
+
+    #[test]
+    fn a_job_is_handed_what_it_uses_and_never_the_key_of_its_node() {
+        let production_of = |_: &str| Some("production".to_owned());
+        let handed = |job_type: JobType, resource: ResourceId| {
+            let mut packer =
+                Packer::new(&lookup, &production_of, &BTreeMap::new(), None).expect("no templates");
+            let planned = PlannedJob {
+                job_type,
+                ..job(resource)
+            };
+            let packed = packer.pack(&planned).expect("all are known");
+            assert_eq!(packed.key.as_deref(), Some("nodes/web-1/ssh"));
+            packed.secrets
+        };
+        let node = ResourceId::Node("web-1".to_owned());
+        let staging = ResourceId::env("acme", "staging");
+        let none: [&str; 0] = [];
+        assert_eq!(handed(JobType::NodeProvision, node), none);
+        assert_eq!(
+            handed(JobType::EnvConfigure, staging.clone()),
+            ["sites/acme/key", "sites/acme/login"]
+        );
+        assert_eq!(handed(JobType::HealthCheck, staging), ["sites/acme/login"]);
+    }
+
+    #[test]
+    fn a_job_that_would_use_what_is_not_its_own_is_not_packed() {
+        let production_of = |_: &str| Some("production".to_owned());
+        let foreign = |id: &ResourceId| match id {
+            ResourceId::Env { .. } => Some(spec(serde_json::json!({
+                "name": "production", "constants": {"KEY": "secret:sites/bakery/key"}}))),
+            other => lookup(other),
+        };
+        let reserved = Reserved::default();
+        let mut packer = Packer::new(&foreign, &production_of, &BTreeMap::new(), Some(&reserved))
+            .expect("no templates");
+        let planned = job(ResourceId::env("acme", "production"));
+        let refused = packer.pack(&planned).expect_err("it is another site's");
+        assert!(matches!(refused, DaemonError::NotOwned(_)), "{refused}");
+        assert!(
+            refused.to_string().contains("belongs to `site/bakery`"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub fn plan(
     });
     let carried = match purpose {
         Purpose::Show => Carried::default(),
-        Purpose::Apply => carried(&plan.jobs, snapshot, &lookup, &production_of)?,
+        Purpose::Apply => carried(&plan.jobs, desired, &lookup, &production_of)?,
     };
     let fleet = specs.get(&ResourceId::Fleet);
     specs.finish()?;
@@ -162,20 +162,19 @@ impl<'a> Specs<'a> {
 /// What the jobs of a plan carry with them.
 fn carried(
     jobs: &[PlannedJob],
-    snapshot: &Snapshot,
+    desired: &DesiredState,
     lookup: &dyn Fn(&ResourceId) -> Option<Spec>,
     production_of: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Carried, DaemonError> {
-    let mut packer = Packer::new(lookup, production_of, &templates(snapshot)?)?;
+    let snapshot = &desired.snapshot;
+    let templates = templates(snapshot)?;
+    let mut packer = Packer::new(lookup, production_of, &templates, Some(&desired.reserved))?;
     let mut payloads = BTreeMap::new();
     for job in jobs {
         payloads.insert(job.id.clone(), packer.pack(job)?);
     }
     let mut secrets = BTreeMap::new();
-    let names: BTreeSet<&String> = payloads
-        .values()
-        .flat_map(|payload| &payload.secrets)
-        .collect();
+    let names: BTreeSet<&String> = payloads.values().flat_map(PackedPayload::opened).collect();
     for name in names {
         if let Some(ciphertext) = snapshot.secret(name)? {
             secrets.insert(name.clone(), data_encoding::BASE64.encode(&ciphertext));

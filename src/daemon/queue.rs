@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::entitlement::entitled;
 use super::error::DaemonError;
 use super::payload::{JobPayload, PackedPayload, Parts, QueuedPayload};
 use super::record;
@@ -13,6 +14,7 @@ use crate::core::job::JobType;
 use crate::core::plan::{Effect, Plan, PlannedJob};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
 use crate::core::retry::MAX_ATTEMPTS;
+use crate::core::secret_owner::Reserved;
 use crate::core::spec::SpecHash;
 use crate::store::{
     Enqueued, Joins, NewJob, NewPlan, NewTarget, Revision, Store, new_job_id, new_plan_id,
@@ -93,6 +95,19 @@ impl Prepared {
             BTreeMap::new(),
             &part,
         )
+    }
+
+    /// Refuses a plan whose jobs ask for secrets that they may not have. One that was made here
+    /// has none; a file may have been written by anybody who could.
+    ///
+    /// # Errors
+    /// [`DaemonError::NotEntitled`] with the first of them.
+    pub fn require_entitled(&self, reserved: &Reserved) -> Result<(), DaemonError> {
+        for job in &self.plan.jobs {
+            let payload = self.payload(job)?;
+            entitled(&payload, job.job_type, (&job.resource, &job.node), reserved)?;
+        }
+        Ok(())
     }
 
     fn packed(&self, job: &PlannedJob) -> Result<&PackedPayload, DaemonError> {
@@ -330,8 +345,7 @@ fn new_job(
 ) -> Result<NewJob, DaemonError> {
     let packed = prepared.packed(job)?.clone();
     let repo_secrets = packed
-        .secrets
-        .iter()
+        .opened()
         .filter_map(|name| Some((name.clone(), digests.get(name)?.clone())))
         .collect();
     let payload = QueuedPayload {

@@ -1,5 +1,7 @@
 //! From a payload to what a playbook is given: names, variables, file tree.
 
+use std::path::PathBuf;
+
 use serde_json::{Map, Value, json};
 
 use super::payload::JobPayload;
@@ -106,6 +108,16 @@ impl Subject {
             secrets,
         };
         render(&context, &templates).map(Some)
+    }
+
+    /// The files of the control plane that jobs send to nodes.
+    #[must_use]
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let sources = [&self.wordpress, &self.wp_cli];
+        sources
+            .into_iter()
+            .filter_map(|source| source.path.clone())
+            .collect()
     }
 
     /// The variable `pressluft`. By the control plane and the token of the claim the node tells

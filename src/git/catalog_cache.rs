@@ -9,6 +9,7 @@ use super::document_cache::build_key;
 use super::snapshot::{BlobId, Snapshot};
 use super::storage;
 use crate::core::desired::Catalog;
+use crate::core::secret_owner::Reserved;
 
 /// A catalog, and the content of each of its files.
 #[derive(Debug, Encode, Decode)]
@@ -34,17 +35,18 @@ impl Known {
         Self { catalog, blobs }
     }
 
-    /// The catalog in `path`, or none when it is missing, damaged or another build's.
-    pub(super) fn load(path: &Path) -> Option<Self> {
+    /// The catalog in `path`, or none when it is missing, damaged, another build's, or was made with
+    /// other `reserved` names.
+    pub(super) fn load(path: &Path, reserved: &Reserved) -> Option<Self> {
         let sealed = std::fs::read(path).ok()?;
-        let payload = storage::unseal(&build_key(), &sealed)?;
+        let payload = storage::unseal(&key(reserved), &sealed)?;
         let known: Self = bitcode::decode(payload).ok()?;
         (known.blobs.len() == known.catalog.files.len()).then_some(known)
     }
 
     /// Replaces the file. A cache that cannot be written costs time, not correctness.
-    pub(super) fn save(&self, path: &Path) {
-        let sealed = storage::seal(&build_key(), &bitcode::encode(self));
+    pub(super) fn save(&self, path: &Path, reserved: &Reserved) {
+        let sealed = storage::seal(&key(reserved), &bitcode::encode(self));
         if let Err(error) = storage::replace(path, &sealed) {
             tracing::warn!(path = %path.display(), %error, "cannot write the catalog");
         }
@@ -88,6 +90,12 @@ impl Difference {
     pub(super) fn len(&self) -> usize {
         self.replaced.len().max(self.new.len())
     }
+}
+
+/// What must be the same for a catalog to be read: what is right depends on the settings, too.
+fn key(reserved: &Reserved) -> Vec<u8> {
+    let names: Vec<&str> = reserved.names().collect();
+    bitcode::encode(&(build_key(), names))
 }
 
 /// The file of the fleet that `snapshot` is a state of.

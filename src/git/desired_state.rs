@@ -20,6 +20,7 @@ use crate::core::diagnostic::Diagnostic;
 use crate::core::document::ParsedFile;
 use crate::core::id::ResourceId;
 use crate::core::recorded::Source;
+use crate::core::secret_owner::Reserved;
 use crate::core::spec::{Spec, SpecHash};
 
 /// With more changed files than this, all of the fleet is checked.
@@ -36,6 +37,8 @@ const MOST_SINGLE: usize = 64;
 #[derive(Debug)]
 pub struct DesiredState {
     pub snapshot: Snapshot,
+    /// The names of secrets that no document may use.
+    pub reserved: Reserved,
     cache_dir: Option<PathBuf>,
     catalog: Catalog,
     whole: OnceCell<Desired>,
@@ -54,54 +57,62 @@ pub enum Loaded {
 }
 
 /// What `snapshot` asks for, or everything that is wrong with it. What is known of it is kept
-/// in `cache_dir`.
+/// in `cache_dir`. `reserved` are the names of secrets that the control plane's settings use.
 ///
 /// # Errors
 /// [`GitError`] when a file of the snapshot cannot be read any more.
-pub fn load_desired(snapshot: Snapshot, cache_dir: Option<&Path>) -> Result<Loaded, GitError> {
+pub fn load_desired(
+    snapshot: Snapshot,
+    cache_dir: Option<&Path>,
+    reserved: &Reserved,
+) -> Result<Loaded, GitError> {
     let path = cache_dir.map(|dir| catalog_cache::path(dir, &snapshot));
-    let known = path.as_deref().and_then(Known::load);
+    let known = path.as_deref().and_then(|path| Known::load(path, reserved));
     let rechecked = match &known {
-        Some(known) => again(&snapshot, known)?,
+        Some(known) => again(&snapshot, known, reserved)?,
         None => None,
     };
     let known = match (known, rechecked) {
         (Some(known), Some((rechecked, changed))) => {
             let (catalog, part) = rechecked.apply(known.catalog);
             let catalog = match &path {
-                Some(path) if changed > MOST_UNKEPT => keep(catalog, &snapshot, path),
+                Some(path) if changed > MOST_UNKEPT => keep(catalog, &snapshot, path, reserved),
                 Some(_) | None => catalog,
             };
             let part = RefCell::new(Some(part));
             let state = DesiredState {
                 part,
-                ..DesiredState::new(snapshot, cache_dir, catalog)
+                ..DesiredState::new(snapshot, cache_dir, catalog, reserved)
             };
             return Ok(Loaded::Valid(Box::new(state), Vec::new()));
         }
         (known, _) => known,
     };
-    let mut assembled = load::load(&snapshot, cache_dir)?;
+    let mut assembled = load::load(&snapshot, cache_dir, reserved)?;
     let Some(desired) = assembled.desired.take() else {
         return Ok(Loaded::Invalid(Box::new(snapshot), Box::new(assembled)));
     };
     let catalog = catalog(&desired, &snapshot, known.as_ref());
     let catalog = match &path {
         // What was said about a fleet is said again, so it is checked again.
-        Some(path) if assembled.diagnostics.is_empty() => keep(catalog, &snapshot, path),
+        Some(path) if assembled.diagnostics.is_empty() => keep(catalog, &snapshot, path, reserved),
         Some(_) | None => catalog,
     };
     let whole = OnceCell::from(desired);
     let state = DesiredState {
         whole,
-        ..DesiredState::new(snapshot, cache_dir, catalog)
+        ..DesiredState::new(snapshot, cache_dir, catalog, reserved)
     };
     Ok(Loaded::Valid(Box::new(state), assembled.diagnostics))
 }
 
 /// The fleet after what changed in it, and how many files that are; none when all of it has to
 /// be checked.
-fn again(snapshot: &Snapshot, known: &Known) -> Result<Option<(Rechecked, usize)>, GitError> {
+fn again(
+    snapshot: &Snapshot,
+    known: &Known,
+    reserved: &Reserved,
+) -> Result<Option<(Rechecked, usize)>, GitError> {
     let difference = known.difference(snapshot);
     let changed = difference.len();
     if changed > MOST_CHANGED
@@ -127,7 +138,7 @@ fn again(snapshot: &Snapshot, known: &Known) -> Result<Option<(Rechecked, usize)
             path: path.to_owned(),
         }),
     };
-    let rechecked = recheck(&known.catalog, changes, &mut read_one)?;
+    let rechecked = recheck(&known.catalog, changes, reserved, &mut read_one)?;
     Ok(rechecked.map(|rechecked| (rechecked, changed)))
 }
 
@@ -149,9 +160,9 @@ fn paths(snapshot: &Snapshot) -> Vec<String> {
     paths.collect()
 }
 
-fn keep(catalog: Catalog, snapshot: &Snapshot, path: &Path) -> Catalog {
+fn keep(catalog: Catalog, snapshot: &Snapshot, path: &Path, reserved: &Reserved) -> Catalog {
     let known = Known::new(catalog, snapshot);
-    known.save(path);
+    known.save(path, reserved);
     known.catalog
 }
 
@@ -193,9 +204,15 @@ struct Open<'a> {
 }
 
 impl DesiredState {
-    fn new(snapshot: Snapshot, cache_dir: Option<&Path>, catalog: Catalog) -> Self {
+    fn new(
+        snapshot: Snapshot,
+        cache_dir: Option<&Path>,
+        catalog: Catalog,
+        reserved: &Reserved,
+    ) -> Self {
         Self {
             snapshot,
+            reserved: reserved.clone(),
             cache_dir: cache_dir.map(Path::to_owned),
             catalog,
             whole: OnceCell::new(),
@@ -281,7 +298,7 @@ impl DesiredState {
         if let Some(whole) = self.whole.get() {
             return Ok(whole);
         }
-        let assembled = load::load(&self.snapshot, self.cache_dir.as_deref())?;
+        let assembled = load::load(&self.snapshot, self.cache_dir.as_deref(), &self.reserved)?;
         match assembled.desired {
             Some(desired) => Ok(self.whole.get_or_init(|| desired)),
             // The catalog says that all is well with these contents.

@@ -10,14 +10,19 @@ use super::snapshot::{BlobId, Snapshot, SourceFile, is_lfs_pointer};
 use crate::core::desired::{Assembled, assemble};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::{ParsedFile, parse_bytes};
+use crate::core::secret_owner::Reserved;
 
 /// The desired state that `snapshot` asks for, or everything that is wrong with it: refused
 /// files, mistakes in documents and broken rules, together. Parsed documents are kept in
-/// `cache_dir`.
+/// `cache_dir`. `reserved` are the names of secrets that the control plane's settings use.
 ///
 /// # Errors
 /// [`GitError`] when a file of the snapshot cannot be read any more.
-pub fn load(snapshot: &Snapshot, cache_dir: Option<&Path>) -> Result<Assembled, GitError> {
+pub fn load(
+    snapshot: &Snapshot,
+    cache_dir: Option<&Path>,
+    reserved: &Reserved,
+) -> Result<Assembled, GitError> {
     let files = parse(snapshot, cache_dir)?;
     let mut refused = snapshot.diagnostics.clone();
     refused.extend(find_pointers(snapshot)?);
@@ -30,7 +35,7 @@ pub fn load(snapshot: &Snapshot, cache_dir: Option<&Path>) -> Result<Assembled, 
         let content = snapshot.read(&snapshot.files[file]).ok()?;
         String::from_utf8(content).ok()
     };
-    let mut assembled = assemble(files, &text);
+    let mut assembled = assemble(files, reserved, &text);
     if !refused.is_empty() {
         assembled.diagnostics.extend(refused);
         assembled.diagnostics.sort();

@@ -24,6 +24,10 @@ pub enum SecretError {
     NotFound(String),
     #[error("the secret `{name}` cannot be decrypted: {reason}")]
     Decrypt { name: String, reason: String },
+    #[error("`secrets/{name}.age` of the fleet repo holds the secret `{inside}`, not `{name}`")]
+    Misnamed { name: String, inside: String },
+    #[error("`secrets/{0}.age` of the fleet repo does not say inside that it holds `{0}`")]
+    Unnamed(String),
     #[error("a secret cannot be encrypted: {0}")]
     Encrypt(String),
     #[error("the secret `{name}` is not text")]
@@ -55,6 +59,10 @@ impl SecretError {
             Self::Decrypt { .. } => {
                 Some("encrypt it again for this control plane: `pressluft secret set NAME`")
             }
+            Self::Misnamed { .. } | Self::Unnamed(_) => Some(
+                "a file that was copied from another name does not open; store the value with \
+                 `pressluft secret set NAME --repo DIR`, or rename with `pressluft secret move`",
+            ),
             Self::NotText { .. } => Some("encode binary values, for example as base64"),
             Self::Encrypt(_) | Self::Io { .. } | Self::Store(_) => None,
         }

@@ -12,6 +12,7 @@ mod identity;
 mod name;
 mod origin;
 mod redact;
+mod repo_file;
 mod value;
 
 pub use cipher::{encrypt, encrypt_armored};
@@ -20,6 +21,7 @@ pub use fingerprint::FingerprintKey;
 pub use generate::{EnvironmentSecrets, SALTS, environment_secrets};
 pub use identity::{Identity, Recipient};
 pub use name::SecretName;
-pub use origin::{Origin, RepoSecrets, Resealed, fingerprints, pin, reseal, reveal, set};
+pub use origin::{Origin, RepoSecrets, Resealed, fingerprints, pin, rename, reseal, reveal, set};
 pub use redact::{MASK, RedactingStream, Redactor};
+pub use repo_file::encrypt_file;
 pub use value::Secret;

@@ -76,19 +76,25 @@ pub fn pin<'a>(
 /// The value of a secret.
 ///
 /// # Errors
-/// [`SecretError::NotFound`], [`SecretError::Decrypt`], [`SecretError::NotText`].
+/// [`SecretError::NotFound`], [`SecretError::Decrypt`], [`SecretError::NotText`], and for a file of the
+/// fleet repo those of [`Identity::open_file`].
 pub fn reveal(
     store: &Store,
     identity: &Identity,
     name: &str,
     origin: &Origin,
 ) -> Result<Secret<String>> {
-    let ciphertext = match origin {
-        Origin::Repo { digest } => store.secret_blob(digest)?,
-        Origin::Store => store.secret(name)?.map(|secret| secret.ciphertext),
-    };
-    let ciphertext = ciphertext.ok_or_else(|| SecretError::NotFound(name.to_owned()))?;
-    identity.decrypt_text(name, &ciphertext)
+    let missing = || SecretError::NotFound(name.to_owned());
+    match origin {
+        Origin::Repo { digest } => {
+            let file = store.secret_blob(digest)?.ok_or_else(missing)?;
+            identity.open_file(name, &file)
+        }
+        Origin::Store => {
+            let secret = store.secret(name)?.ok_or_else(missing)?;
+            identity.decrypt_text(name, &secret.ciphertext)
+        }
+    }
 }
 
 /// What the control plane keeps, encrypted anew, and not kept yet.
@@ -155,6 +161,28 @@ pub fn reseal(store: &Store, identity: &Identity) -> Result<Resealed> {
         }
     }
     Ok(resealed)
+}
+
+/// Gives a secret of the control plane's own store another name; false, and nothing is changed, when
+/// there is none of the old name or there is one of the new.
+///
+/// # Errors
+/// [`SecretError::Decrypt`] when it cannot be opened, or when the database fails.
+pub fn rename(
+    store: &mut Store,
+    (identity, key): (&Identity, &FingerprintKey),
+    old: &SecretName,
+    new: &SecretName,
+    actor: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let Some(kept) = store.secret(old.as_str())? else {
+        return Ok(false);
+    };
+    // A fingerprint depends on the name, so that equal values of two names cannot be told.
+    let value = identity.decrypt(old.as_str(), &kept.ciphertext)?;
+    let fingerprint = key.of_value(new.as_str(), value.expose());
+    Ok(store.rename_secret(old.as_str(), new.as_str(), &fingerprint, actor, now)?)
 }
 
 /// Sets a secret of the control plane's own store; whether its value is another one now.

@@ -71,6 +71,41 @@ impl Store {
         })
     }
 
+    /// Gives a secret another name, with the fingerprint that it has under it; false, and nothing is
+    /// changed, when there is none of the old name or there is one of the new.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn rename_secret(
+        &mut self,
+        old: &str,
+        new: &str,
+        fingerprint: &str,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.write(|tx| {
+            let changed = tx
+                .prepare_cached(
+                    "UPDATE secrets SET name = ?2, fingerprint = ?3, updated_at = ?4
+                     WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM secrets WHERE name = ?2)",
+                )?
+                .execute(params![old, new, fingerprint, now.as_microsecond()])?;
+            if changed == 0 {
+                return Ok(false);
+            }
+            let entry = NewEntry {
+                actor,
+                action: AuditAction::SecretMoved,
+                resource: None,
+                job: None,
+                detail: json!({ "name": new, "before": old, "store": "control-plane" }),
+            };
+            append(tx, now, &entry)?;
+            Ok(true)
+        })
+    }
+
     /// The secret `name` of the control plane's own store, or none.
     ///
     /// # Errors

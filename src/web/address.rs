@@ -3,22 +3,42 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::HeaderMap;
-use axum::http::header::{FORWARDED, HOST};
+use axum::http::header::HOST;
 
 /// The other end of the connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
+/// Headers by which proxies say that a client is elsewhere, besides all `X-Forwarded-…`.
+const FORWARDING: [&str; 7] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
+
 /// Whether something between client and server says that the client is elsewhere.
-pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.contains_key("x-forwarded-for")
-        || headers.contains_key("x-real-ip")
-        || headers.contains_key(FORWARDED)
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers
+        .keys()
+        .any(|name| name.as_str().starts_with("x-forwarded") || FORWARDING.contains(&name.as_str()))
 }
 
-/// Whether the client is on this machine and nothing stands between.
+/// Whether the client is on this machine and nothing stands between: it asks for this machine by
+/// a name that means nothing elsewhere, so a proxy that passes a public name on is none, even if
+/// it does not say for whom it asks.
 pub(super) fn is_local(peer: Peer, headers: &HeaderMap) -> bool {
-    plain(peer.0.ip()).is_loopback() && !is_forwarded(headers)
+    plain(peer.0.ip()).is_loopback()
+        && !is_forwarded(headers)
+        && host(headers).is_some_and(|host| is_local_name(&host))
+}
+
+/// Whether a host is this machine, for whoever asks.
+pub(super) fn is_local_name(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
 /// Where a request is from: the peer, or behind a proxy of this machine what that one says.
@@ -127,7 +147,30 @@ mod tests {
         assert_eq!(text(local, true), "203.0.113.9");
         assert_eq!(text(local, false), "127.0.0.1");
         assert_eq!(text(remote, true), "192.0.2.77");
-        assert!(!is_local(local, &headers) && is_local(local, &HeaderMap::new()));
+    }
+
+    #[test]
+    fn only_who_asks_for_this_machine_without_detour_is_on_it() {
+        let local = Peer(SocketAddr::from(([127, 0, 0, 1], 9)));
+        let is = |peer: Peer, list: &[(&'static str, &'static str)]| {
+            let pairs = list.iter().map(|(name, value)| {
+                let name = axum::http::HeaderName::from_static(name);
+                (name, HeaderValue::from_static(value))
+            });
+            is_local(peer, &pairs.collect())
+        };
+        assert!(is(local, &[("host", "127.0.0.1:8080")]));
+        assert!(is(local, &[("host", "localhost")]));
+        assert!(!is(local, &[]), "no host");
+        assert!(!is(local, &[("host", "status.example")]), "a proxy's name");
+        let remote = Peer(SocketAddr::from(([192, 0, 2, 77], 9)));
+        assert!(!is(remote, &[("host", "localhost")]));
+        for name in ["x-forwarded-for", "x-forwarded-proto", "via", "forwarded"] {
+            assert!(
+                !is(local, &[("host", "localhost"), (name, "127.0.0.1")]),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -6,7 +6,6 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use jiff::Timestamp;
 
-use super::address::{Peer, is_local};
 use super::error::{Failure, Result};
 use super::state::App;
 use super::token::digest;
@@ -27,7 +26,7 @@ pub(super) struct Viewer {
     pub(super) until: Option<Timestamp>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Session,
     Token,
@@ -40,31 +39,22 @@ impl Viewer {
     }
 }
 
+/// Whom the guard found. Where it did not look for anybody, because the table of routes says
+/// that the route is open, nobody is found.
 impl FromRequestParts<App> for Viewer {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        viewer(app, &parts.headers).await
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(Failure::unauthorized)
     }
 }
 
-/// A viewer, or a program on this machine that nothing stands before.
-#[derive(Clone, Debug)]
-pub(super) struct LocalOrViewer;
-
-impl FromRequestParts<App> for LocalOrViewer {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        let peer = parts.extensions.get::<Peer>().copied();
-        if peer.is_some_and(|peer| is_local(peer, &parts.headers)) {
-            return Ok(Self);
-        }
-        viewer(app, &parts.headers).await.map(|_| Self)
-    }
-}
-
-async fn viewer(app: &App, headers: &HeaderMap) -> Result<Viewer> {
+/// Who asks, by all that a request brings.
+pub(super) async fn viewer(app: &App, headers: &HeaderMap) -> Result<Viewer> {
     let token = bearer(headers).map(|token| (Kind::Token, digest(token)));
     let session = session_token(headers).map(|token| (Kind::Session, digest(token)));
     // All that is sent has to be good: a wrong token is not mended by a cookie, nor the other way.

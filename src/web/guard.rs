@@ -1,5 +1,5 @@
-//! What every request passes: the host that it asks for, its method, the shape of failures, and
-//! the headers that tell a browser what the answer may do.
+//! What every request passes: the host that it asks for, its method, its query, whether it may ask,
+//! the shape of failures, and the headers that tell a browser what the answer may do.
 
 use std::time::Instant;
 
@@ -12,19 +12,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::access::{self, Route};
 use super::address;
-use super::error::{Code, Failure};
+use super::error::{Code, Failure, Result};
 use super::reply;
+use super::routes::ROUTES;
 use super::state::App;
+use super::strict::Refusal;
 
 /// Everything comes from here and nothing may be inline, so that text of a node that got past
 /// all escaping would still be only text.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
-
-/// Where something may be sent to.
-const TAKES_POST: [&str; 3] = ["/api/login", "/api/logout", "/hooks/git"];
 
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
@@ -35,27 +35,33 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let route = request
         .extensions()
         .get::<MatchedPath>()
-        .map_or("other", MatchedPath::as_str)
-        .to_owned();
-    let response = match refusal(&app, &asked, &method, &path) {
-        Some(failure) => failure.into_response(),
-        None => next.run(request).await,
+        .and_then(|matched| ROUTES.iter().find(|route| route.path == matched.as_str()));
+    let response = match admitted(&app, request, route).await {
+        Ok(request) => next.run(request).await,
+        Err(failure) => failure.into_response(),
     };
     let mut response = shaped(&app, response, is_page, &path);
     if method == Method::GET || method == Method::HEAD {
         response = reply::unless_known(&asked, response);
     }
     secure(&app, response.headers_mut());
+    let route = route.map_or("other", |route| route.path);
     app.meters
-        .count_request(&route, response.status().as_u16(), begun.elapsed());
+        .count_request(route, response.status().as_u16(), begun.elapsed());
     response
 }
 
-fn refusal(app: &App, asked: &HeaderMap, method: &Method, path: &str) -> Option<Failure> {
-    match address::host(asked) {
-        None => return Some(Failure::bad_request("the request has no valid `Host`")),
+/// The request, if it may go on to its route.
+async fn admitted(app: &App, request: Request, route: Option<&Route>) -> Result<Request> {
+    let (mut parts, body) = request.into_parts();
+    if let Some(refusal) = Refusal::of(&parts.method, parts.uri.path()) {
+        app.meters.count_refusal(refusal.reason());
+        return Err(refusal.failure());
+    }
+    match address::host(&parts.headers) {
+        None => return Err(Failure::bad_request("the request has no valid `Host`")),
         Some(host) if !is_allowed(app, &host) => {
-            return Some(Failure::new(
+            return Err(Failure::new(
                 StatusCode::MISDIRECTED_REQUEST,
                 Code::MisdirectedRequest,
                 "this host name is not served here; see `allowed_hosts`",
@@ -63,20 +69,33 @@ fn refusal(app: &App, asked: &HeaderMap, method: &Method, path: &str) -> Option<
         }
         Some(_) => {}
     }
-    let (is_fine, allow) = if TAKES_POST.contains(&path) {
+    check_method(&parts.method, route)?;
+    // What is not served takes no query either, but has nothing that could be mistaken.
+    if let Some(route) = route {
+        access::check_query(parts.uri.query(), route.query)?;
+        access::check(app, &mut parts, route.access).await?;
+    }
+    Ok(Request::from_parts(parts, body))
+}
+
+fn check_method(method: &Method, route: Option<&Route>) -> Result<()> {
+    let takes_post = route.is_some_and(|route| route.method == "POST");
+    let (is_fine, allow) = if takes_post {
         (method == Method::POST, "POST")
     } else {
         (method == Method::GET || method == Method::HEAD, "GET, HEAD")
     };
-    (!is_fine).then(|| Failure {
+    if is_fine {
+        return Ok(());
+    }
+    Err(Failure {
         allow: Some(allow),
         ..Failure::of_status(StatusCode::METHOD_NOT_ALLOWED)
     })
 }
 
 fn is_allowed(app: &App, host: &str) -> bool {
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
-        || app.allowed_hosts.iter().any(|allowed| allowed == host)
+    address::is_local_name(host) || app.allowed_hosts.iter().any(|allowed| allowed == host)
 }
 
 /// Whether a person looks at it.

@@ -68,7 +68,12 @@ pub(super) async fn hook(State(app): State<App>, request: Request) -> Result<Res
         }
         Err((status, why)) => {
             app.meters.count_webhook("refused");
-            tracing::info!(why, "a webhook was refused");
+            // Whoever sends too many would fill the log with it.
+            if status == StatusCode::TOO_MANY_REQUESTS {
+                tracing::debug!(why, "a webhook was refused");
+            } else {
+                tracing::info!(why, "a webhook was refused");
+            }
             Err(Failure::new(
                 status,
                 Code::Refused,
@@ -95,7 +100,7 @@ async fn take(app: &App, request: Request) -> Result<(), (StatusCode, &'static s
     {
         return Err(refuse("wrong token"));
     }
-    let Ok(_permit) = app.hooks.try_acquire() else {
+    let Some(_turn) = app.hooks.begin(address::party(source)) else {
         return Err((StatusCode::TOO_MANY_REQUESTS, "too many at once"));
     };
     let body = read_body(request, LARGEST_BODY, BODY_PATIENCE)

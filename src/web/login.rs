@@ -5,6 +5,7 @@
 //! ones and are answered with the same words.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -39,6 +40,7 @@ const TURN_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is sent to log in, as JSON or as a form.
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     pub(super) user: String,
     pub(super) password: String,
@@ -138,7 +140,8 @@ async fn open(app: &App, credentials: &Credentials, source: IpAddr) -> Result<Op
             tokio::time::sleep(slow_down.unsigned_abs()).await;
         }
     }
-    let Ok(Ok(_permit)) = tokio::time::timeout(TURN_PATIENCE, app.hashing.acquire()).await else {
+    let hashing = Arc::clone(&app.hashing).acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout(TURN_PATIENCE, hashing).await else {
         return Err(Failure::too_many(5, "too many logins are under way"));
     };
     let name = credentials.user.clone();
@@ -146,6 +149,8 @@ async fn open(app: &App, credentials: &Credentials, source: IpAddr) -> Result<Op
     let hash = app
         .pool
         .read(move |store| {
+            // A client that goes away meanwhile makes no room for another password.
+            let _turn = turn;
             let hash = store.password_hash(&name)?;
             let is_right = password::is_right(&typed, hash.as_deref());
             Ok((hash, is_right))
@@ -324,8 +329,9 @@ fn is_form(asked: &HeaderMap) -> Result<bool> {
 fn parse(is_form: bool, bytes: &[u8]) -> Result<Credentials> {
     let unreadable = || Failure::bad_request("send `user` and `password`");
     let credentials: Credentials = if is_form {
+        let text = std::str::from_utf8(bytes).map_err(|_| unreadable())?;
         let address = axum::http::Uri::builder()
-            .path_and_query(format!("/?{}", String::from_utf8_lossy(bytes)))
+            .path_and_query(format!("/?{text}"))
             .build()
             .map_err(|_| unreadable())?;
         axum::extract::Query::try_from_uri(&address)

@@ -5,10 +5,12 @@
 //! is async in this program is in here, on a runtime of its own.
 //! See `docs/decisions/0013-status-endpoint.md`.
 
+mod access;
 mod address;
 mod api;
 mod assets;
 mod auth;
+mod connection;
 mod error;
 mod events;
 mod guard;
@@ -23,13 +25,16 @@ mod pool;
 mod probe;
 mod reply;
 mod routes;
+mod seats;
 mod server;
 mod stalled;
 mod standings;
 mod state;
+mod strict;
 mod throttle;
 mod token;
 
+pub use access::{Access, Route, routes};
 pub use openapi::document as openapi;
 pub use options::{NotReady, Options, Remote, Wake};
 pub use server::{Handle, Server, WebError};

@@ -6,7 +6,6 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::auth::LocalOrViewer;
 use super::error::Result;
 use super::options::NotReady;
 use super::reply;
@@ -27,11 +26,11 @@ pub(super) struct Readiness {
     pub(super) reasons: Vec<NotReady>,
 }
 
-pub(super) async fn healthz(_: LocalOrViewer) -> Result<Response> {
+pub(super) async fn healthz() -> Result<Response> {
     reply::json(&Health { status: "ok" })
 }
 
-pub(super) async fn readyz(_: LocalOrViewer, State(app): State<App>) -> Result<Response> {
+pub(super) async fn readyz(State(app): State<App>) -> Result<Response> {
     let reasons = app.not_ready().await;
     let ready = reasons.is_empty();
     let mut response = reply::json(&Readiness { ready, reasons })?;

@@ -1,43 +1,24 @@
 //! The listening side: connections, their limits, and the end.
 
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tower_service::Service;
 
-use super::address::Peer;
 use super::events::Feeds;
 use super::metrics::Meters;
 use super::options::Options;
 use super::pages::Pages;
 use super::pool::Pool;
-use super::stalled::Stalled;
+use super::seats::{Limits, Seats};
 use super::standings::Standings;
-use super::state::{App, Shared, ended};
+use super::state::{App, Shared};
 use super::throttle::{Pending, Rates};
-use super::{password, routes};
+use super::{connection, password, routes};
 use crate::store::StoreError;
-
-/// The most connections at once; more wait in the kernel's queue.
-const MOST_CONNECTIONS: usize = 1_024;
-/// How long a client may take for its headers, and how long an idle connection is kept.
-const HEADER_PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of headers that are read at most.
-const LARGEST_HEADERS: usize = 16 * 1024;
-/// How long requests may take to finish when the endpoint ends.
-const END_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why the endpoint cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -152,9 +133,10 @@ impl Server {
             ready: options.ready,
             meters: Meters::default(),
             pages: Pages::new().map_err(|error| WebError::Template(format!("{error:#}")))?,
-            hashing: Semaphore::new(2),
+            hashing: Arc::new(Semaphore::new(2)),
             logins: Pending::new(2, 64),
-            hooks: Semaphore::new(8),
+            hooks: Pending::new(2, 8),
+            seats: Arc::new(Seats::new(Limits::of(descriptors()))),
             hook_rates: Rates::new(30, Duration::from_secs(1)),
             stop: stopped,
         });
@@ -191,14 +173,12 @@ impl Server {
         runtime.spawn_blocking(password::warm_up);
         let router = routes::router(Arc::clone(&app));
         runtime.block_on(async {
-            let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
             let mut accepting = JoinSet::new();
             for listener in listeners {
-                accepting.spawn(accept(
+                accepting.spawn(connection::accept(
                     listener,
                     router.clone(),
-                    app.stop.clone(),
-                    Arc::clone(&room),
+                    Arc::clone(&app),
                 ));
             }
             while accepting.join_next().await.is_some() {}
@@ -207,76 +187,12 @@ impl Server {
     }
 }
 
-/// Takes connections until the end, then waits for those that are left.
-async fn accept(
-    listener: tokio::net::TcpListener,
-    router: Router,
-    mut stop: watch::Receiver<bool>,
-    room: Arc<Semaphore>,
-) {
-    let mut connections = JoinSet::new();
-    loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-            break;
-        };
-        tokio::select! {
-            () = ended(&mut stop) => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(serve(stream, peer, router.clone(), stop.clone(), permit));
-                }
-                Err(error) => {
-                    // Such as too many open files; some of them are closed in a moment.
-                    tracing::warn!(%error, "cannot take a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-        while connections.try_join_next().is_some() {}
-    }
-    drop(listener);
-    let left = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(END_PATIENCE, left).await.is_err() {
-        tracing::warn!("connections did not end in time");
-    }
-}
-
-async fn serve(
-    stream: tokio::net::TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    mut stop: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended at once");
-        return;
-    }
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        let mut router = router.clone();
-        async move { Ok::<_, Infallible>(unfailing(router.call(request.map(Body::new)).await)) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_PATIENCE)
-        .max_buf_size(LARGEST_HEADERS)
-        .serve_connection(TokioIo::new(Stalled::new(stream)), service);
-    tokio::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = ended(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection broke");
-    }
-}
-
-fn unfailing<T>(result: Result<T, Infallible>) -> T {
-    match result {
-        Ok(value) => value,
-    }
+/// How many files this process may have open, sockets among them.
+fn descriptors() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|line| line.split_ascii_whitespace().next()?.parse().ok())
+        .unwrap_or(1_024)
 }

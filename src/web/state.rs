@@ -11,6 +11,7 @@ use super::metrics::Meters;
 use super::options::{NotReady, Remote, Wake};
 use super::pages::Pages;
 use super::pool::Pool;
+use super::seats::Seats;
 use super::standings::Standings;
 use super::throttle::{Pending, Rates};
 
@@ -29,12 +30,14 @@ pub(super) struct Shared {
     pub(super) feeds: Feeds,
     pub(super) pages: Pages,
     /// Passwords that are looked at just now: each takes 19 MiB.
-    pub(super) hashing: Semaphore,
+    pub(super) hashing: Arc<Semaphore>,
     /// Logins under way, by where they are from.
     pub(super) logins: Pending<IpAddr>,
-    /// Webhook bodies that are read just now.
-    pub(super) hooks: Semaphore,
+    /// Webhook bodies that are read just now, by where they are from.
+    pub(super) hooks: Pending<IpAddr>,
     pub(super) hook_rates: Rates<IpAddr>,
+    /// The connections that are open.
+    pub(super) seats: Arc<Seats>,
     /// True once the endpoint is to end.
     pub(super) stop: watch::Receiver<bool>,
 }

@@ -2,21 +2,21 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How much is under way for each key.
 #[derive(Debug)]
 pub(super) struct Pending<K> {
-    counts: Mutex<HashMap<K, usize>>,
+    counts: Arc<Mutex<HashMap<K, usize>>>,
     each: usize,
     all: usize,
 }
 
 /// One thing under way; it is over when this is dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a, K: Eq + Hash + Copy> {
-    pending: &'a Pending<K>,
+pub(super) struct Turn<K: Eq + Hash + Copy> {
+    counts: Arc<Mutex<HashMap<K, usize>>>,
     key: K,
 }
 
@@ -24,34 +24,33 @@ impl<K: Eq + Hash + Copy> Pending<K> {
     /// At most `each` for one key and `all` together.
     pub(super) fn new(each: usize, all: usize) -> Self {
         Self {
-            counts: Mutex::new(HashMap::new()),
+            counts: Arc::default(),
             each,
             all,
         }
     }
 
     /// A turn for `key`, or none when there are too many.
-    pub(super) fn begin(&self, key: K) -> Option<Turn<'_, K>> {
+    pub(super) fn begin(&self, key: K) -> Option<Turn<K>> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.values().sum::<usize>() >= self.all {
             return None;
         }
-        let count = counts.entry(key).or_insert(0);
-        if *count >= self.each {
+        let count = counts.get(&key).copied().unwrap_or_default();
+        if count >= self.each {
             return None;
         }
-        *count += 1;
-        Some(Turn { pending: self, key })
+        counts.insert(key, count + 1);
+        Some(Turn {
+            counts: Arc::clone(&self.counts),
+            key,
+        })
     }
 }
 
-impl<K: Eq + Hash + Copy> Drop for Turn<'_, K> {
+impl<K: Eq + Hash + Copy> Drop for Turn<K> {
     fn drop(&mut self) {
-        let mut counts = self
-            .pending
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {

@@ -18,6 +18,7 @@ sys.path.append(COLLECTIONS)
 
 # The directory of the collection has to be known first.
 from ansible_collections.pressluft.host.plugins.module_utils.program import MARK  # noqa: E402
+from ansible_collections.pressluft.host.plugins.plugin_utils import answers  # noqa: E402
 from ansible_collections.pressluft.host.plugins.plugin_utils.remote import loader, packed  # noqa: E402
 
 
@@ -118,14 +119,16 @@ class Scratch(unittest.TestCase):
             for name in names + files:
                 self.assertNotIn(".pressluft-", name, folder)
 
-    def playbook(self, tasks, *options, check_code=0, environment=None, play=None, pass_fds=()):
-        """Runs tasks on this machine; returns the finished process."""
+    def playbook(self, tasks, *options, check_code=0, environment=None, play=None, pass_fds=(), own_python=True):
+        """Runs tasks on this machine; returns the finished process. Without `own_python` a task may name another."""
         book = [dict({"hosts": "all", "gather_facts": False, "tasks": tasks}, **(play or {}))]
         path = os.path.join(self.root, "playbook.json")
         with open(path, "w", encoding="utf-8") as stream:
             json.dump(book, stream)
         command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", "node,", "-c", "local"]
-        command += ["-e", "ansible_python_interpreter=%s" % NODE_PYTHON, "-e", "@" + self.job(), *options, path]
+        command += ["-e", "@" + self.job(), *options, path]
+        if own_python:
+            command += ["-e", "ansible_python_interpreter=%s" % NODE_PYTHON]
         variables = dict(
             os.environ,
             ANSIBLE_COLLECTIONS_PATH=COLLECTIONS,
@@ -237,20 +240,32 @@ def run_module(kind, arguments):
 
 def start_module(kind, arguments):
     """Starts the program that Pressluft sends to a node, as it is started there."""
+    request = request_of(kind, arguments)
     with tempfile.TemporaryFile() as stream:
-        stream.write(packed(request_of(kind, arguments)))
+        stream.write(packed(request))
         stream.seek(0)
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [NODE_PYTHON, "-I", "-S", "-c", loader()],
             stdin=stream,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+    process.asked = (request["program"], [step["kind"] for step in request.get("steps", ())])
+    return process
 
 
 def finished(process, output):
-    """The result of the one step, or of the run when it came to none."""
+    """The result of the one step, or of the run when it came to none.
+
+    What our own program answers is what the control plane takes for an answer of it.
+    """
+    program, kinds = process.asked
+    data = output.encode("utf-8", "replace")
+    if program == "converge":
+        answers.converge(data, kinds)
+    else:
+        {"facts": answers.facts, "health": answers.health}[program](data)
     try:
         answer = json.loads(output.rpartition(MARK)[2])
     except ValueError:

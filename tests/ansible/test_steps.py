@@ -5,7 +5,7 @@ import http.server
 import os
 import threading
 
-from support import Scratch, file, run_module, tree
+from support import NODE_PYTHON, Scratch, file, run_module, tree
 
 
 class Steps(Scratch):
@@ -123,8 +123,33 @@ class Sources(Scratch):
         os.unlink(self.dest)
         self.assertEqual(self.statuses(step), ["changed"])
 
-    def statuses(self, *words):
+    def test_an_upload_is_root_s_alone_has_a_name_of_ours_and_does_not_stay(self):
+        seen = self.path("seen")
+        watch = "import os, stat, sys; d = %r; n = os.listdir(d)[0]; s = os.stat(os.path.join(d, n)); "
+        watch += "print(n, s.st_uid, oct(stat.S_IMODE(s.st_mode)), file=open(%r, 'a'))"
+        cache = os.path.join(self.state, "cache")
+        python = self.write(
+            "python",
+            "#!/bin/sh\n[ -z \"$(ls %s 2>/dev/null)\" ] || %s -c \"%s\"\nexec %s \"$@\"\n"
+            % (cache, NODE_PYTHON, watch % (cache, seen), NODE_PYTHON),
+            0o755,
+        )
+        old = os.path.join(cache, "upload-left-over")
+        os.makedirs(cache)
+        with open(old, "wb"):
+            os.utime(old, (0, 0))
+        big = self.write("big", "x" * (9 << 20))
+        step = {"name": "File", "source": {"src": big, "dest": self.dest, "mode": "0640"}}
+        self.statuses(step, "-e", "ansible_python_interpreter=" + python, own_python=False)
+        self.assertEqual(os.stat(self.dest).st_size, 9 << 20)
+        with open(seen, encoding="ascii") as stream:
+            lines = [line for line in stream if not line.startswith("upload-left-over")]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertRegex(lines[0], "^upload-[0-9a-f]{32} 0 0o600$")
+        self.assertEqual(os.listdir(cache), [])
+
+    def statuses(self, *words, **more):
         steps = [word for word in words if isinstance(word, dict)]
         options = [word for word in words if not isinstance(word, dict)]
-        events = self.events([self.converge(*steps)], *options)
+        events = self.events([self.converge(*steps)], *options, **more)
         return [event["status"] for event in events if event["event"] == "task"]

@@ -19,14 +19,27 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A task on the node that lasts, after one that has ended.
 const LONG: &str = "- ansible.builtin.ping:\n- name: Wait\n  ansible.builtin.command: sleep 60";
 
-/// A task on this machine whose process ignores SIGTERM and hides in a session of its own.
-const STUBBORN: &str = "- ansible.builtin.ping:\n\
-    - name: Stubborn\n  delegate_to: localhost\n  connection: local\n\
-    \x20 vars: {ansible_python_interpreter: '{{ ansible_playbook_python }}', ansible_become: false}\n\
-    \x20 ansible.builtin.shell: setsid sh -c 'trap \"\" TERM HUP INT; while true; do sleep 1; test STATE; done'";
+/// A task whose process ignores SIGTERM and hides in a session of its own.
+const STUBBORN: &str = "- ansible.builtin.ping:\n- name: Stubborn\n  stubborn:";
 
 fn left_of(state: &Path) -> Vec<String> {
     processes_with(&state.display().to_string())
+}
+
+/// Whether the process of [`STUBBORN`] is there.
+fn is_stubborn(state: &Path) -> bool {
+    let attempts = std::fs::read_dir(state.join("run")).into_iter().flatten();
+    let mut marks = attempts
+        .flatten()
+        .map(|attempt| attempt.path().join("play/tmp/stubborn"));
+    marks.any(|mark| mark.exists())
+}
+
+/// Whether a command of [`LONG`] is on its way to the node.
+fn is_waiting(state: &Path) -> bool {
+    left_of(state)
+        .iter()
+        .any(|line| line.contains("ControlMaster=no"))
 }
 
 fn a_job_that_outlasts_its_deadline_is_stopped_and_its_events_kept(engine: AnsibleEngine) {
@@ -55,17 +68,14 @@ fn a_child_that_ignores_the_request_is_killed(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     let bench = Bench::new(engine);
     let state = bench.state.path().to_owned();
-    let tasks = STUBBORN.replace("STATE", &state.display().to_string());
-    let invocation = bench.invocation(&node, &tasks);
+    let invocation = bench.invocation(&node, STUBBORN);
     let cancel = Cancel::default();
     let stop = cancel.clone();
     let watcher = thread::spawn(move || {
-        let runs = || {
-            left_of(&state)
-                .iter()
-                .any(|line| line.contains("while true"))
-        };
-        assert!(within(PATIENCE, runs), "the child never ran");
+        assert!(
+            within(PATIENCE, || is_stubborn(&state)),
+            "the child never ran"
+        );
         stop.cancel();
         Instant::now()
     });
@@ -89,10 +99,11 @@ fn a_child_that_ignores_the_request_is_killed(engine: AnsibleEngine) {
 fn nothing_outlives_a_killed_pressluft(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     drop(node);
-    for (tasks, sign) in [(LONG, "ControlMaster=no"), (STUBBORN, "while true")] {
+    let cases: [(&str, fn(&Path) -> bool); 2] = [(LONG, is_waiting), (STUBBORN, is_stubborn)];
+    for (tasks, is_running) in cases {
         let state = tempfile::tempdir().expect("a directory");
         let mut pressluft = this_program(state.path(), tasks, engine);
-        let runs = || left_of(state.path()).iter().any(|line| line.contains(sign));
+        let runs = || is_running(state.path());
         assert!(within(PATIENCE, runs), "{:?}", left_of(state.path()));
         pressluft.kill().expect("it lives");
         pressluft.wait().expect("it ended");
@@ -122,11 +133,11 @@ fn nothing_outlives_a_killed_pressluft(engine: AnsibleEngine) {
 
 fn nothing_outlives_a_killed_supervisor(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    for (tasks, sign) in [(LONG, "ControlMaster=no"), (STUBBORN, "while true")] {
+    let cases: [(&str, fn(&Path) -> bool); 2] = [(LONG, is_waiting), (STUBBORN, is_stubborn)];
+    for (tasks, is_running) in cases {
         let bench = Bench::new(engine);
         let state = bench.state.path().to_owned();
-        let tasks = tasks.replace("STATE", &state.display().to_string());
-        let invocation = bench.invocation(&node, &tasks);
+        let invocation = bench.invocation(&node, tasks);
         let killer = thread::spawn(move || {
             let supervisor = || {
                 let lines = left_of(&state);
@@ -136,8 +147,10 @@ fn nothing_outlives_a_killed_supervisor(engine: AnsibleEngine) {
                 line.split(' ').next()?.parse::<i32>().ok()
             };
             // Once the task runs, which takes a little longer than the supervisor's start.
-            let runs = || left_of(&state).iter().any(|line| line.contains(sign));
-            assert!(within(PATIENCE, runs), "the play never ran");
+            assert!(
+                within(PATIENCE, || is_running(&state)),
+                "the play never ran"
+            );
             let pid = nix::unistd::Pid::from_raw(supervisor().expect("a supervisor"));
             nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).expect("it lives");
         });
@@ -161,22 +174,11 @@ fn nothing_outlives_a_killed_supervisor(engine: AnsibleEngine) {
 
 fn signals_that_a_shell_handed_down_as_ignored_are_heard(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    drop(node);
+    node.shell("rm -f /tmp/ignored");
     let state = tempfile::tempdir().expect("a directory");
-    let tasks = STUBBORN
-        .split_once("setsid")
-        .expect("a command")
-        .0
-        .to_owned()
-        + "grep SigIgn /proc/self/status >STATE/ignored; true";
-    let mut command = command_of_this_program(state.path(), &tasks, engine);
-    let status = command.status().expect("started");
-    assert!(status.success());
-    let line = std::fs::read_to_string(state.path().join("ignored")).expect("the task ran");
-    let mask = line.trim().rsplit('\t').next().expect("a mask");
-    let mask = u64::from_str_radix(mask, 16).expect("hexadecimal");
-    let ignored = [1, 2, 3, 15].map(|signal| mask >> (signal - 1) & 1);
-    assert_eq!(ignored, [0; 4], "{line}");
+    let mut command = command_of_this_program(state.path(), "- ignored:", engine);
+    assert!(command.status().expect("started").success());
+    assert_eq!(node.shell("cat /tmp/ignored").trim(), "ignored []");
 }
 
 /// Starts this test program again as a Pressluft that runs one job until it is killed.
@@ -201,10 +203,7 @@ fn command_of_this_program(state: &Path, tasks: &str, engine: AnsibleEngine) -> 
         ])
         .env("STATE", state)
         .env("ENGINE", engine.as_str())
-        .env(
-            "TASKS",
-            tasks.replace("STATE", &state.display().to_string()),
-        )
+        .env("TASKS", tasks)
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command

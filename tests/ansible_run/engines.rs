@@ -1,20 +1,19 @@
 //! The two ways to run Ansible say the same, and the warm one gives way to the plain one.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pressluft::ansible::{Cancel, Engine, Invocation, Playbook, Settings};
+use pressluft::ansible::{Cancel, Invocation, Playbook};
 use pressluft::core::document::fleet::AnsibleEngine;
 use pressluft::core::event::Event;
 use pressluft::core::job::ErrorCode;
 use serde_json::json;
 
-use crate::support::{Bench, Node, node, settings, venv, within};
+use crate::support::{Bench, Node, node, within};
 
 const PING: &str = "- ansible.builtin.ping:";
 
@@ -212,10 +211,9 @@ fn a_job_outlives_the_server_and_the_next_one_gets_another() {
 fn a_server_that_hangs_gets_the_job_done_without_it_and_once() {
     let node = crate::node_or_skip!(node(1));
     let bench = Bench::new(AnsibleEngine::Warm);
-    let marker = bench.state.path().join("runs");
-    let mut invocation =
-        bench.invocation(&node, &here(&format!("echo run >>{}", marker.display())));
-    let runs = || fs::read_to_string(&marker).expect("it ran").lines().count();
+    node.shell("rm -f /tmp/runs");
+    let mut invocation = bench.invocation(&node, "- ansible.builtin.shell: echo run >>/tmp/runs");
+    let runs = || node.shell("cat /tmp/runs").lines().count();
     assert_eq!(bench.run(&invocation).outcome.failure, None);
     let server = Pid::from_raw(bench.server().expect("a server"));
     kill(server, Signal::SIGSTOP).expect("it lives");
@@ -236,28 +234,15 @@ fn a_server_that_hangs_gets_the_job_done_without_it_and_once() {
     assert_eq!(runs(), 3);
 }
 
-/// A task that runs a shell command on this machine.
-fn here(command: &str) -> String {
-    format!(
-        "- name: Here\n  delegate_to: localhost\n  connection: local\n\
-         \x20 vars: {{ansible_python_interpreter: '{{{{ ansible_playbook_python }}}}', ansible_become: false}}\n\
-         \x20 ansible.builtin.shell: {command}"
-    )
-}
-
 #[test]
 fn an_ansible_that_cannot_be_loaded_runs_by_itself_and_once() {
     let node = crate::node_or_skip!(node(1));
-    let state = tempfile::tempdir().expect("a directory");
-    let settings = Settings {
-        venv: Some(venv_with(
-            state.path(),
-            "#!/bin/sh\necho no such library >&2\nexit 1\n",
-        )),
-        ..settings(state.path())
-    };
-    let mut bench = Bench::new(AnsibleEngine::Warm);
-    bench.engine = Engine::locate(settings).expect("an engine");
+    let bench = Bench::new(AnsibleEngine::Warm);
+    let content = fs::read_dir(bench.state.path().join("ansible")).expect("unpacked");
+    let content = content.flatten().next().expect("one version").path();
+    let server = content.join("engine/preload.py");
+    fs::remove_file(&server).expect("it is there");
+    fs::write(&server, "raise ImportError('no such library')\n").expect("written");
     let invocation = bench.invocation(&node, PING);
     let mut starts = 0;
     let mut events = Vec::new();
@@ -274,27 +259,12 @@ fn an_ansible_that_cannot_be_loaded_runs_by_itself_and_once() {
     assert_eq!(events.len(), 4, "{events:?}");
 }
 
-/// The environment of the tests with another program in the place of its Python.
-fn venv_with(dir: &Path, python: &str) -> std::path::PathBuf {
-    let path = dir.join("venv");
-    fs::create_dir_all(path.join("bin")).expect("made");
-    symlink(venv().join("lib"), path.join("lib")).expect("made");
-    symlink(
-        venv().join("bin/ansible-playbook"),
-        path.join("bin/ansible-playbook"),
-    )
-    .expect("made");
-    fs::write(path.join("bin/python"), python).expect("written");
-    fs::set_permissions(path.join("bin/python"), PermissionsExt::from_mode(0o755)).expect("own");
-    path
-}
-
 #[test]
 fn a_job_that_was_stopped_before_it_began_never_begins() {
     let node = crate::node_or_skip!(node(1));
     let bench = Bench::new(AnsibleEngine::Warm);
-    let marker = bench.state.path().join("begun");
-    let invocation = bench.invocation(&node, &here(&format!("touch {}", marker.display())));
+    node.shell("rm -f /tmp/begun");
+    let invocation = bench.invocation(&node, "- ansible.builtin.command: touch /tmp/begun");
     // As when the process cannot be recorded.
     let cancel = Cancel::default();
     let stop = cancel.clone();
@@ -310,11 +280,18 @@ fn a_job_that_was_stopped_before_it_began_never_begins() {
         ErrorCode::JobInterrupted
     );
     thread::sleep(Duration::from_millis(500));
-    assert!(!marker.exists());
+    assert_eq!(
+        node.shell("ls /tmp/begun 2>/dev/null || echo none").trim(),
+        "none"
+    );
     let gone = || {
         crate::support::processes_with(&bench.state.path().display().to_string())
             .iter()
-            .all(|line| line.contains("engine/server.py") || line.contains("ssh "))
+            .all(|line| {
+                line.contains("engine/server.py")
+                    || line.contains("ssh ")
+                    || line.contains("ssh-agent")
+            })
     };
     assert!(within(Duration::from_secs(5), gone));
 }

@@ -163,6 +163,48 @@ pub(crate) fn settings(state: &Path) -> Settings {
     }
 }
 
+/// Actions that a play can do by itself: it starts no programs. They are beside the playbook, where Ansible looks.
+const ACTIONS: [(&str, &str); 2] = [
+    (
+        "stubborn.py",
+        r#"
+import os, signal, time
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    """A process that hides in a session of its own and does not hear what it is asked for."""
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        if os.fork() == 0:
+            os.setsid()
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
+            open(os.path.join(os.environ["TMPDIR"], "stubborn"), "w").close()
+            while True:
+                time.sleep(1)
+        os.wait()
+        return {}
+"#,
+    ),
+    (
+        "ignored.py",
+        r#"
+import signal
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    """The numbers of the signals that this process does not hear, on the node."""
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        ignored = [n for n in (1, 2, 3, 15) if signal.getsignal(n) == signal.SIG_IGN]
+        self._low_level_execute_command("echo ignored %s >/tmp/ignored" % ignored)
+        return {}
+"#,
+    ),
+];
+
 /// What one run showed.
 pub(crate) struct Shown {
     pub(crate) outcome: AttemptOutcome,
@@ -199,6 +241,11 @@ impl Bench {
         );
         let path = self.state.path().join("play.yml");
         std::fs::write(&path, text).expect("written");
+        let actions = self.state.path().join("action_plugins");
+        std::fs::create_dir_all(&actions).expect("made");
+        for (name, text) in ACTIONS {
+            std::fs::write(actions.join(name), text).expect("written");
+        }
         Invocation {
             job: "0199-test".to_owned(),
             attempt: 1,
@@ -214,6 +261,7 @@ impl Bench {
             vars: Map::new(),
             secrets: Map::new(),
             tree: None,
+            files: vec![actions],
             check: false,
             diff: false,
             verbosity: 0,

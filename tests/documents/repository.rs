@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use pressluft::core::desired::{Assembled, assemble};
 use pressluft::core::diagnostic::Diagnostic;
 use pressluft::core::document::parse_bytes;
+use pressluft::core::secret_owner::Reserved;
 
 /// A path in the repository of the program.
 pub(crate) fn path(relative: &str) -> PathBuf {
@@ -51,7 +52,7 @@ pub(crate) fn check_files(files: &[(String, Vec<u8>)]) -> Assembled {
         let (_, bytes) = files.iter().find(|(name, _)| name == path)?;
         String::from_utf8(bytes.clone()).ok()
     };
-    assemble(parsed, &text)
+    assemble(parsed, &Reserved::default(), &text)
 }
 
 fn source(path: &str, bytes: &[u8]) -> (String, pressluft::core::document::ParsedFile) {

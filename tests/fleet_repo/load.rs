@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use pressluft::core::desired::Assembled;
+use pressluft::core::secret_owner::Reserved;
 use pressluft::git::{Credentials, load, open_working_tree};
 
 use crate::repository::{Repository, fetch_from};
@@ -33,7 +34,7 @@ fn fleet() -> Repository {
 
 fn loaded(repository: &Repository, cache: Option<&Path>) -> Assembled {
     let snapshot = open_working_tree(&repository.path(), cache).expect("readable");
-    load(&snapshot, cache).expect("loaded")
+    load(&snapshot, cache, &Reserved::default()).expect("loaded")
 }
 
 fn codes(assembled: &Assembled) -> Vec<(&str, usize, &'static str)> {
@@ -157,7 +158,7 @@ fn a_commit_gives_the_same_as_its_checkout() {
     )
     .expect("readable");
     for _ in 0..2 {
-        let assembled = load(&snapshot, Some(state.path())).expect("loaded");
+        let assembled = load(&snapshot, Some(state.path()), &Reserved::default()).expect("loaded");
         assert_eq!(specs(&assembled), specs(&loaded(&repository, None)));
     }
 }

@@ -33,7 +33,7 @@ fn fleet(world: &World) {
     world.write(
         "sites/acme-staging.yaml",
         "kind: Environment\nsite: acme\nname: staging\ntype: staging\nfrom: production\n\
-         safety: {basic_auth: \"secret:acme/staging\"}\n",
+         safety: {basic_auth: \"secret:sites/acme/staging-login\"}\n",
     );
     world.commit("A fleet");
 }
@@ -64,7 +64,13 @@ fn a_fleet_converges_and_stays() {
     std::fs::write(world.dir.path().join("value"), secret).expect("a file");
     let file = world.dir.path().join("value").display().to_string();
     world
-        .pressluft(&["secret", "set", "acme/staging", "--from-file", &file])
+        .pressluft(&[
+            "secret",
+            "set",
+            "sites/acme/staging-login",
+            "--from-file",
+            &file,
+        ])
         .expect(0);
 
     let first = world.pressluft(&["plan", "--json"]).expect(0);
@@ -191,7 +197,7 @@ fn one_edit_is_one_job(world: &World) {
         .expect(0);
     assert!(
         world
-            .ssh(1, "grep -rhs 192M /etc/php/*/fpm/pool.d/")
+            .ssh(1, "grep -rhs 192M /etc/pressluft/php/")
             .contains("memory_limit")
     );
     let jobs = world.jobs();
@@ -280,7 +286,7 @@ fn drift_is_found_and_put_back(world: &World) {
     // Two nodes and four environments.
     assert_eq!(summary["clean"], 6);
 
-    let pool = "/etc/php/8.2/fpm/pool.d/wp_acme_production.conf";
+    let pool = "/etc/pressluft/php/wp_acme_production/fpm.conf";
     let code = "/var/www/sites/acme/production/current/wp-login.php";
     world.ssh(
         1,

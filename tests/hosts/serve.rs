@@ -172,7 +172,7 @@ fn suspended_until_asked_for(world: &World) {
 /// somebody changed is not, and no job is queued for it.
 fn healed(world: &World) {
     let id = "env/acme/production";
-    let pool = "/etc/php/8.2/fpm/pool.d/wp_acme_production.conf";
+    let pool = "/etc/pressluft/php/wp_acme_production/fpm.conf";
     let code = "/var/www/sites/acme/production/current/wp-login.php";
     world.ssh(
         1,

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 mod ownership;
 mod queue;
+mod secrets;
 mod settings;
 mod user;
 

@@ -9,18 +9,18 @@ use pressluft::process::command;
 
 const VALUE: &str = "hunter2-and-a-long-tail";
 
-struct World {
+pub(crate) struct World {
     directory: tempfile::TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             directory: tempfile::tempdir().expect("directory"),
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -41,11 +41,11 @@ impl World {
         child.wait_with_output().expect("ended")
     }
 
-    fn run(&self, args: &[&str], input: &str) -> Output {
+    pub(crate) fn run(&self, args: &[&str], input: &str) -> Output {
         self.run_with(args, input, &[])
     }
 
-    fn ok(&self, args: &[&str], input: &str) -> String {
+    pub(crate) fn ok(&self, args: &[&str], input: &str) -> String {
         let output = self.run(args, input);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");

@@ -4,3 +4,5 @@
 mod command;
 #[cfg(test)]
 mod library;
+#[cfg(test)]
+mod owners;

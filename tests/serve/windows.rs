@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use pressluft::core::condition::ConditionKind;
 use pressluft::core::reconcile::Cause;
+use pressluft::core::secret_owner::Reserved;
 use pressluft::daemon::{Access, FleetSource, Pass, Setup, Trust, Work, reconcile_once};
 use pressluft::git::Credentials;
 use pressluft::store::Store;
@@ -26,6 +27,7 @@ fn pass(world: &World, at: &str) -> Pass {
         },
         secrets_dir: world.state().join("secrets"),
         with_statuses: false,
+        reserved: Reserved::default(),
     };
     let now: Timestamp = at.parse().expect("a time");
     std::fs::create_dir_all(world.state()).expect("made");

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use pressluft::core::id::ResourceId;
 use pressluft::core::recorded::ResourceStatus;
+use pressluft::core::secret_owner::Reserved;
 use pressluft::git::{Loaded, load_desired, open_working_tree};
 use pressluft::store::{NewRecord, Revision, StateChange};
 use serde_json::Value;
@@ -155,7 +156,8 @@ impl World {
     pub(crate) fn adopt(&self) {
         let snapshot = open_working_tree(&self.clone(), None).expect("read");
         let commit = snapshot.revision.commit.clone().expect("a commit");
-        let Ok(Loaded::Valid(desired, _)) = load_desired(snapshot, None) else {
+        let Ok(Loaded::Valid(desired, _)) = load_desired(snapshot, None, &Reserved::default())
+        else {
             panic!("the fleet is valid");
         };
         let path = self.state().join("pressluft.db");

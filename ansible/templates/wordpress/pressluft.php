@@ -5,6 +5,34 @@
  */
 
 defined( 'ABSPATH' ) || exit;
+
+// The database names files that WordPress runs. A name that leads out of its directory, to the
+// uploads for one, is not taken: themes are plain names below a directory for themes, and languages
+// are plain names.
+foreach ( array( 'template', 'stylesheet' ) as $pressluft_option ) {
+	add_filter(
+		'option_' . $pressluft_option,
+		static function ( $name ) {
+			$plain = is_string( $name ) && ! str_contains( $name, '..' ) && preg_match( '~^[\w.\- ]+(?:/[\w.\- ]+)*\z~u', $name );
+			return $plain ? $name : WP_DEFAULT_THEME;
+		},
+		PHP_INT_MAX
+	);
+	add_filter(
+		'option_' . $pressluft_option . '_root',
+		static fn( $root ) => '/themes' === $root || in_array( $root, (array) ( $GLOBALS['wp_theme_directories'] ?? array() ), true ) ? $root : '/themes',
+		PHP_INT_MAX
+	);
+}
+unset( $pressluft_option );
+foreach ( array( 'locale', 'determine_locale' ) as $pressluft_filter ) {
+	add_filter(
+		$pressluft_filter,
+		static fn( $locale ) => is_string( $locale ) && preg_match( '~^[A-Za-z0-9_@\-]*\z~', $locale ) ? $locale : 'en_US',
+		PHP_INT_MAX
+	);
+}
+unset( $pressluft_filter );
 {% if env.safety.noindex %}
 
 // A copy must not be indexed. The option in the database stays as production's, so that

@@ -2,6 +2,7 @@
 
 mod edit;
 pub(super) mod input;
+mod rename;
 mod repo;
 mod rotate;
 
@@ -42,6 +43,9 @@ enum Command {
     List(ListArgs),
     /// Change a secret in an editor ($VISUAL, $EDITOR or vi)
     Edit(NameArgs),
+    /// Give a secret another name, and with it another owner: `sites/SITE/…` is a site's,
+    /// `nodes/NODE/…` a node's, `control/…` the control plane's, any other one the fleet's
+    Move(rename::Args),
     /// Make another age identity and encrypt the own store for it; the earlier ones still open what
     /// was encrypted for them. Nothing else of Pressluft may run
     Rotate,
@@ -64,7 +68,7 @@ struct SetArgs {
 
 #[derive(clap::Args, Debug)]
 struct NameArgs {
-    /// For example `s3` or `dns/cloudflare`
+    /// For example `dns/cloudflare`, `sites/acme/stripe` or `nodes/web-1/ssh`
     #[arg(value_parser = parse_name)]
     name: SecretName,
     /// Use secrets/NAME.age of this fleet repo, encrypted for the fleet's recipients and for
@@ -103,6 +107,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Command::Get(args) => get(context, args),
         Command::List(args) => list(context, args),
         Command::Edit(args) => edit(context, args),
+        Command::Move(args) => rename::run(args, context),
         Command::Rotate => rotate::rotate(context),
         Command::Reseal(args) => rotate::reseal(context, args),
         Command::Retire(args) => rotate::retire(context, args),
@@ -179,7 +184,7 @@ fn load(context: &Context, which: &NameArgs) -> Result<Secret<String>, CliError>
     let (value, source) = match &which.repo {
         Some(directory) => {
             let file = repo::read(directory, &which.name)?;
-            (identity.decrypt_text(name, &file)?, "fleet-repo")
+            (identity.open_file(name, &file)?, "fleet-repo")
         }
         None => (
             secrets::reveal(&store, &identity, name, &Origin::Store)?,

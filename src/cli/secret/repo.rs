@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::super::error::CliError;
-use crate::secrets::{Identity, Recipient, Secret, SecretError, SecretName, encrypt_armored};
+use crate::core::secret_owner::Reserved;
+use crate::secrets::{Identity, Recipient, Secret, SecretError, SecretName, encrypt_file};
 
 /// Of `pressluft.yaml` only what is needed here; `validate` checks the rest.
 #[derive(Deserialize)]
@@ -31,6 +32,12 @@ pub(super) fn write(
     value: &Secret<String>,
     secrets_dir: &Path,
 ) -> Result<PathBuf, CliError> {
+    if Reserved::default().contains(name.as_str()) {
+        return Err(CliError::new(format!(
+            "`{name}` belongs to the control plane, which reads it from its own store alone"
+        ))
+        .hint("leave out `--repo`"));
+    }
     let mut recipients = recipients(directory)?;
     match Identity::load(secrets_dir) {
         Ok(identity) => {
@@ -43,7 +50,7 @@ pub(super) fn write(
         Err(SecretError::NoIdentity(_)) if !recipients.is_empty() => {}
         Err(error) => return Err(error.into()),
     }
-    let ciphertext = encrypt_armored(&recipients, value.expose().as_bytes())?;
+    let ciphertext = encrypt_file(&recipients, name, value)?;
     let path = path_of(directory, name)?;
     let parent = path
         .parent()
@@ -67,6 +74,13 @@ pub(super) fn read(directory: &Path, name: &SecretName) -> Result<Vec<u8>, CliEr
         io::ErrorKind::NotFound => SecretError::NotFound(name.to_string()).into(),
         _ => CliError::new(format!("cannot read `{}`: {error}", path.display())),
     })
+}
+
+/// Removes the age file of a secret; its path.
+pub(super) fn remove(directory: &Path, name: &SecretName) -> Result<PathBuf, CliError> {
+    let path = path_of(directory, name)?;
+    fs::remove_file(&path)?;
+    Ok(path)
 }
 
 pub(super) fn exists(directory: &Path, name: &SecretName) -> bool {

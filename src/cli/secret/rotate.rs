@@ -79,7 +79,7 @@ pub(super) fn reseal(context: &Context, args: &ResealArgs) -> Result<Exit, CliEr
                 "left as it is: `secrets/{name}.age` is not for this control plane"
             ))?;
         } else if args.all || identity.earlier_opens(&file) {
-            values.push((identity.decrypt_text(name.as_str(), &file)?, name));
+            values.push((identity.open_file(name.as_str(), &file)?, name));
         }
     }
     for (value, name) in &values {

@@ -15,6 +15,7 @@ use crate::core::document::{
     FleetDefaults, FleetDocument, Missing, Node, NodeDefaults, NodeDocument, ParsedFile, Site,
     SiteDefaults, SiteDocument,
 };
+use crate::core::secret_owner::Reserved;
 use crate::core::spec::SpecHash;
 
 /// What was written, where, and its digest.
@@ -22,11 +23,12 @@ type Written<T> = (T, Source, [u8; 32]);
 
 /// The desired state of all files, or every problem of all of them.
 ///
-/// `text` gives the text of a file by its path; it is asked for only when a rule that
+/// `reserved` are the names of secrets that the control plane's settings use. `text` gives the text of a file by its path; it is asked for only when a rule that
 /// concerns several documents finds a problem there.
 #[must_use]
 pub fn assemble(
     files: Vec<(String, ParsedFile)>,
+    reserved: &Reserved,
     text: &dyn Fn(&str) -> Option<String>,
 ) -> Assembled {
     let mut findings = Findings::default();
@@ -54,7 +56,7 @@ pub fn assemble(
                 "write `{last}` here, or below `defaults` of the fleet"
             ));
     }
-    rules::check(&draft, &mut findings);
+    rules::check(&draft, reserved, &mut findings);
 
     diagnostics.extend(findings.into_diagnostics(text));
     diagnostics.sort();

@@ -13,6 +13,7 @@ use super::findings::Findings;
 use super::{Desired, FLEET_FILE};
 use crate::core::document::{Document, LocatedDocument, ParsedFile};
 use crate::core::id::ResourceId;
+use crate::core::secret_owner::Reserved;
 
 /// How the files of a fleet differ from those of its catalog.
 #[derive(Debug, Default)]
@@ -48,13 +49,15 @@ impl Rechecked {
 }
 
 /// The fleet of `catalog` after `changes`, or none when that cannot be told from them alone,
-/// for one because a rule is broken. `read` gives an unchanged file by its path.
+/// for one because a rule is broken. `reserved` is what `catalog` was checked with, and `read` gives
+/// an unchanged file by its path.
 ///
 /// # Errors
 /// Those of `read`.
 pub fn recheck<E>(
     catalog: &Catalog,
     changes: Changes,
+    reserved: &Reserved,
     read: &mut dyn FnMut(&str) -> Result<ParsedFile, E>,
 ) -> Result<Option<Rechecked>, E> {
     let Changes {
@@ -108,7 +111,7 @@ pub fn recheck<E>(
             .retain(|found| around.contains(&id_of(&found.document)));
         draft_files.push((path.to_owned(), file));
     }
-    let assembled = assemble(draft_files, &|_| None);
+    let assembled = assemble(draft_files, reserved, &|_| None);
     let Some(part) = assembled
         .desired
         .filter(|_| assembled.diagnostics.is_empty())

@@ -1,6 +1,9 @@
 use super::*;
 use crate::core::document::environment::{Mail, Uploads};
 use crate::core::document::parse_file;
+use crate::core::secret_owner::Reserved;
+
+mod secrets;
 
 const DESIGN: &str = include_str!("../../../tests/data/design.yaml");
 
@@ -33,7 +36,7 @@ fn assembled(files: &[(&str, &str)]) -> Assembled {
         .iter()
         .map(|(path, text)| ((*path).to_owned(), parse_file(path, text)))
         .collect();
-    assemble(parsed, &|path| {
+    assemble(parsed, &Reserved::default(), &|path| {
         let (_, text) = files.iter().find(|(name, _)| *name == path)?;
         Some((*text).to_owned())
     })
@@ -243,8 +246,7 @@ fn one_shots_go_the_right_way() {
 
 #[test]
 fn passwords_are_asked_for_once() {
-    let both =
-        "http: {basic_auth: {user: a, password: secret:a}}\nsafety: {basic_auth: secret:b}\n";
+    let both = "http: {basic_auth: {user: a, password: secret:sites/acme/a}}\nsafety: {basic_auth: secret:sites/acme/b}\n";
     assert_eq!(on_staging(both), ["6:8+10 second-basic-auth"]);
 }
 

@@ -3,10 +3,12 @@
 use super::choice::{Drift, choice};
 use super::layer::{block, kind};
 use super::scalar::{
-    AcmeDirectory, AgeRecipient, BackupRepository, Batch, Duration, Email, HookPoint, HostName,
-    Parallel, Percent, RelativePath, SecretRef, Slug, Source, Window, WordPressSlug,
+    AcmeDirectory, AgeRecipient, BackupRepository, Batch, Duration, Email, Grantee, HookPoint,
+    HostName, Parallel, Percent, RelativePath, SecretPattern, SecretRef, Slug, Source, Window,
+    WordPressSlug,
 };
 use super::{EnvironmentDefaults, NodeDefaults, SiteDefaults};
+use crate::core::secret_owner::User;
 
 choice! {
     /// The word `Fleet`.
@@ -98,8 +100,10 @@ kind! {
             version: FormatVersion,
             /// The name of the fleet, for people.
             name: Slug,
-            /// How secrets that stand in the fleet repo are encrypted.
+            /// How secrets that stand in the fleet repo are encrypted, and who may use which.
             secrets: SecretsFields => Secrets,
+            /// Who may change what.
+            ownership: OwnershipFields => Ownership,
             /// Where environments can be seen before their domains point here.
             preview: PreviewFields => Preview,
             /// Where TLS certificates come from.
@@ -155,10 +159,56 @@ impl schemars::JsonSchema for FormatVersion {
 }
 
 block! {
-    /// How secrets that stand in the fleet repo are encrypted.
+    /// How secrets that stand in the fleet repo are encrypted, and who may use which.
     SecretsFields => Secrets {
         /// The age keys that `secrets/<name>.age` is encrypted to.
         recipients: Vec<AgeRecipient> = Vec::new(),
+        /// Who may use secrets that are not their own. Those of a site are `sites/<site>/…`,
+        /// those of a node `nodes/<node>/…`, all others are the fleet's.
+        grants: Vec<Grant> = Vec::new(),
+    }
+}
+
+/// Lets others than its owner use a secret.
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The name of the secret, without `secret:`, or the beginning that several names share
+    /// and `/*`.
+    pub secret: SecretPattern,
+    /// Who may use it.
+    pub to: Vec<Grantee>,
+}
+
+impl Grant {
+    /// Whether it is about the secret `name`.
+    #[must_use]
+    pub fn covers(&self, name: &str) -> bool {
+        self.secret.covers(name)
+    }
+
+    /// Whether it is for `user`.
+    #[must_use]
+    pub fn is_for(&self, user: &User) -> bool {
+        self.to.iter().any(|grantee| grantee.is(user))
+    }
+}
+
+block! {
+    /// Who may change what, for code owners of the git host.
+    OwnershipFields => Ownership {
+        /// Whether each document has to stand in the place of its owner: those of a site in
+        /// `sites/<site>.yaml` or below `sites/<site>/`, nodes in `nodes.yaml` or below `nodes/`.
+        by_path: bool = false,
     }
 }
 

@@ -12,6 +12,7 @@ pub mod node;
 pub mod read;
 pub mod scalar;
 pub mod schema;
+pub(crate) mod secret_text;
 pub mod site;
 
 pub use environment::{Environment, EnvironmentDefaults, EnvironmentDocument};

@@ -104,7 +104,7 @@ block! {
         /// How much memory the PHP workers of all environments may take together; not
         /// checked without it.
         ram_budget?: ByteSize,
-        /// The size of the opcode cache, for each version.
+        /// The size of the opcode cache of each environment.
         opcache: ByteSize = ByteSize::mebibytes(256),
     }
 }

@@ -6,9 +6,92 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::core::change::{Change, SENSITIVE, leaves};
+use crate::core::document::scalar::SECRET_PREFIX as PREFIX;
+use crate::core::id::ResourceKind;
+use crate::core::job::JobType;
 use crate::core::spec::Spec;
 
-const PREFIX: &str = "secret:";
+/// What a secret is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// To reach a node: no play is handed it.
+    Connection,
+    /// To look at pages that ask for a password.
+    Login,
+    /// A setting of the resource.
+    Setting,
+}
+
+/// A secret that a spec refers to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Use {
+    pub name: String,
+    pub need: Need,
+}
+
+/// The secrets that the spec of a resource of `kind` refers to, sorted.
+#[must_use]
+pub fn uses(kind: ResourceKind, spec: &Spec) -> Vec<Use> {
+    let mut uses = Vec::new();
+    for (key, value) in &spec.0 {
+        collect_uses(kind, value, &mut vec![key.as_str()], &mut uses);
+    }
+    uses.sort();
+    uses.dedup();
+    uses
+}
+
+fn collect_uses<'a>(
+    kind: ResourceKind,
+    value: &'a Value,
+    path: &mut Vec<&'a str>,
+    uses: &mut Vec<Use>,
+) {
+    match value {
+        Value::String(text) => uses.extend(text.strip_prefix(PREFIX).map(|name| Use {
+            name: name.to_owned(),
+            need: need_of(kind, path),
+        })),
+        Value::Array(elements) => {
+            for element in elements {
+                collect_uses(kind, element, path, uses);
+            }
+        }
+        Value::Object(map) => {
+            for (key, value) in map {
+                path.push(key);
+                collect_uses(kind, value, path, uses);
+                path.pop();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn need_of(kind: ResourceKind, path: &[&str]) -> Need {
+    match (kind, path) {
+        (ResourceKind::Node, ["ssh", "key"]) => Need::Connection,
+        (ResourceKind::Env, ["http", "basic_auth", "password"] | ["safety", "basic_auth"]) => {
+            Need::Login
+        }
+        _ => Need::Setting,
+    }
+}
+
+/// Whether the play of a job is handed what a resource of `kind` needs in this way. `job_type` is
+/// the one that the job acts as.
+#[must_use]
+pub fn is_handed(job_type: JobType, kind: ResourceKind, need: Need) -> bool {
+    match (job_type, kind) {
+        (_, ResourceKind::Fleet) => false,
+        (JobType::NodeProvision | JobType::NodeDecommission, kind) => {
+            kind == ResourceKind::Node && need != Need::Connection
+        }
+        (_, ResourceKind::Node) => false,
+        (JobType::HealthCheck, kind) => kind == ResourceKind::Env && need == Need::Login,
+        (_, ResourceKind::Site | ResourceKind::Env) => true,
+    }
+}
 
 /// The names of the secrets that `value` refers to, in order.
 #[must_use]

@@ -1,9 +1,10 @@
-//! The files of one environment: pool, vhost, wp-config, cron, must-use plugin.
+//! The files of one environment: PHP, vhost, wp-config, cron, must-use plugin.
 
 use minijinja::context;
 use serde_json::Value;
 
 use super::context::Named;
+use super::php::{Limits, Php};
 use super::templates::seen;
 use super::values::{php_size, php_version, php_versions, seconds};
 use super::vhost::{basic_auth, headers, rate_limit, with_decoded_redirects};
@@ -25,10 +26,12 @@ pub fn environment_tree(
     check_names(names)?;
     let site = name_part(&env, "site")?;
     let version = php_version(&env["php"]["version"], "php.version")?;
-    let others: Vec<String> = php_versions(&ctx.node_view())?
-        .into_iter()
-        .filter(|other| *other != version)
-        .collect();
+    let node = ctx.node_view();
+    let mut versions = php_versions(&node)?;
+    if !versions.contains(&version) {
+        versions.push(version.clone());
+    }
+    let limits = Limits::of(&env, &node)?;
     let named = Named::of(ctx.secrets);
     let password = basic_auth(ctx, &env, names, &named)?;
     let cron = seconds(&env["cron"]["interval"])?;
@@ -51,6 +54,11 @@ pub fn environment_tree(
             size => php_size(size, "php.ini.upload_max_filesize")?,
         },
         environment_type => if env["type"] == "production" { "production" } else { "staging" },
+        open_basedir => format!("{}/:/usr/local/bin/wp", names.root),
+        php_versions => seen(&versions),
+        memory_max_megabytes => limits.memory_megabytes,
+        tasks_max => limits.tasks,
+        cron_memory_max_megabytes => limits.cron_megabytes,
         production_root => from.map(|from| format!("/var/www/sites/{site}/{from}")),
         cron_seconds => cron,
         cron_jitter => cron.map(|seconds| (seconds / 10).max(1)),
@@ -58,7 +66,7 @@ pub fn environment_tree(
     let render = |name: &str| renderer.render(name, &view);
 
     let mut tree = Builder::default();
-    checks_and_reloads(&mut tree, names, &version, &others);
+    checks_and_reloads(&mut tree, names, &version, &versions);
     directories(&mut tree, names, &site);
 
     let system = names.system.as_str();
@@ -81,14 +89,21 @@ pub fn environment_tree(
         .checked("php-lint"),
     );
 
-    let pool = |version: &str| format!("/etc/php/{version}/fpm/pool.d/{system}.conf");
-    let php = |version: &str| format!("reload-php{version}");
-    let mut file = Item::file(pool(&version), render("php/pool.conf")?);
-    file.sensitive = holds_secret(&env["php"]["ini"]);
-    tree.push(file.checked("php-fpm").then(php(&version)));
-    for other in &others {
-        tree.push(Item::absent(pool(other)).then(php(other)));
-    }
+    tree.push(
+        Item::file(
+            format!("{root}/shared/wp-cli.yml"),
+            render("wordpress/wp-cli.yml")?,
+        )
+        .owned("root", system, Some("0640")),
+    );
+    let php = Php {
+        fpm: render("php/fpm.conf")?,
+        ini: render("php/environment.ini")?,
+        secret: holds_secret(&env["php"]["ini"]),
+        service: render("systemd/php.service")?,
+        socket: render("systemd/php.socket")?,
+    };
+    php.place(&mut tree, names, &versions);
 
     let htpasswd = format!("/etc/nginx/pressluft/{system}.htpasswd");
     tree.push(
@@ -105,6 +120,7 @@ pub fn environment_tree(
             format!("/etc/nginx/sites-enabled/{system}.conf"),
             render("nginx/site.conf")?,
         )
+        .root("0640")
         .checked("nginx")
         .then("reload-nginx"),
     );
@@ -117,10 +133,13 @@ pub fn environment_tree(
         .sensitive()
         .then("redis-acl"),
     );
-    tree.push(Item::file(
-        format!("/etc/logrotate.d/pressluft-{system}"),
-        render("logrotate/environment.conf")?,
-    ));
+    tree.push(
+        Item::file(
+            format!("/etc/logrotate.d/pressluft-{system}"),
+            render("logrotate/environment.conf")?,
+        )
+        .root("0640"),
+    );
 
     let service = format!("pressluft-cron-{system}.service");
     let timer = format!("pressluft-cron-{system}.timer");
@@ -145,27 +164,58 @@ pub fn environment_tree(
     Ok(tree.finish())
 }
 
+/// Handlers run in this order: the new PHP answers before nginx asks it, and the one that
+/// environments shared goes on until nobody asks it any more.
 fn checks_and_reloads(
     tree: &mut Builder,
     names: &EnvironmentNames,
     version: &str,
-    others: &[String],
+    versions: &[String],
 ) {
+    let system = names.system.as_str();
     tree.validator("nginx", &["nginx", "-t"]);
-    tree.validator("php-fpm", &[&format!("php-fpm{version}"), "-t"]);
+    // As the environment's user: a check opens the logs, which are in a directory of the site.
+    let folder = format!("/etc/pressluft/php/{system}");
+    tree.validator(
+        "php-fpm",
+        &[
+            "setpriv",
+            "--reuid",
+            system,
+            "--regid",
+            system,
+            "--clear-groups",
+            "--no-new-privs",
+            "--",
+            "env",
+            &format!("PHP_INI_SCAN_DIR=:{folder}"),
+            &format!("php-fpm{version}"),
+            "-d",
+            "opcache.enable=0",
+            "-t",
+            "--fpm-config",
+            &format!("{folder}/fpm.conf"),
+        ],
+    );
     tree.validator("php-lint", &[&format!("php{version}"), "-l", "%s"]);
-    let timer = format!("pressluft-cron-{}.timer", names.system);
+    let timer = format!("pressluft-cron-{system}.timer");
+    let service = format!("pressluft-php-{system}.service");
+    let socket = format!("pressluft-php-{system}.socket");
     tree.handler("stop-cron", &["systemctl", "stop", &timer]);
     tree.handler("daemon-reload", &["systemctl", "daemon-reload"]);
-    for version in others.iter().map(String::as_str).chain([version]) {
-        let unit = format!("php{version}-fpm");
-        tree.handler(
-            format!("reload-php{version}"),
-            &["systemctl", "reload-or-restart", &unit],
-        );
-    }
+    tree.handler("php-socket", &["systemctl", "restart", &socket, &service]);
+    tree.handler("restart-php", &["systemctl", "restart", &service]);
+    tree.handler(
+        "reload-php",
+        &["systemctl", "try-reload-or-restart", &service],
+    );
     tree.handler("redis-acl", &["/usr/local/lib/pressluft/redis-acl"]);
     tree.handler("reload-nginx", &["systemctl", "reload-or-restart", "nginx"]);
+    for version in versions {
+        // nginx hands over to its new processes on its own time.
+        let reload = format!("sleep 2; exec systemctl try-reload-or-restart php{version}-fpm");
+        tree.handler(format!("reload-php{version}"), &["sh", "-c", &reload]);
+    }
     tree.handler("start-cron", &["systemctl", "restart", &timer]);
 }
 

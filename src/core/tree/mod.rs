@@ -7,9 +7,12 @@
 mod context;
 mod crypt;
 mod environment;
+mod hidden;
 mod node;
+mod php;
 mod quoting;
 mod templates;
+mod units;
 mod values;
 mod vhost;
 mod window;

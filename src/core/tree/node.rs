@@ -4,7 +4,9 @@ use minijinja::{Value as View, context};
 use serde_json::Value;
 
 use super::context::Named;
+use super::hidden::hide;
 use super::templates::seen;
+use super::units::{drop_in, no_unit, unit};
 use super::values::{bytes, php_versions};
 use super::window::Window;
 use super::{Builder, Item, RenderContext, RenderError, Templates, Tree};
@@ -69,7 +71,11 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     ] {
         tree.push(Item::directory(path, mode));
     }
+    for below in ["", "/php"] {
+        tree.push(Item::directory(format!("/etc/pressluft{below}"), "0711"));
+    }
     tree.push(Item::directory("/var/log/pressluft", "0750").owned("root", "adm", Some("0750")));
+    hide(&mut tree, &render)?;
 
     // nginx
     tree.push(Item::directory("/etc/nginx/pressluft", "0750").owned(
@@ -127,6 +133,11 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
             .then("restart-redis"),
     );
     tree.push(Item::directory("/etc/redis/users.d", "0700"));
+    drop_in(
+        &mut tree,
+        "redis-server.service",
+        render("systemd/redis.conf")?,
+    );
     tree.push(
         Item::file(
             "/usr/local/lib/pressluft/redis-acl",
@@ -136,7 +147,8 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         .then("redis-acl"),
     );
 
-    // The way in, and who is kept out
+    // The way in, who is kept out, and where sites do not get
+    tree.push(Item::directory("/etc/nftables.d", "0750"));
     tree.push(
         Item::file("/etc/nftables.conf", render("nftables/nftables.conf")?)
             .root("0755")
@@ -267,7 +279,29 @@ fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
         &["sh", "-c", "mkdir -p -m 0755 /run/sshd && exec sshd -t"],
     );
 
+    tree.handler(
+        "sysusers",
+        &["systemd-sysusers", "/etc/sysusers.d/pressluft.conf"],
+    );
     tree.handler("daemon-reload", &["systemctl", "daemon-reload"]);
+    tree.handler(
+        "tmpfiles",
+        &[
+            "systemd-tmpfiles",
+            "--create",
+            "/etc/tmpfiles.d/pressluft.conf",
+        ],
+    );
+    // The group of those who see all has to be theirs before the rest is hidden from them.
+    tree.handler(
+        "proc",
+        &[
+            "sh",
+            "-c",
+            "systemctl try-restart systemd-logind polkit; systemctl restart pressluft-proc",
+        ],
+    );
+    tree.handler("close-logs", &["chmod", "-R", "o=", "/var/log/nginx"]);
     tree.handler(
         "sysctl",
         &[
@@ -306,14 +340,6 @@ fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
         "no-reboot-timer",
         &["systemctl", "stop", "pressluft-reboot.timer"],
     );
-}
-
-fn unit(name: &str, content: String) -> Item {
-    Item::file(format!("/etc/systemd/system/{name}"), content).then("daemon-reload")
-}
-
-fn no_unit(name: &str) -> Item {
-    Item::absent(format!("/etc/systemd/system/{name}")).then("daemon-reload")
 }
 
 fn is_container(kind: &str) -> bool {

@@ -356,7 +356,7 @@ fn a_failure_does_not_quote_a_secret() {
     case.secrets = Some(SecretValues { named, ..secrets() });
     let refusal = case.refused();
     assert!(
-        refusal.contains("php/pool.conf") && !refusal.contains("hidden"),
+        refusal.contains("php/environment.ini") && !refusal.contains("hidden"),
         "{refusal}"
     );
 }
@@ -400,6 +400,20 @@ fn windows_become_calendar_events() {
         let reboot = "/etc/systemd/system/pressluft-reboot.timer";
         assert!(content(&tree, reboot).contains(&format!("OnCalendar={reboots}\n")));
     }
+}
+
+#[test]
+fn requests_and_tasks_share_one_sandbox() {
+    let tree = Case::production().environment();
+    let unit =
+        |name: &str| content(&tree, &format!("/etc/systemd/system/pressluft-{name}")).to_owned();
+    let service = unit("php-wp_acme_production.service");
+    let task = unit("cron-wp_acme_production.service");
+    let (_, sandbox) = service
+        .split_once("\n\n# What PHP of this")
+        .expect("a sandbox");
+    assert!(sandbox.contains("\nProtectSystem=strict\n") && task.ends_with(sandbox));
+    insta::assert_snapshot!(service);
 }
 
 /// Reads back what PHP reads in a single-quoted string.

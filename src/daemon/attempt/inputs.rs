@@ -1,6 +1,7 @@
 //! What a job needs to know: how its node is reached, and the secrets in the clear.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
 use serde_json::{Map, Value};
 
@@ -11,29 +12,47 @@ use crate::clock;
 use crate::core::job::ErrorCode;
 use crate::core::outcome::Failure;
 use crate::core::tree::SecretValues;
+use crate::daemon::entitlement::{Entitled, entitled};
 use crate::daemon::error::DaemonError;
 use crate::daemon::payload::JobPayload;
-use crate::secrets::{self, Origin};
+use crate::secrets::{self, Origin, Secret};
+
+/// The secrets of one job, in the clear.
+pub(super) struct Revealed {
+    /// Those that its play is handed, by name.
+    pub(super) named: BTreeMap<String, String>,
+    /// What its node is reached with.
+    pub(super) key: Option<Secret<String>>,
+}
 
 impl Work<'_> {
-    /// The values that the documents refer to, by name.
-    pub(super) fn named_secrets(
-        &self,
-        payload: &JobPayload,
-    ) -> Result<BTreeMap<String, String>, Failure> {
-        let mut named = BTreeMap::new();
-        for name in &payload.secrets {
+    /// The values that the job's documents refer to, and may.
+    pub(super) fn revealed(&self, payload: &JobPayload) -> Result<Revealed, Failure> {
+        let job = &self.claim.job;
+        let about = (&job.resource, self.label.node.as_str());
+        let refused = |error: &dyn Error| Failure::new(ErrorCode::SecretUnavailable, &chain(error));
+        let Entitled { handed, key } =
+            entitled(payload, job.job_type, about, &self.runner.reserved)
+                .map_err(|error| refused(&error))?;
+        let reveal = |name: &str| {
             let origin = match payload.repo_secrets.get(name) {
                 Some(digest) => Origin::Repo {
                     digest: digest.clone(),
                 },
                 None => Origin::Store,
             };
-            let value = secrets::reveal(self.store, &self.runner.identity, name, &origin)
-                .map_err(|error| Failure::new(ErrorCode::SecretUnavailable, &chain(&error)))?;
-            named.insert(name.clone(), value.expose().clone());
+            let value = secrets::reveal(self.store, &self.runner.identity, name, &origin);
+            value.map_err(|error| refused(&error))
+        };
+        let mut named = BTreeMap::new();
+        for name in handed {
+            let value = reveal(&name)?.expose().clone();
+            named.insert(name, value);
         }
-        Ok(named)
+        Ok(Revealed {
+            named,
+            key: key.as_deref().map(reveal).transpose()?,
+        })
     }
 
     /// What was generated for the environment, and what its documents refer to.
@@ -67,7 +86,7 @@ impl Work<'_> {
     pub(super) fn host(
         &self,
         payload: &JobPayload,
-        named: &BTreeMap<String, String>,
+        key: Option<&Secret<String>>,
     ) -> Result<Result<Host, Failure>, DaemonError> {
         let node = &payload.node;
         let Some(address) = node.str("host") else {
@@ -75,7 +94,6 @@ impl Work<'_> {
             return Ok(Err(Failure::new(ErrorCode::RenderFailed, &message)));
         };
         let recorded = self.store.host_keys(&self.label.node)?;
-        let key_of = |reference: &str| named.get(reference.strip_prefix("secret:")?).cloned();
         Ok(Ok(Host {
             name: self.label.node.clone(),
             address: address.to_owned(),
@@ -85,7 +103,7 @@ impl Work<'_> {
                 .and_then(|port| u16::try_from(port).ok())
                 .unwrap_or(22),
             user: node.str("ssh.user").unwrap_or("root").to_owned(),
-            key: node.str("ssh.key").and_then(key_of),
+            key: key.map(|key| key.expose().clone()),
             host_key: node
                 .str("ssh.host_key")
                 .map(str::to_owned)
@@ -95,7 +113,10 @@ impl Work<'_> {
 }
 
 /// Every value that must not be seen.
-pub(super) fn texts(secrets: &SecretValues) -> impl Iterator<Item = &str> {
+pub(super) fn texts<'a>(
+    secrets: &'a SecretValues,
+    key: Option<&'a Secret<String>>,
+) -> impl Iterator<Item = &'a str> {
     [
         &secrets.db_password,
         &secrets.redis_password,
@@ -104,6 +125,7 @@ pub(super) fn texts(secrets: &SecretValues) -> impl Iterator<Item = &str> {
     .into_iter()
     .chain(secrets.salts.values())
     .chain(secrets.named.values())
+    .chain(key.map(Secret::expose))
     .map(String::as_str)
     .filter(|text| !text.is_empty())
 }

@@ -5,8 +5,11 @@ use std::cell::RefCell;
 use super::work::Work;
 use crate::ansible::Invocation;
 use crate::clock;
+use crate::core::answer::{Answer, WrongAnswer};
+use crate::core::drift::BY_HAND;
 use crate::core::event::{Event, TaskResult};
-use crate::core::outcome::AttemptOutcome;
+use crate::core::job::ErrorCode;
+use crate::core::outcome::{AttemptOutcome, Failure};
 use crate::daemon::disk;
 use crate::daemon::error::DaemonError;
 use crate::daemon::progress::Progress;
@@ -20,12 +23,13 @@ impl Work<'_> {
         &mut self,
         invocation: &Invocation,
         redactor: &Redactor,
-        on_result: &mut dyn FnMut(&TaskResult),
+        on_result: &mut dyn FnMut(&TaskResult, Answer),
     ) -> Result<AttemptOutcome, DaemonError> {
         let (id, token) = (self.claim.job.id, self.claim.token);
-        self.follow(invocation, redactor, &mut |store, result| {
-            on_result(result);
-            Ok(store.append_events(id, token, &[task_event(result)], clock::now())?)
+        self.follow(invocation, redactor, &mut |store, result, answer| {
+            let event = task_event(result, &answer);
+            on_result(result, answer);
+            Ok(store.append_events(id, token, &[event], clock::now())?)
         })
     }
 
@@ -36,22 +40,24 @@ impl Work<'_> {
         redactor: &Redactor,
         on_result: &mut dyn FnMut(&TaskResult),
     ) -> Result<AttemptOutcome, DaemonError> {
-        self.follow(invocation, redactor, &mut |_, result| {
+        self.follow(invocation, redactor, &mut |_, result, _| {
             on_result(result);
             Ok(())
         })
     }
 
-    /// Runs one playbook, whose process is recorded before it begins.
+    /// Runs one playbook, whose process is recorded before it begins. An answer of the node that
+    /// none of our programs gives is the failure of the whole, however the play ended.
     fn follow(
         &mut self,
         invocation: &Invocation,
         redactor: &Redactor,
-        on_result: &mut dyn FnMut(&mut Store, &TaskResult) -> Result<(), DaemonError>,
+        on_result: &mut dyn FnMut(&mut Store, &TaskResult, Answer) -> Result<(), DaemonError>,
     ) -> Result<AttemptOutcome, DaemonError> {
         let failure: RefCell<Option<DaemonError>> = RefCell::new(None);
+        let mut wrong: Option<(String, WrongAnswer)> = None;
         let (id, token) = (self.claim.job.id, self.claim.token);
-        let outcome = {
+        let mut outcome = {
             let store = RefCell::new(&mut *self.store);
             let (tell, label) = (&mut *self.tell, self.label);
             let cancel = &self.reins.cancel;
@@ -82,8 +88,12 @@ impl Work<'_> {
                     });
                 }
                 Event::Task(result) => {
+                    let answer = Answer::of(&result).unwrap_or_else(|error| {
+                        wrong.get_or_insert((result.task.clone(), error));
+                        Answer::default()
+                    });
                     if failure.borrow().is_none()
-                        && let Err(error) = on_result(&mut store.borrow_mut(), &result)
+                        && let Err(error) = on_result(&mut store.borrow_mut(), &result, answer)
                     {
                         if disk::is_in_the_way(&error) {
                             // The job needs no record of its tasks to end well.
@@ -111,6 +121,10 @@ impl Work<'_> {
         if let Some(error) = failure.into_inner() {
             return Err(error);
         }
+        if let Some((task, error)) = wrong {
+            let message = format!("`{task}`: {error}");
+            outcome.failure = Some(Failure::new(ErrorCode::NodeAnswerRefused, &message));
+        }
         if let Some(key) = &outcome.enrolled_host_key {
             let (node, actor) = (&self.label.node, &self.runner.actor);
             self.store
@@ -134,14 +148,17 @@ fn process_of(pid: u32) -> Result<Option<Process>, DaemonError> {
     }))
 }
 
-fn task_event(result: &TaskResult) -> NewTaskEvent {
+fn task_event(result: &TaskResult, answer: &Answer) -> NewTaskEvent {
+    let found = answer.by_hand.iter();
+    let found = found.map(|finding| format!("{BY_HAND}: {finding}"));
+    let said: Vec<String> = result.msg.iter().cloned().chain(found).collect();
     NewTaskEvent {
         at: clock::now(),
         task: result.task.clone(),
         status: result.status,
         seconds: Some(result.seconds),
         diff: diff_text(result),
-        message: result.msg.clone(),
+        message: (!said.is_empty()).then(|| said.join("\n")),
     }
 }
 

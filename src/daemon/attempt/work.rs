@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Map;
 
-use super::inputs::{texts, variables_of};
+use super::inputs::{Revealed, texts, variables_of};
 use super::{Runner, chain};
 use crate::ansible::{Host, Invocation, Playbook};
 use crate::clock;
@@ -47,21 +47,21 @@ impl Work<'_> {
     /// The changes of the record that the job's success brings, or its failure.
     pub(super) fn carry_out(&mut self) -> Result<Result<Vec<StateChange>, Failure>, DaemonError> {
         let payload = self.payload()?;
+        let Revealed { named, key } = match self.revealed(&payload) {
+            Ok(revealed) => revealed,
+            Err(failure) => return Ok(Err(failure)),
+        };
         let engine = engine_of(&payload.fleet);
         if engine == AnsibleEngine::Warm {
             self.runner.engine.warm_up();
         }
-        let named = match self.named_secrets(&payload) {
-            Ok(named) => named,
-            Err(failure) => return Ok(Err(failure)),
-        };
-        let host = match self.host(&payload, &named)? {
+        let host = match self.host(&payload, key.as_ref())? {
             Ok(host) => host,
             Err(failure) => return Ok(Err(failure)),
         };
         self.address = Some((host.address.clone(), host.port));
         let secrets = self.secret_values(&payload, named)?;
-        let redactor = Redactor::new(texts(&secrets));
+        let redactor = Redactor::new(texts(&secrets, key.as_ref()));
         let mut changes = Vec::new();
         let facts = match self.facts(&host, engine, &redactor)? {
             Ok((facts, is_new)) => {
@@ -101,6 +101,7 @@ impl Work<'_> {
             ),
             secrets: variables_of(&secrets)?,
             tree,
+            files: subject.files(),
             ..self.invocation(host, engine)
         };
         if job_type == JobType::DriftCheck {
@@ -120,14 +121,8 @@ impl Work<'_> {
             ..invocation
         };
         let mut release = None;
-        let outcome = self.play(&invocation, &redactor, &mut |result| {
-            let served = result
-                .result
-                .as_ref()
-                .and_then(|value| value.get("release")?.as_str());
-            if let Some(name) = served.filter(|name| !name.is_empty()) {
-                release = Some(name.to_owned());
-            }
+        let outcome = self.play(&invocation, &redactor, &mut |_, answer| {
+            release = answer.release.or(release.take());
         })?;
         if let Some(failure) = outcome.failure {
             return Ok(Err(failure));
@@ -176,25 +171,14 @@ impl Work<'_> {
             ..self.invocation(host.clone(), engine)
         };
         let mut facts = None;
-        let outcome = self.play(&invocation, redactor, &mut |result| {
-            facts = result
-                .result
-                .as_ref()
-                .and_then(|value| value.get("facts"))
-                .cloned();
+        let outcome = self.play(&invocation, redactor, &mut |_, answer| {
+            facts = answer.facts.or(facts.take());
         })?;
         if let Some(failure) = outcome.failure {
             return Ok(Err(failure));
         }
-        match facts.map(serde_json::from_value::<NodeFacts>) {
-            Some(Ok(facts)) => Ok(Ok((facts, true))),
-            Some(Err(error)) => {
-                let message = format!("the node's facts cannot be read: {error}");
-                Ok(Err(Failure::new(
-                    ErrorCode::AnsibleUnexpectedError,
-                    &message,
-                )))
-            }
+        match facts {
+            Some(facts) => Ok(Ok((facts, true))),
             None => {
                 let message = "the node returned no facts";
                 Ok(Err(Failure::new(
@@ -231,6 +215,7 @@ impl Work<'_> {
             vars: Map::new(),
             secrets: Map::new(),
             tree: None,
+            files: Vec::new(),
             check: false,
             // What changed is part of the record.
             diff: true,
@@ -260,10 +245,13 @@ impl Work<'_> {
             ..invocation.clone()
         };
         let mut found = Differences::default();
-        let outcome = self.play(&check, redactor, &mut |result| {
+        let outcome = self.play(&check, redactor, &mut |result, answer| {
             if result.status == TaskStatus::Changed {
                 let is_only_seen = result.action == LOOK_AT_CODE;
                 found.add(result.task.clone(), is_only_seen);
+            }
+            for finding in answer.by_hand {
+                found.add(format!("{}: {finding}", result.task), true);
             }
         })?;
         Ok(match outcome.failure {

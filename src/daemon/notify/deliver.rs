@@ -13,6 +13,7 @@ use super::post::Client;
 use crate::clock;
 use crate::core::id::ResourceId;
 use crate::core::retry;
+use crate::core::secret_owner::{Owners, Reserved, User};
 use crate::daemon::error::DaemonError;
 use crate::secrets::{self, Identity, Origin};
 use crate::store::{Channel, Message, Store};
@@ -37,6 +38,8 @@ const DIGEST: u32 = 1000;
 pub struct Delivery {
     pub identity: Identity,
     pub statuses: Option<StatusTarget>,
+    /// The names of secrets that are no addresses, whatever a fleet says.
+    pub reserved: Reserved,
     /// Set when it is to end.
     pub end: Arc<AtomicBool>,
 }
@@ -102,6 +105,13 @@ fn send(
             Some(target) => target.send(client, messages),
             None => Err("no git host is set up".to_owned()),
         });
+    }
+    let owners = Owners {
+        grants: &[],
+        reserved: &delivery.reserved,
+    };
+    if let Err(refused) = owners.check(&channel.name, &User::Resource(ResourceId::Fleet)) {
+        return Ok(Err(refused.to_string()));
     }
     let origin = match &channel.secret_digest {
         Some(digest) => Origin::Repo {

@@ -43,6 +43,10 @@ impl Client {
                 "the other side answered with {}",
                 response.status()
             )),
+            // These would show the address in another spelling.
+            Err(ureq::Error::BadUri(_) | ureq::Error::Http(_)) => {
+                Err("the address is malformed".to_owned())
+            }
             Err(error) => Err(error.to_string().replace(address, "the address")),
         }
     }

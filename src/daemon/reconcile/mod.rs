@@ -23,6 +23,7 @@ use crate::core::document::scalar::{self, Opening, Scalar, Window};
 use crate::core::id::ResourceId;
 use crate::core::plan::{Blocked, Choice, OUTSIDE_WINDOW};
 use crate::core::reconcile::{Cause, Refusal, Verdict};
+use crate::core::secret_owner::Reserved;
 use crate::git::{self, Change, DesiredState, GitError, Loaded, Snapshot};
 use crate::secrets::FingerprintKey;
 use crate::store::{Joins, Measure, NewSighting, Refused, Revision, Store, StoreError};
@@ -48,6 +49,8 @@ pub struct Setup {
     pub secrets_dir: std::path::PathBuf,
     /// Whether a git host is told what became of commits.
     pub with_statuses: bool,
+    /// The names of secrets that no document may use.
+    pub reserved: Reserved,
 }
 
 /// What passes of one process know of each other; without it a pass only takes longer.
@@ -220,7 +223,7 @@ fn take(
     };
     let (verdict, diagnostics, desired) = match &refused {
         Some(_) => (Verdict::Refused, Vec::new(), None),
-        None => match git::load_desired(snapshot, setup.access.cache_dir())? {
+        None => match git::load_desired(snapshot, setup.access.cache_dir(), &setup.reserved)? {
             Loaded::Valid(desired, diagnostics) => (Verdict::Accepted, diagnostics, Some(desired)),
             Loaded::Invalid(_, assembled) => (Verdict::Invalid, assembled.diagnostics, None),
         },
@@ -305,7 +308,7 @@ fn again(setup: &Setup, revision: &str) -> Result<Option<Box<DesiredState>>, Dae
         }
     };
     Ok(
-        match git::load_desired(snapshot, setup.access.cache_dir())? {
+        match git::load_desired(snapshot, setup.access.cache_dir(), &setup.reserved)? {
             Loaded::Valid(desired, _) => Some(desired),
             // It was valid for another version of this program.
             Loaded::Invalid(..) => None,

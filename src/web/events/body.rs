@@ -6,13 +6,15 @@ use std::task::{Context, Poll};
 
 use axum::body::Bytes;
 use http_body::{Body, Frame};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
+
+use super::feed::Room;
 
 /// What a client is sent. Its room is free again when it is dropped.
 #[derive(Debug)]
 pub(super) struct Pieces {
     pub(super) receiver: mpsc::Receiver<Bytes>,
-    pub(super) _room: OwnedSemaphorePermit,
+    pub(super) _room: Room,
 }
 
 impl Body for Pieces {

@@ -1,6 +1,7 @@
 //! One poller for each job that somebody watches.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,13 @@ use axum::body::Bytes;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
-use tokio::sync::{Mutex, Semaphore, broadcast};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, broadcast};
 
+use super::super::address;
+use super::super::auth::{Kind, Viewer};
 use super::super::error::{Failure, Result};
 use super::super::pool::Pool;
+use super::super::throttle::{Pending, Turn};
 use super::{MOST_BYTES, Place};
 use crate::core::recorded::JobId;
 use crate::store::{Attempt, Job, Store, TaskEvent};
@@ -20,6 +24,9 @@ use crate::store::{Attempt, Job, Store, TaskEvent};
 const TICK: Duration = Duration::from_millis(400);
 /// The most streams at once.
 const MOST_STREAMS: usize = 512;
+/// The most streams of one source, and of one user or token: half of all, so that nobody has them
+/// all.
+const MOST_OF_ONE: usize = MOST_STREAMS / 2;
 /// Pieces that a client may be behind before it reads from the database again.
 const BACKLOG: usize = 64;
 
@@ -50,7 +57,22 @@ pub(in crate::web) struct JobState {
 pub(in crate::web) struct Feeds {
     pool: Pool,
     live: Arc<Mutex<HashMap<JobId, broadcast::Sender<Piece>>>>,
-    pub(super) room: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+    held: Pending<Holder>,
+}
+
+/// Who holds a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Holder {
+    Source(IpAddr),
+    Viewer(Kind, [u8; 32]),
+}
+
+/// The room of one stream, free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Room {
+    _of_all: OwnedSemaphorePermit,
+    _of_holders: [Turn<Holder>; 2],
 }
 
 impl Feeds {
@@ -59,7 +81,31 @@ impl Feeds {
             pool,
             live: Arc::default(),
             room: Arc::new(Semaphore::new(MOST_STREAMS)),
+            held: Pending::new(MOST_OF_ONE, 2 * MOST_STREAMS),
         }
+    }
+
+    /// Room for a stream of `viewer`, who comes from `source`.
+    pub(super) fn room(&self, viewer: &Viewer, source: IpAddr) -> Result<Room> {
+        let name = *blake3::hash(viewer.name.as_bytes()).as_bytes();
+        let holders = [
+            Holder::Source(address::party(source)),
+            Holder::Viewer(viewer.kind, name),
+        ];
+        let [Some(of_source), Some(of_viewer)] = holders.map(|holder| self.held.begin(holder))
+        else {
+            return Err(Failure::too_many(
+                5,
+                "too many event streams are open from here",
+            ));
+        };
+        let of_all = Arc::clone(&self.room)
+            .try_acquire_owned()
+            .map_err(|_| Failure::unavailable("too many event streams are open"))?;
+        Ok(Room {
+            _of_all: of_all,
+            _of_holders: [of_source, of_viewer],
+        })
     }
 
     /// How many streams are open.

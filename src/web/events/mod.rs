@@ -7,6 +7,7 @@ mod body;
 mod feed;
 mod stream;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
@@ -17,6 +18,9 @@ use serde::Deserialize;
 
 pub(super) use feed::{Feeds, JobState};
 
+use feed::Room;
+
+use super::address::{self, Peer};
 use super::api::jobs::parse_id;
 use super::api::page::{Asked, Page, Paging, wrong_cursor};
 use super::auth::Viewer;
@@ -62,13 +66,16 @@ pub(super) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
     Asked(wanted): Asked<Wanted>,
+    Extension(peer): Extension<Peer>,
     asked: HeaderMap,
 ) -> Result<Response> {
     let id = parse_id(&id)?;
     wanted.paging().limit()?;
     if wanted.stream.is_some() || wants_stream(&asked) {
         let after = wanted.stream.as_deref().and_then(place);
-        return live(viewer, app, id, &asked, after.unwrap_or((0, 0))).await;
+        let source = address::source(peer, &asked, app.behind_proxy);
+        let room = app.feeds.room(&viewer, source)?;
+        return live(viewer, app, room, id, &asked, after.unwrap_or((0, 0))).await;
     }
     let page = app.pool.read(move |store| read(store, id, &wanted)).await?;
     reply::json(&page)
@@ -100,6 +107,7 @@ fn read(store: &Store, id: JobId, wanted: &Wanted) -> Result<Page<TaskEvent>> {
 async fn live(
     viewer: Viewer,
     app: App,
+    room: Room,
     id: JobId,
     asked: &HeaderMap,
     after: Place,
@@ -109,7 +117,7 @@ async fn live(
         .get("last-event-id")
         .and_then(|value| place(value.to_str().ok()?))
         .unwrap_or(after);
-    let body = stream::open(app, viewer, id, after).await?;
+    let body = stream::open(app, viewer, room, id, after).await?;
     let mut response = Response::new(Body::new(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -1,6 +1,5 @@
 //! One client of an event stream: what it missed, what happens, and the end of its right to look.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -8,10 +7,10 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::super::auth::Viewer;
-use super::super::error::{Failure, Result};
+use super::super::error::Result;
 use super::super::state::{App, ended};
 use super::body::Pieces;
-use super::feed::{Piece, state, state_bytes, task_bytes};
+use super::feed::{Piece, Room, state, state_bytes, task_bytes};
 use super::{MOST_BYTES, Place};
 use crate::core::recorded::JobId;
 
@@ -22,10 +21,13 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 struct Gone;
 
 /// Begins the stream of a job after the event at `after`.
-pub(super) async fn open(app: App, viewer: Viewer, id: JobId, after: Place) -> Result<Pieces> {
-    let room = Arc::clone(&app.feeds.room)
-        .try_acquire_owned()
-        .map_err(|_| Failure::unavailable("too many event streams are open"))?;
+pub(super) async fn open(
+    app: App,
+    viewer: Viewer,
+    room: Room,
+    id: JobId,
+    after: Place,
+) -> Result<Pieces> {
     let pieces = app.feeds.subscribe(id).await?;
     let (sender, receiver) = mpsc::channel(1);
     let client = Client {

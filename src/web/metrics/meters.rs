@@ -20,6 +20,7 @@ struct Counts {
     took: Histogram,
     logins: BTreeMap<&'static str, u64>,
     webhooks: BTreeMap<&'static str, u64>,
+    refusals: BTreeMap<&'static str, u64>,
 }
 
 impl Meters {
@@ -45,6 +46,11 @@ impl Meters {
 
     pub(in crate::web) fn count_webhook(&self, result: &'static str) {
         self.with(|counts| *counts.webhooks.entry(result).or_default() += 1);
+    }
+
+    /// Counts what was refused before it reached any route, by why.
+    pub(in crate::web) fn count_refusal(&self, reason: &'static str) {
+        self.with(|counts| *counts.refusals.entry(reason).or_default() += 1);
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Counts) -> T) -> T {
@@ -91,6 +97,17 @@ impl Meters {
             for result in ["accepted", "refused"] {
                 let count = counts.webhooks.get(result).copied().unwrap_or_default();
                 text.value(&[("result", result)], count as f64);
+            }
+            text.counter(
+                "pressluft_http_refused_total",
+                "Connections that were closed or turned away for others, and heads of requests \
+                 that were malformed, since the process began.",
+            );
+            for reason in ["connections", "connections_of_source", "waited_longest"] {
+                counts.refusals.entry(reason).or_default();
+            }
+            for (reason, count) in &counts.refusals {
+                text.value(&[("reason", reason)], *count as f64);
             }
         });
         text.gauge("pressluft_event_streams", "Event streams that are open.");

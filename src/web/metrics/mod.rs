@@ -14,7 +14,6 @@ pub(super) use meters::Meters;
 use text::Text;
 
 use super::api::totals::{self, Totals};
-use super::auth::LocalOrViewer;
 use super::error::Result;
 use super::reply;
 use super::standings::Seen;
@@ -26,7 +25,7 @@ use crate::store::{Measure, Store};
 /// The version of the format.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(super) async fn show(_: LocalOrViewer, State(app): State<App>) -> Result<Response> {
+pub(super) async fn show(State(app): State<App>) -> Result<Response> {
     let now = clock::now();
     let seen = app.standings.lately().await?;
     let ready = app.not_ready().await.is_empty();

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use pressluft::clock;
 use pressluft::core::condition::ConditionKind;
 use pressluft::core::reconcile::Verdict;
+use pressluft::core::secret_owner::Reserved;
 use pressluft::git::{Loaded, load_desired, open_working_tree};
 use pressluft::process;
 
@@ -277,8 +278,11 @@ impl Fleet {
 
     /// What is not as the last commit says.
     fn unsettled(&self, world: &World) -> Result<Vec<String>> {
-        let Loaded::Valid(desired, _) =
-            load_desired(open_working_tree(&self.clone(), None)?, None)?
+        let Loaded::Valid(desired, _) = load_desired(
+            open_working_tree(&self.clone(), None)?,
+            None,
+            &Reserved::default(),
+        )?
         else {
             return Err("the last commit has errors".into());
         };

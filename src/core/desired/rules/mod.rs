@@ -9,8 +9,10 @@ mod identity;
 mod lists;
 mod moved;
 mod nodes;
+mod places;
 mod redirects;
 mod references;
+mod secrets;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,6 +20,7 @@ use super::Resource;
 use super::findings::Findings;
 use crate::core::document::read::Broken;
 use crate::core::document::{DocumentKind, Environment, Fleet, Node, Site};
+use crate::core::secret_owner::Reserved;
 
 /// All resources of a commit before it is known whether they are right.
 #[derive(Debug, Default)]
@@ -130,8 +133,8 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Checks every rule.
-pub(crate) fn check(draft: &Draft, findings: &mut Findings) {
+/// Checks every rule. `reserved` are names of secrets that the control plane keeps to itself.
+pub(crate) fn check(draft: &Draft, reserved: &Reserved, findings: &mut Findings) {
     let index = Index::new(draft);
     identity::check(draft, findings);
     references::check(&index, findings);
@@ -142,4 +145,6 @@ pub(crate) fn check(draft: &Draft, findings: &mut Findings) {
     extensions::check(draft, findings);
     lists::check(draft, findings);
     moved::check(&index, findings);
+    secrets::check(draft, reserved, findings);
+    places::check(draft, findings);
 }

@@ -26,7 +26,8 @@ pub use net::{AcmeDirectory, Cidr, IpAddress, OpenPort, RedirectTarget, Source};
 pub use number::{HttpStatus, Keep, Parallel, Percent, Port, RedirectStatus, Releases, Workers};
 pub use path::{RelativePath, UrlPath};
 pub use quantity::{Batch, ByteSize, Duration, PhpSize, Rate};
-pub use secret::SecretRef;
+pub(crate) use secret::PREFIX as SECRET_PREFIX;
+pub use secret::{Grantee, SecretPattern, SecretRef};
 pub use text::Text;
 pub use time::{Date, Opening, Schedule, Window};
 pub use value::Value;
@@ -34,6 +35,9 @@ pub use wordpress::{
     ConstantName, CookieName, HeaderName, IniKey, OptionName, PhpVersion, ResourceRef, TableName,
     WafRule, WordPressSlug,
 };
+
+/// The `format` of a reference to a secret.
+pub(crate) const SECRET_FORMAT: &str = <SecretRef as Scalar>::FORMAT;
 
 /// Why a text is not a value of its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +92,14 @@ macro_rules! scalar_impls {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                use $crate::core::document::scalar::{SECRET_FORMAT, Scalar};
+                // What looks for references has to tell them from text that only looks so.
+                match Self::FORMAT {
+                    SECRET_FORMAT => {
+                        serializer.serialize_newtype_struct(SECRET_FORMAT, &self.to_string())
+                    }
+                    _ => serializer.collect_str(self),
+                }
             }
         }
 
@@ -217,9 +228,9 @@ pub(crate) fn check_format(format: &str, text: &str) -> Option<Result<(), Malfor
     }
     formats! { format, text;
         AcmeDirectory AgeRecipient BackupId BackupRepository Batch ByteSize Cidr Command
-        ConstantName CookieName Date Duration Email GitRef GitUrl HeaderName HookPoint Host
+        ConstantName CookieName Date Duration Email GitRef GitUrl Grantee HeaderName HookPoint Host
         HostKey HostName IniKey IpAddress LabelKey Locale OpenPort OptionName PackageName
-        PhpSize PhpVersion Rate RedirectTarget RelativePath ResourceRef Schedule SecretRef
+        PhpSize PhpVersion Rate RedirectTarget RelativePath ResourceRef Schedule SecretPattern SecretRef
         Sha256 Slug Source SshPublicKey TableName Text Token UnixUser UrlPath Version WafRule
         Window WordPressSlug
     }

@@ -23,7 +23,7 @@ impl Value {
     /// # Errors
     /// [`Malformed`] for control characters, very long texts and malformed references.
     pub fn text(text: &str) -> Result<Self, Malformed> {
-        if text.starts_with("secret:") {
+        if text.starts_with(super::SECRET_PREFIX) {
             return SecretRef::parse(text).map(Self::Secret);
         }
         if text.len() > 10_000 {
@@ -57,7 +57,7 @@ impl Serialize for Value {
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Integer(value) => serializer.serialize_i64(*value),
             Self::Text(value) => serializer.serialize_str(value),
-            Self::Secret(value) => serializer.collect_str(value),
+            Self::Secret(value) => value.serialize(serializer),
         }
     }
 }
@@ -106,7 +106,7 @@ impl schemars::JsonSchema for Value {
             "format": "value",
             "description": "`true`, `false`, a whole number or a text; `secret:NAME` stands for \
                             the secret of that name.",
-            "examples": [true, 12, "on", "secret:acme/licence"],
+            "examples": [true, 12, "on", "secret:sites/acme/licence"],
         })
     }
 }

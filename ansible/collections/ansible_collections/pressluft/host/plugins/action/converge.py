@@ -8,6 +8,8 @@ import os
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.pressluft.host.plugins.module_utils.event_line import fitting
+from ansible_collections.pressluft.host.plugins.plugin_utils import answers, upload
 from ansible_collections.pressluft.host.plugins.plugin_utils.events import Events, details_of
 from ansible_collections.pressluft.host.plugins.plugin_utils.options import ONE_OF, STEPS, checked
 from ansible_collections.pressluft.host.plugins.plugin_utils.remote import execute, plain
@@ -18,6 +20,9 @@ OPTIONS = {
     "run_dir": {"type": "str", "default": "/run/pressluft"},
     "lock_timeout": {"type": "int", "default": 900},
 }
+
+
+DIFFS_LIMIT = 256 * 1024
 
 
 class Step:
@@ -54,6 +59,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         options = checked("converge", OPTIONS, plain(self._task.args))
         steps = [Step(entry) for entry in options["steps"]]
+        self.cache = os.path.join(options["state_dir"], "cache")
         self.request = {
             "program": "converge",
             "fence": claim(task_vars),
@@ -72,29 +78,39 @@ class ActionModule(ActionBase):
         differs = False
         while steps:
             first = steps[0]
-            if differs and first.upload is not None:
-                self.transfer(first)
             perform = first.upload is None or differs
             self.report.begin(first)
-            request = dict(self.request, steps=[step.wire() for step in steps], perform=perform)
-            answer = execute(self, request, task_vars)
-            results = answer.get("results")
-            if answer.get("failed") or not isinstance(results, list):
-                return answer
+            try:
+                results, beside = self.carry_out(steps, perform, task_vars)
+            except upload.Unplaced as error:
+                return failure(str(error))
             for step, result in zip(steps, results):
                 if self.report.end(step, result, step is first):
                     return {}
+            if beside:
+                return beside
             if not results and (perform or self._task.check_mode):
-                return {"failed": True, "msg": "the node ended the run without a result"}
+                return failure("the node ended the run without a result")
             steps = steps[len(results) :]
             differs = True
         return {}
 
-    def transfer(self, step):
-        if self._connection._shell.tmpdir is None:
-            self._make_tmp_path()
-        place = self._connection._shell.join_path(self._connection._shell.tmpdir, "upload")
-        step.options["upload"] = self._transfer_file(step.upload, place)
+    def carry_out(self, steps, perform, task_vars):
+        """The results of the first steps, and what went wrong beside them or nothing."""
+        uploaded = None
+        if perform and steps[0].upload is not None:
+            uploaded = upload.place(self._connection, steps[0].upload, self.cache)
+            steps[0].options["upload"] = uploaded
+        request = dict(self.request, steps=[step.wire() for step in steps], perform=perform)
+        kinds = [step.kind for step in steps]
+        answer = execute(self, request, task_vars, lambda output: answers.converge(output, kinds))
+        if uploaded is not None:
+            upload.remove(self._connection, uploaded)
+        return answer.pop("results", []), answer
+
+
+def failure(message):
+    return {"failed": True, "changed": False, "msg": message}
 
 
 class Report:
@@ -115,19 +131,15 @@ class Report:
         """Whether the step failed."""
         if not has_begun:
             self.begin(step)
-        if not isinstance(result, dict):
-            result = {"failed": True, "msg": "the node answered with something that is no result"}
         status = "failed" if result.get("failed") else "changed" if result.get("changed") else "ok"
         action = "pressluft.host.%s" % step.kind
         event = {"event": "task", "task": step.name, "uuid": self.task._uuid, "action": action, "host": self.host}
-        seconds = result.get("seconds")
-        event.update(status=status, seconds=seconds if isinstance(seconds, float) else 0.0)
+        event.update(status=status, seconds=result.get("seconds", 0.0))
         if not self.task.no_log:
             self.events.warnings(result, step.name, self.host)
             event.update(details_of(action, result, status))
         self.events.send(event)
-        diff = result.pop("diff", None) or []
-        self.diffs += diff if isinstance(diff, list) else [diff]
+        self.diffs += result.pop("diff", [])
         self.steps.append(dict(result, name=step.name, kind=step.kind, status=status))
         return status == "failed"
 
@@ -137,9 +149,9 @@ class Report:
     def outcome(self, beside):
         """The result of the task: that of its steps, and what went wrong beside them."""
         outcome = dict(beside, changed=any(step["status"] == "changed" for step in self.steps), steps=self.steps)
-        outcome.pop("results", None)
         if self.diffs:
-            outcome["diff"] = self.diffs
+            # Whoever shows them compares them, which takes the longer the more there is.
+            outcome["diff"] = fitting(self.diffs, DIFFS_LIMIT)
         failed = [step for step in self.steps if step["status"] == "failed"]
         if failed:
             outcome.update(failed=True, msg="%s: %s" % (failed[0]["name"], failed[0].get("msg", "failed")))

@@ -36,8 +36,10 @@ class CallbackModule(CallbackBase):
         super().__init__(*args, **kwargs)
         self._events = Events()
         self._starts = {}
+        self._hosts = frozenset()
 
     def v2_playbook_on_play_start(self, play):
+        self._hosts = self._hosts or _hosts_of(play)
         self._events.send({"event": "play_start", "play": play.get_name(), "check": bool(getattr(play, "check_mode", False))})
 
     def v2_playbook_on_no_hosts_matched(self):
@@ -71,7 +73,8 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats):
         names = ("ok", "changed", "failures", "skipped", "ignored", "rescued")
         hosts = {}
-        for host in sorted(stats.processed):
+        # Of the hosts of the inventory, and of none that a play has come to know.
+        for host in sorted(self._hosts.intersection(stats.processed)):
             counts = {name: getattr(stats, name).get(host, 0) for name in names}
             counts["unreachable"] = stats.dark.get(host, 0)
             hosts[host] = counts
@@ -102,6 +105,11 @@ class CallbackModule(CallbackBase):
         self._events.warnings(outcome, _name(task), host)
         event.update(details_of(event["action"], outcome, status))
         self._events.send(event)
+
+
+def _hosts_of(play):
+    manager = play.get_variable_manager()
+    return frozenset(host.get_name() for host in manager._inventory.get_hosts())
 
 
 def _name(task):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 LINE_LIMIT = 64 * 1024
+# What the control plane acts on does not give way to what is shown.
+ACTED_ON = ("by_hand", "facts", "release")
 # JSON escapes only the control characters below 0x20; these would reach a terminal too.
 CONTROLS = {code: "\\u%04x" % code for code in list(range(0x7F, 0xA0)) + [0x2028, 0x2029]}
 
@@ -18,15 +20,15 @@ def line(event):
     diffs = event.pop("diff", None)
     if len(_encode(event)) > LINE_LIMIT and "result" in event:
         event["result"] = _shrunk(event["result"])
-    if len(_encode(event)) > LINE_LIMIT:
-        event.pop("result", None)
+    if len(_encode(event)) > LINE_LIMIT and "result" in event:
+        event["result"] = {key: value for key, value in event["result"].items() if key in ACTED_ON}
         event["truncated"] = True
     for key in ("msg", "stderr", "stdout", "task", "play"):
         # Escapes can make a text six times as long.
         if key in event and len(_encode(event)) > LINE_LIMIT:
             event[key] = cut(event[key], 1024)
     if diffs:
-        event["diff"] = _fitting(diffs, LINE_LIMIT - len(_encode(event)))
+        event["diff"] = fitting(diffs, LINE_LIMIT - len(_encode(event)))
     return _encode(event)
 
 
@@ -60,7 +62,7 @@ def _shrunk(result):
     return shrunk
 
 
-def _fitting(diffs, room):
+def fitting(diffs, room):
     """The first diffs that fit, and in the place of the others how many they are."""
     marker = {"before_header": "", "after_header": "", "before": "", "after": "[%d more diffs cut]\n"}
     room -= len(_encode(marker)) + 64

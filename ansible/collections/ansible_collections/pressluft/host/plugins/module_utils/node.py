@@ -91,7 +91,19 @@ def control_address():
         # The name in parentheses may itself hold spaces and parentheses.
         status = (read("/proc/%d/stat" % process) or "").rpartition(")")[2].split()
         process = int(status[1]) if len(status) > 1 else 0
-    return connection.partition(" ")[0] if connection else None
+    address = (connection or "").partition(" ")[0].partition("%")[0]
+    # What does not come through the network comes from a place without an address.
+    return address if is_address(address) else None
+
+
+def is_address(text):
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, text)
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def memory_bytes():

@@ -83,8 +83,4 @@ findings:
     - check: front page
       url: http://acme.203-0-113-10.sslip.io/
       finding: it answers with 500
-checks:
-  description: Seconds that each check took.
-  returned: always
-  type: dict
 """

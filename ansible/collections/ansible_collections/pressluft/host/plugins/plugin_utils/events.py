@@ -12,7 +12,10 @@ from ansible_collections.pressluft.host.plugins.module_utils.event_line import c
 MESSAGE_LIMIT = 8 * 1024
 OUTPUT_LIMIT = 4 * 1024
 DIFF_SIDE_LIMIT = 16 * 1024
-OUR_RESULT_KEYS = ("pressluft", "facts", "items", "ok", "validators", "handlers", "release", "findings")
+BY_HAND_LIMIT = 16 * 1024
+OURS = "pressluft.host."
+OUR_RESULT_KEYS = ("facts", "items", "ok", "validators", "handlers", "release", "findings")
+MOST_WARNINGS = 100
 HIDDEN = "the output has been hidden"
 
 
@@ -37,7 +40,7 @@ class Events:
 
     def warnings(self, outcome, task, host):
         """Tells the warnings that came with a result."""
-        for warning in outcome.get("warnings") or []:
+        for warning in _as_list(outcome.get("warnings"))[:MOST_WARNINGS]:
             self.send({"event": "warning", "task": task, "host": host, "msg": cut(text(warning), MESSAGE_LIMIT)})
 
 
@@ -66,14 +69,14 @@ def details_of(action, outcome, status):
     details = {}
     bad = status in ("failed", "unreachable", "ignored")
     results = outcome.get("results")
-    if "pressluft" in outcome or action.startswith("pressluft.host."):
+    if action.startswith(OURS):
         ours = {key: outcome[key] for key in OUR_RESULT_KEYS if key in outcome}
-        if not action.startswith("pressluft.host."):
-            ours = {"pressluft": outcome["pressluft"]}
+        if outcome.get("by_hand"):
+            ours["by_hand"] = first_ones(outcome["by_hand"], BY_HAND_LIMIT)
         if ours:
             details["result"] = ours
     messages = []
-    if bad or status == "skipped" or action.startswith("pressluft.host."):
+    if bad or status == "skipped" or action.startswith(OURS):
         messages.append(outcome.get("msg") or outcome.get("skip_reason") or outcome.get("skipped_reason"))
     diffs = _as_list(outcome.get("diff"))
     if isinstance(results, list):
@@ -88,7 +91,7 @@ def details_of(action, outcome, status):
     message = "\n".join(text(part) for part in messages if part)
     if message:
         details["msg"] = cut(message, MESSAGE_LIMIT)
-    if isinstance(outcome.get("rc"), int):
+    if type(outcome.get("rc")) is int and abs(outcome["rc"]) < 1 << 31:
         details["rc"] = outcome["rc"]
     if bad:
         error = outcome.get("stderr") or outcome.get("module_stderr")
@@ -101,6 +104,19 @@ def details_of(action, outcome, status):
     if shown_diffs:
         details["diff"] = shown_diffs
     return details
+
+
+def first_ones(lines, limit):
+    """The first lines that have no more than `limit` bytes together, and how many more there were."""
+    kept = []
+    for entry in lines:
+        limit -= len(text(entry).encode("utf-8", "replace"))
+        if limit < 0:
+            break
+        kept.append(text(entry))
+    if len(kept) < len(lines):
+        kept.append("[%d more]" % (len(lines) - len(kept)))
+    return kept
 
 
 def _as_list(value):

@@ -13,7 +13,9 @@ import shlex
 import zlib
 from functools import cache
 
-from ansible_collections.pressluft.host.plugins.module_utils.program import MARK, PACKAGE
+from ansible_collections.pressluft.host.plugins.module_utils.program import PACKAGE
+from ansible_collections.pressluft.host.plugins.plugin_utils.answers import refusal, silence
+from ansible_collections.pressluft.host.plugins.plugin_utils.shapes import Refused
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "module_utils")
 
@@ -47,33 +49,38 @@ def packed(request):
     return zlib.compress(json.dumps(dict(request, sources=sources())).encode("utf-8"), 1)
 
 
-def execute(action, request, task_vars):
-    """What the node answers to a request; `action` is the action plugin that asks."""
+def execute(action, request, task_vars, read):
+    """What the node answers to a request, as fields of an allow-list.
+
+    `action` is the action plugin that asks, `read` the function of `answers` for what the program may answer.
+    """
     interpreter = task_vars.get("ansible_python_interpreter") or "/usr/bin/python3"
     words = [action._compute_environment_string(), command(str(interpreter))]
-    done = action._low_level_execute_command(" ".join(word for word in words if word), in_data=packed(request))
-    answer = parsed(done["stdout"])
-    if answer is not None:
-        return answer
-    return {
-        "failed": True,
-        "changed": False,
-        "rc": done["rc"],
-        "module_stdout": done["stdout"],
-        "module_stderr": done.get("stderr", ""),
-        "msg": "the node's Python interpreter gave no answer; what it said is below",
-    }
-
-
-def parsed(output):
-    """The answer in what a node printed, as plain data without the keys that mean something to Ansible, or None."""
+    code, output, errors = exchange(action._connection, " ".join(word for word in words if word), packed(request))
     try:
-        answer = json.loads(output.rpartition(MARK)[2])
-    except ValueError:
-        return None
-    if not isinstance(answer, dict):
-        return None
-    return {key: value for key, value in answer.items() if not key.startswith(("_ansible", "ansible_"))}
+        answer = read(output)
+    except Refused as reason:
+        return refusal(request["program"], reason)
+    return silence(code, output, errors) if answer is None else answer
+
+
+def exchange(connection, command, data=b""):
+    """The return code of a command on the node, and the bytes that it printed on each of its streams.
+
+    It runs as the user that the task becomes. Ansible's own way to do this splits all that a node prints into lines,
+    which takes many times as much memory, and takes them for text.
+    """
+    shell = connection._shell
+    if connection.become:
+        command = connection.become.build_become_command(command, shell)
+    # As Ansible does it: without the second command, `ssh` may lose the end of what the first one printed.
+    command = "/bin/sh -c %s" % shlex.quote(shell.append_command(command, "sleep 0"))
+    code, output, errors = connection.exec_command(command, in_data=data, sudoable=True)
+    return code or 0, _bytes(output), _bytes(errors)
+
+
+def _bytes(output):
+    return output.encode("utf-8", "replace") if isinstance(output, str) else bytes(output)
 
 
 def plain(value):

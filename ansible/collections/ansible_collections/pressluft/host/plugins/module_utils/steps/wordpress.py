@@ -115,7 +115,11 @@ def apply(params, check_mode):
 
 
 def units(names, check_mode):
-    if not names or run(["systemctl", "is-active", "--quiet", "--"] + names, check=False).returncode == 0:
+    if not names:
+        return []
+    # Its exit code says that one of them is.
+    states = run(["systemctl", "is-active", "--"] + names, check=False).stdout.split()
+    if states == ["active"] * len(names):
         return []
     if not check_mode:
         run(["systemctl", "start", "--"] + names)

@@ -1,0 +1,111 @@
+//! Which secrets a job may have. This is asked again when it runs, whatever was queued: its payload
+//! may come from a saved plan, from an earlier version, or from before a secret changed hands.
+
+use std::collections::BTreeSet;
+
+use super::payload::JobPayload;
+use crate::core::id::ResourceId;
+use crate::core::job::JobType;
+use crate::core::plan::secret::{self, Need, Use};
+use crate::core::secret_owner::{NotOwned, Owners, Reserved, User, grants_of};
+use crate::core::spec::Spec;
+
+/// The names of the secrets of one job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Entitled {
+    /// What its play is handed.
+    pub(super) handed: BTreeSet<String>,
+    /// What its node is reached with.
+    pub(super) key: Option<String>,
+}
+
+/// That a job asks for what it may not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotEntitled {
+    #[error(transparent)]
+    NotOwned(#[from] NotOwned),
+    #[error("a job of `{resource}` asks for the secret `{name}`, which none of its documents uses")]
+    NotUsed { resource: ResourceId, name: String },
+    #[error("a job of `{resource}` has the documents of `{other}`, whose secrets are not its own")]
+    Another {
+        resource: ResourceId,
+        other: ResourceId,
+    },
+}
+
+/// The secrets of a job of this type, which is about a resource on a node.
+///
+/// # Errors
+/// [`NotEntitled`] when the payload asks for anything else.
+pub(super) fn entitled(
+    payload: &JobPayload,
+    job_type: JobType,
+    (resource, node): (&ResourceId, &str),
+    reserved: &Reserved,
+) -> Result<Entitled, NotEntitled> {
+    let specs = specs(payload, resource, node)?;
+    let grants = grants_of(&payload.fleet);
+    let owners = Owners {
+        grants: &grants,
+        reserved,
+    };
+    let acts_as = job_type.acts_as(resource);
+    let mut entitled = Entitled::default();
+    let mut used = BTreeSet::new();
+    for (id, spec) in specs {
+        for Use { name, need } in secret::uses(id.kind(), spec) {
+            let is_handed = secret::is_handed(acts_as, id.kind(), need);
+            if !is_handed && need != Need::Connection && !payload.secrets.contains(&name) {
+                continue;
+            }
+            owners.check(&name, &User::Resource(id.clone()))?;
+            if is_handed {
+                entitled.handed.insert(name.clone());
+            }
+            if need == Need::Connection {
+                entitled.key = Some(name.clone());
+            }
+            used.insert(name);
+        }
+    }
+    let unused = payload.secrets.iter().find(|name| !used.contains(*name));
+    match unused {
+        Some(name) => Err(NotEntitled::NotUsed {
+            resource: resource.clone(),
+            name: name.clone(),
+        }),
+        None => Ok(entitled),
+    }
+}
+
+/// The specs of a payload with their ids, which are those that a job of `resource` has.
+fn specs<'a>(
+    payload: &'a JobPayload,
+    resource: &ResourceId,
+    node: &str,
+) -> Result<Vec<(ResourceId, &'a Spec)>, NotEntitled> {
+    let name = |spec: &Spec| spec.str("name").unwrap_or_default().to_owned();
+    let mut specs = vec![(ResourceId::Node(name(&payload.node)), &payload.node)];
+    let site = payload.site.as_ref();
+    specs.extend(site.map(|site| (ResourceId::Site(name(site)), site)));
+    let env = payload.env.as_ref();
+    specs.extend(env.map(|env| {
+        let site = env.str("site").unwrap_or_default();
+        (ResourceId::env(site, &name(env)), env)
+    }));
+    let is_fitting = |id: &ResourceId| match (id, resource) {
+        (ResourceId::Node(name), _) => name == node,
+        (ResourceId::Env { .. }, ResourceId::Env { .. }) => id == resource,
+        (id, _) => id.site().is_some() && id.site() == resource.site(),
+    };
+    match specs.iter().find(|(id, _)| !is_fitting(id)) {
+        Some((other, _)) => Err(NotEntitled::Another {
+            resource: resource.clone(),
+            other: other.clone(),
+        }),
+        None => Ok(specs),
+    }
+}
+
+#[cfg(test)]
+mod tests;

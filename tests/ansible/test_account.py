@@ -1,0 +1,77 @@
+"""The user of an environment: what it has too much, and what the firewall is told."""
+
+import collections
+import os
+import unittest
+from unittest import mock
+
+from support import Scratch
+
+from ansible_collections.pressluft.host.plugins.module_utils import site_users
+from ansible_collections.pressluft.host.plugins.module_utils.steps import account
+
+Group = collections.namedtuple("Group", "gr_name gr_gid gr_mem")
+User = collections.namedtuple("User", "pw_name pw_uid pw_gid pw_dir pw_shell")
+NAME, HOME = "wp_acme_production", "/var/www/sites/acme/production"
+
+
+class Account(Scratch):
+    def plan(self, groups, shadow):
+        found = User(NAME, 999, 998, HOME, account.SHELL)
+        path = self.write("shadow", shadow)
+        listed = [Group(NAME, 998, ["www-data"])] + [Group(name, 4, [NAME, "deploy"]) for name in groups]
+        with (
+            mock.patch.object(account.grp, "getgrall", lambda: listed),
+            mock.patch.object(account.grp, "getgrnam", lambda name: listed[0]),
+            mock.patch.object(account.pwd, "getpwnam", lambda name: found),
+            mock.patch.object(account, "SHADOW", path),
+        ):
+            return account.plan(NAME, HOME, ["www-data"])
+
+    def test_a_user_that_has_its_own_and_no_more_stays(self):
+        for locked in ("!", "!*", "*", "!$y$j9T$x"):
+            self.assertEqual(self.plan([], "root:x:1\n%s:%s:20000::::::\n" % (NAME, locked)), ([], []))
+
+    def test_groups_and_passwords_are_told_and_taken(self):
+        steps, wider = self.plan(["adm", "docker"], "%s:$y$j9T$x:20000::::::\n" % NAME)
+        self.assertEqual(wider, ["member of the group `adm`", "member of the group `docker`", "a password"])
+        self.assertEqual(
+            [argv for _, argv in steps],
+            [
+                ["gpasswd", "--delete", NAME, "adm"],
+                ["gpasswd", "--delete", NAME, "docker"],
+                ["usermod", "--password", "!", NAME],
+            ],
+        )
+
+    def test_no_password_at_all_is_one(self):
+        self.assertEqual(self.plan([], "%s::20000::::::\n" % NAME)[1], ["a password"])
+
+
+class Firewall(Scratch):
+    def content(self, found, **known):
+        with mock.patch.object(site_users, "number_of", known.get):
+            return site_users.content(found, "wp_b", 12)
+
+    def test_users_that_are_gone_or_have_another_number_are_left_out(self):
+        line = "add element inet pressluft sites { %d } # %s\n"
+        found = line % (11, "wp_a") + line % (13, "wp_c") + line % (14, "wp_d") + "flush ruleset\n"
+        text = self.content(found, wp_a=11, wp_c=31)
+        self.assertEqual(text, site_users.HEAD + line % (11, "wp_a") + line % (12, "wp_b"))
+        self.assertEqual(self.content(text, wp_a=11), text)
+
+    def test_a_file_is_made_once_and_a_look_makes_none(self):
+        folder = self.path("nftables.d")
+        warnings = []
+        with mock.patch.object(site_users, "elements", lambda: None):
+            look = site_users.ensure("wp_b", 12, True, warnings.append, folder)
+            self.assertFalse(os.path.exists(folder))
+            done = site_users.ensure("wp_b", 12, False, warnings.append, folder)
+            again = site_users.ensure("wp_b", 12, False, warnings.append, folder)
+        self.assertEqual((look, done, again), (["firewall's list"], ["firewall's list"], []))
+        self.assertIn("provision the node", warnings[0])
+        self.assertEqual(os.listdir(folder), [site_users.FILE])
+
+
+if __name__ == "__main__":
+    unittest.main()

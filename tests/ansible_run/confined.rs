@@ -1,0 +1,164 @@
+//! Code of a node's choice that runs in Ansible's process reaches its own attempt and its own node, and nothing else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use pressluft::core::document::fleet::AnsibleEngine;
+
+use crate::in_both_engines;
+use crate::support::{Bench, node};
+
+/// Tries everything, and tells on its node what came of it.
+const ATTACK: &str = r#"
+import ctypes, glob, json, os, shutil, signal, socket, subprocess
+from ansible.plugins.action import ActionBase
+
+STATE, PARENT, PORT = "STATE", int("PARENT"), int("PORT")
+
+def read(path):
+    return open(path, "rb").read(16)
+
+def write(path):
+    with open(path, "ab") as stream:
+        stream.write(b"x")
+
+def attribute(path):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setxattr(path.encode(), b"user.x", b"x", 1, 0) != 0:
+        raise OSError(ctypes.get_errno(), "setxattr")
+
+def call(number, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), "syscall")
+
+def unix(path):
+    socket.socket(socket.AF_UNIX).connect(path)
+
+def tries():
+    for path in ("secrets/identity.age", "pressluft.db", "ssh/id_ed25519", "run/other-1/play/secrets.json", "play.yml.bak"):
+        yield "read " + path, lambda path=path: read(os.path.join(STATE, path))
+    for path in ("/etc/shadow", "/root/.ssh/id_ed25519", "/proc/%d/environ" % PARENT, "/proc/%d/mem" % PARENT, "/proc/net/unix", "/proc/self/environ"):
+        yield "read " + path, lambda path=path: read(path)
+    for path in ("", "run", "ssh", "secrets", "warm"):
+        yield "list " + path, lambda path=path: os.listdir(os.path.join(STATE, path))
+    for path in ("pressluft.db", "new", "secrets/new", "run/other-1/new", "ssh/authorized"):
+        yield "write " + path, lambda path=path: write(os.path.join(STATE, path))
+    for path in ("/tmp/pressluft-attack", "/var/tmp/pressluft-attack", "/dev/shm/pressluft-attack", "/etc/cron.d/pressluft-attack"):
+        yield "write " + path, lambda path=path: write(path)
+    database = os.path.join(STATE, "pressluft.db")
+    yield "chmod", lambda: os.chmod(database, 0o777)
+    yield "chown", lambda: os.chown(database, os.getuid(), -1)
+    yield "touch", lambda: os.utime(database, (0, 0))
+    yield "attribute", lambda: attribute(database)
+    yield "truncate", lambda: os.truncate(database, 0)
+    yield "unlink", lambda: os.unlink(database)
+    yield "rename", lambda: os.rename(database, database + ".gone")
+    yield "link in", lambda: os.link(database, os.path.join(os.environ["TMPDIR"], "linked"))
+    yield "remove all", lambda: shutil.rmtree(os.path.join(STATE, "secrets"))
+    yield "program", lambda: subprocess.run(["/bin/true"], check=True)
+    yield "own program", lambda: own_program()
+    yield "tcp", lambda: socket.create_connection(("127.0.0.1", PORT), 5)
+    yield "unix", lambda: unix(os.path.join(STATE, "other.sock"))
+    yield "signal 0", lambda: os.kill(PARENT, 0)
+    yield "signal", lambda: os.kill(PARENT, signal.SIGTERM)
+    yield "ptrace", lambda: call(101, 16, PARENT, 0, 0)
+    yield "unshare", lambda: call(272, 0x10000000)
+    yield "root again", lambda: os.setuid(0) if os.getuid() else write(database)
+    yield "handle", lambda: call(304, -100, 0, 0)
+    yield "io_uring", lambda: call(425, 8, ctypes.create_string_buffer(256))
+    # The other set of numbers that x86 has for the same calls.
+    yield "other numbers", lambda: call(0x40000000 + 62, PARENT, 0)
+
+def own_program():
+    path = os.path.join(os.environ["TMPDIR"], "program")
+    shutil.copyfile("/bin/true", path)
+    fd = os.open(path, os.O_RDONLY)
+    os.execve(fd, ["program"], {})
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        got, refused = [], []
+        for name, attempt in tries():
+            try:
+                attempt()
+                got.append(name)
+            except Exception as error:
+                refused.append(name)
+        write(os.path.join(os.environ["TMPDIR"], "own"))
+        own = [name for name in ("vars.json", "secrets.json", "tmp/own") if os.path.exists(name) and read(name)]
+        text = json.dumps({"got": got, "refused": len(refused), "own": own, "user": os.getuid()})
+        self._low_level_execute_command("cat >/tmp/attack", in_data=text.encode())
+        return {}
+"#;
+
+fn code_of_a_node_finds_nothing(engine: AnsibleEngine) {
+    let node = crate::node_or_skip!(node(1));
+    node.shell("rm -f /tmp/attack");
+    let bench = Bench::new(engine);
+    let state = bench.state.path();
+    let secret = b"not for a node";
+    for path in [
+        "secrets/identity.age",
+        "pressluft.db",
+        "ssh/id_ed25519",
+        "run/other-1/play/secrets.json",
+        "play.yml.bak",
+    ] {
+        let path = state.join(path);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+        fs::write(&path, secret).expect("written");
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("own");
+    }
+    // What is not in use is swept by the next engine; this one is in use.
+    let open = UnixListener::bind(state.join("other.sock")).expect("a socket");
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let mut invocation = bench.invocation(&node, "- attack:");
+    let attack = ATTACK
+        .replace("STATE\"", &format!("{}\"", state.display()))
+        .replace("PARENT\"", &format!("{}\"", std::process::id()))
+        .replace(
+            "PORT\"",
+            &format!("{}\"", port.local_addr().expect("bound").port()),
+        );
+    fs::write(state.join("action_plugins/attack.py"), attack).expect("written");
+    let value = serde_json::json!("its own");
+    invocation.secrets.insert("named".to_owned(), value);
+    let outcome = bench.engine.run(
+        &invocation,
+        &str::to_owned,
+        &mut |_| {},
+        &mut |_| {},
+        &pressluft::ansible::Cancel::default(),
+    );
+    drop((open, port));
+    assert_eq!(outcome.failure, None);
+    let told: serde_json::Value =
+        serde_json::from_str(&node.shell("cat /tmp/attack")).expect("it ran");
+    assert_eq!(told["got"], serde_json::json!([]), "{told}");
+    assert_eq!(
+        told["own"],
+        serde_json::json!(["vars.json", "secrets.json", "tmp/own"])
+    );
+    assert!(told["refused"].as_u64().expect("a count") > 40, "{told}");
+    if nix::unistd::geteuid().is_root() {
+        assert!(
+            told["user"].as_u64().expect("a user") >= 1_900_000_000,
+            "{told}"
+        );
+    }
+    assert_eq!(fs::read(state.join("pressluft.db")).expect("there"), secret);
+    for path in ["new", "secrets/new", "run/other-1/new"] {
+        assert!(!state.join(path).exists(), "{path}");
+    }
+    for path in ["/tmp", "/var/tmp", "/dev/shm", "/etc/cron.d"] {
+        assert!(!Path::new(path).join("pressluft-attack").exists(), "{path}");
+    }
+}
+
+in_both_engines! {
+    code_of_a_node_finds_nothing,
+}
