@@ -398,9 +398,7 @@ fn a_copy_takes_no_programs_along(world: &World) {
     // The body ends elsewhere for whoever reads it in the other character set.
     world.ssh(
         1,
-        "printf 'set names gbk; create definer=wp_acme_production@localhost trigger g before update \
-         on wp_posts for each row set @a = \"\\351\\\\\", @b = \"; grant all on *.* to wp_acme_production@localhost; \
-         load data local infile 0x2f6574632f736861646f77 into table x;\"' | mariadb wp_acme_production",
+        r#"printf 'set names gbk;\ndelimiter //\ncreate definer=wp_acme_production@localhost trigger g before update on wp_posts for each row set @a = "\351\\\\";;\ngrant all on *.* to wp_acme_production@localhost;;\n"' | mariadb wp_acme_production"#,
     );
     as_site(
         world,

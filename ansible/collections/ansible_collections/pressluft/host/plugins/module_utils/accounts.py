@@ -111,7 +111,7 @@ def ensure(name, password, limit, check_mode, rows=None):
     if "TRIGGER" in granted and has_triggers(name):
         allowed.append("TRIGGER")
     if wider:
-        changes.append("rights that were wider: %s" % "; ".join(wider))
+        changes += ["revoke %s" % what for what in wider]
         statements += revocations(name, user, rows)
     if wider or granted - set(allowed):
         statements.append("REVOKE ALL PRIVILEGES, GRANT OPTION FROM %s" % user)

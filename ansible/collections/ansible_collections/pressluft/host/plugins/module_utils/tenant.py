@@ -44,7 +44,6 @@ VARIABLES = {
     "WP_CLI_CACHE_DIR": HOME,
     "WP_CLI_DISABLE_AUTO_CHECK_UPDATE": "1",
 }
-SITES = "/var/www/sites"
 CONFINED = [
     "MemoryMax=%d" % MEMORY,
     "MemorySwapMax=0",
@@ -64,20 +63,33 @@ CONFINED = [
     "CapabilityBoundingSet=",
     "PrivateTmp=yes",
     "PrivateDevices=yes",
+    "PrivateIPC=yes",
     "ProtectSystem=strict",
     "ProtectHome=yes",
     "ProtectProc=invisible",
+    "ProcSubset=pid",
     "ProtectControlGroups=yes",
     "ProtectKernelTunables=yes",
     "ProtectKernelModules=yes",
     "ProtectKernelLogs=yes",
+    "ProtectHostname=yes",
+    "ProtectClock=yes",
     "RestrictSUIDSGID=yes",
     "RestrictNamespaces=yes",
     "RestrictRealtime=yes",
     "LockPersonality=yes",
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
-    "InaccessiblePaths=-/run/dbus -/run/systemd/private -/run/systemd/journal -/run/systemd/transient -/etc/nginx "
-    "-/etc/pressluft -/etc/systemd/system -/var/log",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service",
+    "SystemCallFilter=~@privileged @resources",
+    "SystemCallErrorNumber=EPERM",
+    # Of these places only what is bound is there: what the program is for, and the services that it asks.
+    "TemporaryFileSystem=/var/www:ro /run:ro /etc/pressluft:ro",
+    "BindReadOnlyPaths=-/run/mysqld -/run/redis -/run/systemd/resolve",
+    "InaccessiblePaths=-/etc/nginx -/etc/systemd -/etc/cron.d -/etc/ssh -/etc/sudoers.d -/etc/logrotate.d -/etc/redis",
+    "InaccessiblePaths=-/etc/mysql -/etc/fail2ban -/etc/nftables.d -/etc/letsencrypt -/var/log -/var/spool -/var/mail",
+    "InaccessiblePaths=-/var/backups -/var/lib/pressluft -/var/lib/mysql -/var/lib/redis -/var/lib/systemd",
+    "InaccessiblePaths=-/sys/fs/cgroup -/boot -/srv -/mnt -/media",
 ]
 
 
@@ -87,6 +99,11 @@ class Tenant:
     def __init__(self, system, root):
         self.system = system
         self.root = root
+
+
+def settings(tenant):
+    """Where an environment's settings of PHP are."""
+    return "/etc/pressluft/php/" + tenant.system
 
 
 def start(tenant, argv, seconds, writable=(), network=False, **streams):
@@ -99,16 +116,17 @@ def start(tenant, argv, seconds, writable=(), network=False, **streams):
         "Group=%s" % tenant.system,
         "WorkingDirectory=/tmp",
         "RuntimeMaxSec=%d" % (seconds + GRACE),
+        "BindReadOnlyPaths=%s -%s" % (tenant.root, settings(tenant)),
     ]
-    if tenant.root.startswith(SITES + "/"):
-        properties += ["TemporaryFileSystem=%s:ro" % SITES, "BindReadOnlyPaths=%s" % tenant.root]
     if not network:
         properties.append("PrivateNetwork=yes")
     properties += ["ReadWritePaths=-%s" % path for path in writable]
     command = ["systemd-run", "--quiet", "--collect", "--pipe", "--wait", "--service-type=exec", "--unit=" + unit]
     command += ["--description=A program of %s" % tenant.system]
     command += ["--property=" + text for text in properties]
-    command += ["--setenv=%s=%s" % pair for pair in VARIABLES.items()]
+    # The settings of PHP that every way of starting it has; without them it has the system's alone.
+    variables = dict(VARIABLES, PHP_INI_SCAN_DIR=":" + settings(tenant))
+    command += ["--setenv=%s=%s" % pair for pair in variables.items()]
     # The service manager would put variables in the place of such words.
     words = [word.replace("$", "$$") for word in argv]
     process = start_guarded(command + ["--"] + words, cwd="/", **streams)

@@ -66,6 +66,7 @@ COMMAND = record({"name": line(300)}, {"rc": RETURN_CODE, "seconds": seconds, "p
 # What each kind of step says besides.
 STEPS = {
     "account": CHANGES,
+    "boundaries": {},
     "clone": {"rewritten": record({"from": few(line(2048), 10), "to": line(2048)})},
     "code": CHANGES,
     "database": CHANGES,

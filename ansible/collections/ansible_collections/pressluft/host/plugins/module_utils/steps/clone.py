@@ -16,6 +16,7 @@ from ansible_collections.pressluft.host.plugins.module_utils.wordpress import PR
 
 REWRITE_SECONDS = 1500
 SHOWN = 100
+LONGEST = 500
 # One start of WordPress for all of them.
 REWRITE = """
 foreach ( $values as list( $old, $new ) ) {
@@ -54,7 +55,11 @@ def old_addresses(source, reader):
     found = source.options({"home"}, reader)
     if found is None:
         raise Failed("the database `%s` holds no WordPress that could be copied" % source.system)
-    return list(dict.fromkeys([found["siteurl"], found.get("home") or found["siteurl"]]))
+    addresses = list(dict.fromkeys([found["siteurl"], found.get("home") or found["siteurl"]]))
+    for address in addresses:
+        if len(address) > LONGEST or not address.isprintable():
+            raise Failed("the database `%s` has no address that a site could have" % source.system)
+    return addresses
 
 
 def clone(params, node):
