@@ -271,7 +271,7 @@ fn without_the_firewall_all_is_in_reach(world: &World) {
 
 /// Nobody else reads a log, a new one after a rotation neither.
 fn logs_stay_closed(world: &World) {
-    let open = "find /var/log/nginx -perm /o=rwx ! -type l; find /etc/nginx/sites-enabled /etc/pressluft/php -perm /o=r";
+    let open = "find /var/log/nginx -perm /o=rwx ! -type l; find /etc/nginx/sites-enabled/wp_* /etc/pressluft/php/wp_* -perm /o=rwx";
     assert_eq!(world.ssh(1, open).trim(), "");
     world.ssh(1, "logrotate --force /etc/logrotate.d/nginx");
     thread::sleep(Duration::from_secs(1));
@@ -367,7 +367,7 @@ fn the_cache_is_shared_in_peace(world: &World) {
         "CLIENT PAUSE 1000",
         "CLIENT NO-EVICT on",
         "MONITOR",
-        "DEBUG SLEEP 1",
+        "OBJECT FREQ wp_acme_production:a",
         "FLUSHALL",
         "FLUSHDB",
         "CONFIG GET *",

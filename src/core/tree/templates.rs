@@ -47,7 +47,6 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "systemd/cron.service",
     "systemd/cron.timer",
     "systemd/journald.conf",
-    "systemd/nginx.conf",
     "systemd/php.service",
     "systemd/php.socket",
     "systemd/proc-group.conf",
