@@ -7,14 +7,14 @@
 defined( 'ABSPATH' ) || exit;
 
 // The database names files that WordPress runs. A name that leads out of its directory, to the
-// uploads for one, is not taken: themes are plain names below a directory for themes, and languages
-// are plain names.
+// uploads for one, is not taken, but the first theme that is there, or the language that WordPress
+// is written in.
 foreach ( array( 'template', 'stylesheet' ) as $pressluft_option ) {
 	add_filter(
 		'option_' . $pressluft_option,
 		static function ( $name ) {
 			$plain = is_string( $name ) && ! str_contains( $name, '..' ) && preg_match( '~^[\w.\- ]+(?:/[\w.\- ]+)*\z~u', $name );
-			return $plain ? $name : WP_DEFAULT_THEME;
+			return $plain ? $name : basename( dirname( glob( WP_CONTENT_DIR . '/themes/*/style.css' )[0] ?? '/' ) );
 		},
 		PHP_INT_MAX
 	);

@@ -130,6 +130,7 @@ pub fn environment_tree(
         )
         .root("0640")
         .checked("nginx")
+        .then("close-logs")
         .then("reload-nginx"),
     );
     tree.push(
@@ -218,6 +219,7 @@ fn checks_and_reloads(
         &["systemctl", "try-reload-or-restart", &service],
     );
     tree.handler("redis-acl", &["/usr/local/lib/pressluft/redis-acl"]);
+    tree.handler("close-logs", &["chmod", "-R", "o=", "/var/log/nginx"]);
     tree.handler("reload-nginx", &["systemctl", "reload-or-restart", "nginx"]);
     for version in versions {
         // nginx hands over to its new processes on its own time.

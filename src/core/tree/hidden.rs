@@ -11,14 +11,14 @@ pub(super) fn hide(
     tree: &mut Builder,
     render: &impl Fn(&str) -> Result<String, RenderError>,
 ) -> Result<(), RenderError> {
-    // Its processes open the logs anew after each rotation, as their own user.
+    // Its processes open the logs anew after each rotation, as their own user. It makes them readable
+    // for everybody; its check makes them first, so they are closed before there is anything in them.
     tree.push(
         Item::directory("/var/log/nginx", "0750")
             .owned("root", "www-data", Some("0750"))
             .then("close-logs"),
     );
     tree.push(Item::directory("/etc/nginx/sites-enabled", "0750"));
-    drop_in(tree, "nginx.service", render("systemd/nginx.conf")?);
     for folder in ["/etc/tmpfiles.d", "/etc/sysusers.d"] {
         tree.push(Item::directory(folder, "0755"));
     }

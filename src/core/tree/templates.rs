@@ -50,7 +50,6 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "systemd/cron.service",
     "systemd/cron.timer",
     "systemd/journald.conf",
-    "systemd/nginx.conf",
     "systemd/php.service",
     "systemd/php.socket",
     "systemd/proc-group.conf",

@@ -2,6 +2,7 @@
 # What a site sees of its neighbour and reaches of its node: probe.sh NEIGHBOUR OWN-ADDRESS
 # Prints `FOUND <what>` for each thing that it must not, `works <what>` for each that it has to, then `END`.
 neighbour=$1 address=$2
+: "${TMPDIR:?}" # ROOT/tmp of the site
 found() { echo "FOUND $1"; }
 works() { echo "works $1"; }
 
@@ -14,7 +15,7 @@ for folder in /var/www/sites /etc/pressluft/php /tmp /var/tmp /dev/shm /run; do
     case $(ls "$folder" 2>/dev/null) in *"$neighbour"*) found "the neighbour's name in $folder" ;; esac
 done
 [ ! -d "/var/www/sites/$neighbour" ] || found "the neighbour's directory"
-for file in $(grep -rlsI "$neighbour" /etc /run /srv /var 2>/dev/null | grep -vE '^/etc/(passwd|group|gshadow|shadow)-?$'); do found "the neighbour in $file"; done
+for file in $(grep -rlsI "$neighbour" /etc /run /srv /var 2>/dev/null | grep -vE '^/etc/(passwd|group|gshadow|shadow)-?$' | grep -vF "${TMPDIR%/tmp}/"); do found "the neighbour in $file"; done
 for process in /proc/[0-9]*; do
     [ "$(stat -c %u "$process" 2>/dev/null || id -u)" = "$(id -u)" ] || found "a process of another user"
 done 2>/dev/null
