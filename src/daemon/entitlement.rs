@@ -15,6 +15,9 @@ use crate::core::spec::Spec;
 pub(super) struct Entitled {
     /// What its play is handed.
     pub(super) handed: BTreeSet<String>,
+    /// What its play is not handed, but could come across where the documents have it applied: it
+    /// must not be seen in what the play says.
+    pub(super) hidden: BTreeSet<String>,
     /// What its node is reached with.
     pub(super) key: Option<String>,
 }
@@ -54,18 +57,19 @@ pub(super) fn entitled(
     let mut used = BTreeSet::new();
     for (id, spec) in specs {
         for Use { name, need } in secret::uses(id.kind(), spec) {
-            let is_handed = secret::is_handed(acts_as, id.kind(), need);
-            if !is_handed && need != Need::Connection && !payload.secrets.contains(&name) {
+            let is_of_job = secret::concerns(acts_as, id.kind(), need);
+            if !is_of_job && need != Need::Connection {
                 continue;
             }
             owners.check(&name, &User::Resource(id.clone()))?;
-            if is_handed {
-                entitled.handed.insert(name.clone());
-            }
+            used.insert(name.clone());
             if need == Need::Connection {
-                entitled.key = Some(name.clone());
+                entitled.key = Some(name);
+            } else if secret::is_handed(acts_as, id.kind(), need) {
+                entitled.handed.insert(name);
+            } else {
+                entitled.hidden.insert(name);
             }
-            used.insert(name);
         }
     }
     let unused = payload.secrets.iter().find(|name| !used.contains(*name));

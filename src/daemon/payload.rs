@@ -29,7 +29,7 @@ pub struct JobPayload {
     pub effects: Vec<Effect>,
     /// Templates of the fleet repo that take the place of ours, by path.
     pub templates: BTreeMap<String, String>,
-    /// The names of the secrets that the play of the job is handed, without doubles.
+    /// The names of the secrets that the documents of the job use, without doubles.
     pub secrets: Vec<String>,
     /// Secrets that the fleet repo holds, by name: digests of recorded ciphertexts. The other
     /// names are looked up in the control plane's own store.
@@ -49,7 +49,7 @@ pub struct PackedPayload {
     pub env: Option<PartDigest>,
     pub source_env: Option<PartDigest>,
     pub templates: Option<PartDigest>,
-    /// The names of the secrets that the play of the job is handed, without doubles.
+    /// The names of the secrets that the documents of the job use, without doubles.
     pub secrets: Vec<String>,
     /// The name of the secret that the node is reached with, which no play is handed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,7 +191,7 @@ impl<'a> Packer<'a> {
             for Use { name, need } in &packed.uses {
                 if *need == Need::Connection {
                     key = Some(name.clone());
-                } else if secret::is_handed(acts_as, id.kind(), *need) {
+                } else if secret::concerns(acts_as, id.kind(), *need) {
                     secrets.insert(name.clone());
                 } else {
                     continue;
@@ -365,9 +365,9 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_handed_what_it_uses_and_never_the_key_of_its_node() {
+    fn a_job_has_what_its_documents_use_and_the_key_of_its_node_apart() {
         let production_of = |_: &str| Some("production".to_owned());
-        let handed = |job_type: JobType, resource: ResourceId| {
+        let used = |job_type: JobType, resource: ResourceId| {
             let mut packer =
                 Packer::new(&lookup, &production_of, &BTreeMap::new(), None).expect("no templates");
             let planned = PlannedJob {
@@ -381,12 +381,11 @@ mod tests {
         let node = ResourceId::Node("web-1".to_owned());
         let staging = ResourceId::env("acme", "staging");
         let none: [&str; 0] = [];
-        assert_eq!(handed(JobType::NodeProvision, node), none);
+        assert_eq!(used(JobType::NodeProvision, node), none);
         assert_eq!(
-            handed(JobType::EnvConfigure, staging.clone()),
+            used(JobType::EnvConfigure, staging),
             ["sites/acme/key", "sites/acme/login"]
         );
-        assert_eq!(handed(JobType::HealthCheck, staging), ["sites/acme/login"]);
     }
 
     #[test]

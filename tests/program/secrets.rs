@@ -139,10 +139,6 @@ fn what_settings_use_is_nobodys_whatever_the_fleet_grants() {
                  notify: [{ webhook: \"secret:git/status\" }]\n";
     let repo = program.fleet(grant, "constants: { KEY: \"secret:git/status\" }\n");
     assert_eq!(program.codes(&repo), [""; 0]);
-    program.settings("");
-    // What was found right is kept, and is not right any more with other settings.
-    program.run(&["plan", &repo]).expect(0);
-    program.run(&["plan", &repo]).expect(0);
     for settings in [
         "[git]\ntoken = \"secret:git/status\"\n",
         "[git]\nssh_key = \"secret:git/status\"\n",
@@ -159,6 +155,23 @@ fn what_settings_use_is_nobodys_whatever_the_fleet_grants() {
             ["reserved-secret", "secret-not-owned", "secret-not-owned"]
         );
     }
+}
+
+#[test]
+fn what_was_found_right_is_not_right_any_more_with_other_settings() {
+    let program = Program::new();
+    let repo = program.fleet("", "constants: { KEY: \"secret:sites/acme/hook\" }\n");
+    program.settings("");
+    // The first one keeps what it found, and the second one reads that alone.
+    program.run(&["plan", &repo]).expect(0);
+    program.run(&["plan", &repo]).expect(0);
+    program.settings("[webhooks]\ngithub = \"secret:sites/acme/hook\"\n");
+    let ran = program.run(&["plan", &repo]).expect(3);
+    assert!(
+        ran.stderr.contains("whose settings use it"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

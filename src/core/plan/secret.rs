@@ -78,19 +78,23 @@ fn need_of(kind: ResourceKind, path: &[&str]) -> Need {
     }
 }
 
-/// Whether the play of a job is handed what a resource of `kind` needs in this way. `job_type` is
-/// the one that the job acts as.
+/// Whether a job concerns what a resource of `kind` needs in this way: its play is handed it, or
+/// could come across it. `job_type` is the one that the job acts as.
+#[must_use]
+pub fn concerns(job_type: JobType, kind: ResourceKind, need: Need) -> bool {
+    let is_of_node = matches!(job_type, JobType::NodeProvision | JobType::NodeDecommission);
+    match kind {
+        ResourceKind::Fleet => false,
+        ResourceKind::Node => is_of_node && need != Need::Connection,
+        ResourceKind::Site | ResourceKind::Env => !is_of_node,
+    }
+}
+
+/// Whether the play of a job is handed what a resource of `kind` needs in this way.
 #[must_use]
 pub fn is_handed(job_type: JobType, kind: ResourceKind, need: Need) -> bool {
-    match (job_type, kind) {
-        (_, ResourceKind::Fleet) => false,
-        (JobType::NodeProvision | JobType::NodeDecommission, kind) => {
-            kind == ResourceKind::Node && need != Need::Connection
-        }
-        (_, ResourceKind::Node) => false,
-        (JobType::HealthCheck, kind) => kind == ResourceKind::Env && need == Need::Login,
-        (_, ResourceKind::Site | ResourceKind::Env) => true,
-    }
+    let is_look = job_type == JobType::HealthCheck;
+    concerns(job_type, kind, need) && (!is_look || need == Need::Login)
 }
 
 /// The names of the secrets that `value` refers to, in order.

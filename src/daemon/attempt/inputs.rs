@@ -9,7 +9,7 @@ use super::chain;
 use super::work::Work;
 use crate::ansible::Host;
 use crate::clock;
-use crate::core::job::ErrorCode;
+use crate::core::job::{ErrorCode, JobType};
 use crate::core::outcome::Failure;
 use crate::core::tree::SecretValues;
 use crate::daemon::entitlement::{Entitled, entitled};
@@ -23,6 +23,18 @@ pub(super) struct Revealed {
     pub(super) named: BTreeMap<String, String>,
     /// What its node is reached with.
     pub(super) key: Option<Secret<String>>,
+    /// What must not be seen either.
+    hidden: Vec<Secret<String>>,
+}
+
+impl Revealed {
+    /// Every value that must not be seen, besides those in `values`, which have the named ones.
+    pub(super) fn texts<'a>(&'a self, values: &'a SecretValues) -> impl Iterator<Item = &'a str> {
+        let others = self.key.iter().chain(&self.hidden).map(Secret::expose);
+        texts(values)
+            .chain(others.map(String::as_str))
+            .filter(|text| !text.is_empty())
+    }
 }
 
 impl Work<'_> {
@@ -31,9 +43,12 @@ impl Work<'_> {
         let job = &self.claim.job;
         let about = (&job.resource, self.label.node.as_str());
         let refused = |error: &dyn Error| Failure::new(ErrorCode::SecretUnavailable, &chain(error));
-        let Entitled { handed, key } =
-            entitled(payload, job.job_type, about, &self.runner.reserved)
-                .map_err(|error| refused(&error))?;
+        let Entitled {
+            handed,
+            hidden,
+            key,
+        } = entitled(payload, job.job_type, about, &self.runner.reserved)
+            .map_err(|error| refused(&error))?;
         let reveal = |name: &str| {
             let origin = match payload.repo_secrets.get(name) {
                 Some(digest) => Origin::Repo {
@@ -49,9 +64,12 @@ impl Work<'_> {
             let value = reveal(&name)?.expose().clone();
             named.insert(name, value);
         }
+        // One of these that is not there can be seen nowhere.
+        let hidden = hidden.iter().filter_map(|name| reveal(name).ok()).collect();
         Ok(Revealed {
             named,
             key: key.as_deref().map(reveal).transpose()?,
+            hidden,
         })
     }
 
@@ -112,11 +130,7 @@ impl Work<'_> {
     }
 }
 
-/// Every value that must not be seen.
-pub(super) fn texts<'a>(
-    secrets: &'a SecretValues,
-    key: Option<&'a Secret<String>>,
-) -> impl Iterator<Item = &'a str> {
+fn texts(secrets: &SecretValues) -> impl Iterator<Item = &str> {
     [
         &secrets.db_password,
         &secrets.redis_password,
@@ -125,14 +139,23 @@ pub(super) fn texts<'a>(
     .into_iter()
     .chain(secrets.salts.values())
     .chain(secrets.named.values())
-    .chain(key.map(Secret::expose))
     .map(String::as_str)
-    .filter(|text| !text.is_empty())
 }
 
-/// The variable `pressluft_secrets`.
-pub(super) fn variables_of(secrets: &SecretValues) -> Result<Map<String, Value>, DaemonError> {
-    match serde_json::to_value(secrets)? {
+/// The variable `pressluft_secrets` of a job that acts as one of this type. A look at pages needs
+/// nothing that was generated.
+pub(super) fn variables_of(
+    secrets: &SecretValues,
+    acts_as: JobType,
+) -> Result<Map<String, Value>, DaemonError> {
+    let value = match acts_as {
+        JobType::HealthCheck => serde_json::to_value(SecretValues {
+            named: secrets.named.clone(),
+            ..SecretValues::default()
+        }),
+        _ => serde_json::to_value(secrets),
+    };
+    match value? {
         Value::Object(map) => Ok(map),
         _ => Ok(Map::new()),
     }

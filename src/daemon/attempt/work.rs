@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Map;
 
-use super::inputs::{Revealed, texts, variables_of};
+use super::inputs::variables_of;
 use super::{Runner, chain};
 use crate::ansible::{Host, Invocation, Playbook};
 use crate::clock;
@@ -47,7 +47,7 @@ impl Work<'_> {
     /// The changes of the record that the job's success brings, or its failure.
     pub(super) fn carry_out(&mut self) -> Result<Result<Vec<StateChange>, Failure>, DaemonError> {
         let payload = self.payload()?;
-        let Revealed { named, key } = match self.revealed(&payload) {
+        let revealed = match self.revealed(&payload) {
             Ok(revealed) => revealed,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -55,13 +55,13 @@ impl Work<'_> {
         if engine == AnsibleEngine::Warm {
             self.runner.engine.warm_up();
         }
-        let host = match self.host(&payload, key.as_ref())? {
+        let host = match self.host(&payload, revealed.key.as_ref())? {
             Ok(host) => host,
             Err(failure) => return Ok(Err(failure)),
         };
         self.address = Some((host.address.clone(), host.port));
-        let secrets = self.secret_values(&payload, named)?;
-        let redactor = Redactor::new(texts(&secrets, key.as_ref()));
+        let secrets = self.secret_values(&payload, revealed.named.clone())?;
+        let redactor = Redactor::new(revealed.texts(&secrets));
         let mut changes = Vec::new();
         let facts = match self.facts(&host, engine, &redactor)? {
             Ok((facts, is_new)) => {
@@ -100,7 +100,7 @@ impl Work<'_> {
                 &self.runner.identity.control_plane().to_string(),
                 self.claim.token,
             ),
-            secrets: variables_of(&secrets)?,
+            secrets: variables_of(&secrets, acts_as)?,
             tree,
             files: subject.files(),
             ..self.invocation(host, engine)

@@ -45,6 +45,7 @@ fn a_job_has_what_its_documents_use() {
     let look = asked(&payload(), JobType::HealthCheck).expect("all is its own");
     let handed: Vec<&str> = look.handed.iter().map(String::as_str).collect();
     assert_eq!(handed, ["sites/acme/login"]);
+    assert!(look.hidden.contains("sites/acme/key"), "{look:?}");
 }
 
 #[test]
