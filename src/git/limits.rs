@@ -4,7 +4,9 @@ use std::time::Duration;
 
 /// A file of documents.
 pub(super) const DOCUMENT_BYTES: u64 = 1024 * 1024;
-/// A file below `templates/` or `hooks/`.
+/// A file below `templates/`. All of them together are a part of every payload.
+pub(super) const TEMPLATE_BYTES: u64 = 256 * 1024;
+/// A file below `hooks/`.
 pub(super) const TEXT_BYTES: u64 = 1024 * 1024;
 /// An encrypted secret.
 pub(super) const SECRET_BYTES: u64 = 64 * 1024;

@@ -41,7 +41,8 @@ impl Role {
         match self {
             Self::Documents => limits::DOCUMENT_BYTES,
             Self::Secret => limits::SECRET_BYTES,
-            Self::Template | Self::Hook => limits::TEXT_BYTES,
+            Self::Template => limits::TEMPLATE_BYTES,
+            Self::Hook => limits::TEXT_BYTES,
         }
     }
 }

@@ -68,6 +68,10 @@ fn problems(
     names::check(commit, settings, &mut problems);
     let mut overrides = BTreeMap::new();
     for file in &commit.snapshot.templates {
+        if let Some(unknown) = templates::unknown(&file.path) {
+            problems.push(unknown);
+            continue;
+        }
         match planning::template(commit.snapshot, file) {
             Ok((path, text)) => {
                 overrides.insert(path, text);

@@ -1,7 +1,7 @@
 //! Templates of the fleet repo are rendered before anything is planned: a picture, with nothing
 //! secret in it, for nodes and environments of the fleet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Commit, error};
@@ -27,14 +27,6 @@ pub(super) fn check(
     mut overrides: BTreeMap<String, String>,
     problems: &mut Vec<Diagnostic>,
 ) {
-    let known: BTreeSet<&str> = Templates::names().collect();
-    overrides.retain(|path, _| {
-        let is_known = known.contains(path.as_str());
-        if !is_known {
-            problems.push(unknown(path, &known));
-        }
-        is_known
-    });
     if overrides.is_empty() {
         return;
     }
@@ -120,19 +112,18 @@ fn of(payload: &JobPayload) -> String {
     }
 }
 
-fn unknown(path: &str, known: &BTreeSet<&str>) -> Diagnostic {
-    let hint = match nearest(path, known.iter().copied()) {
+/// The problem of a file below `templates/` that replaces nothing.
+pub(super) fn unknown(file: &str) -> Option<Diagnostic> {
+    let path = file.strip_prefix("templates/").unwrap_or(file);
+    if Templates::names().any(|known| known == path) {
+        return None;
+    }
+    let hint = match nearest(path, Templates::names()) {
         Some(near) => format!("did you mean `templates/{near}`?"),
         None => "remove it; docs/fleet-repo.md lists the templates that can be replaced".to_owned(),
     };
     let message = "there is no template of this name to replace".to_owned();
-    error(
-        &format!("templates/{path}"),
-        1,
-        "template-unknown",
-        message,
-        hint,
-    )
+    Some(error(file, 1, "template-unknown", message, hint))
 }
 
 /// What the templates are rendered for: nodes and environments from all of the fleet.
