@@ -6,7 +6,7 @@ import unittest
 
 from support import MARK, NODE_PYTHON, Scratch
 
-from ansible_collections.pressluft.host.plugins.plugin_utils import answers
+from ansible_collections.pressluft.host.plugins.plugin_utils import answers, options
 from ansible_collections.pressluft.host.plugins.plugin_utils.shapes import Refused
 
 FACTS = {
@@ -97,11 +97,15 @@ class Answers(unittest.TestCase):
         failed = {"failed": True, "msg": "NODE_FENCED: another one works here", "results": []}
         self.assertEqual(read("converge", failed), {"failed": True, "changed": False, "msg": failed["msg"]})
 
+    def test_every_kind_of_step_has_its_fields(self):
+        self.assertEqual(set(answers.STEPS), set(options.STEPS))
+
     def test_another_field_is_refused_by_its_name_at_every_level(self):
         for program, honest in HONEST.items():
             self.refused(program, dict(honest, add_host={}), "`add_host`")
         self.refused("facts", {"changed": False, "facts": dict(FACTS, ansible_facts={})}, "`ansible_facts`")
-        self.refused("health", dict(HONEST["health"], findings=[{"check": "a", "finding": "b", "url": None, "x": 1}]), "`x`")
+        finding = {"check": "a", "finding": "b", "url": None, "x": 1}
+        self.refused("health", dict(HONEST["health"], findings=[finding]), "`x`")
         for kind in KINDS:
             self.refused("converge", self.step(kind, add_group="g"), "`add_group`", kind)
         item = dict(RESULTS["tree"]["items"][0], _ansible_notify=["x"])
@@ -144,7 +148,8 @@ class Answers(unittest.TestCase):
         self.refused("health", {"changed": False, "findings": HONEST["health"]["findings"]}, "no findings")
 
     def test_words_for_people_are_cut_and_not_refused(self):
-        long = self.step("wordpress", msg="m" * 100_000, by_hand=["\x1b[31m\u202e\n" + "b" * 1000] * 500, warnings=["w" * 9000])
+        found = ["\x1b[31m\u202e\n" + "b" * 1000] * 500
+        long = self.step("wordpress", msg="m" * 100_000, by_hand=found, warnings=["w" * 9000])
         result = read("converge", long)["results"][KINDS.index("wordpress")]
         self.assertLess(len(result["msg"]), 8300)
         self.assertEqual((len(result["by_hand"]), result["by_hand"][-1]), (101, "[400 more]"))
@@ -155,15 +160,17 @@ class Answers(unittest.TestCase):
         self.assertEqual(half["changes"], ["?"])
 
     def test_what_is_no_plain_json_is_refused(self):
-        for word in ("NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 100_000, "{", '{"failed":true}', "7", "null"):
+        for word in ("NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 100_000, "{", "7", "null"):
             self.refused("health", word)
+        self.refused("health", '{"failed":true}', "without a `msg`")
         self.refused("health", '{"failed":true,"msg":"a","msg":"b"}', "`msg` twice")
         self.refused("health", '{"findings":[],"checks":{"a":1e400}}')
         self.refused("health", (MARK + "\xff\n").encode("latin-1"), "UTF-8")
         self.refused("health", '{"failed":true,"msg":"%s"}' % ("x" * (4 << 20)), "bytes")
 
     def test_where_there_is_no_whole_answer_there_is_none(self):
-        for data in (b"", b"\x00" * 5000, b"no such file\n", json.dumps(HONEST["facts"]).encode(), b"\x1e", b'\x1e{"failed": tr'):
+        honest = json.dumps(HONEST["facts"]).encode()
+        for data in (b"", b"\x00" * 5000, b"no such file\n", honest, b"\x1e", b'\x1e{"failed": tr', b"\x1e" + honest):
             self.assertIsNone(read("facts", data))
         result = answers.silence(127, b"x" * 9000, b"\xff\x00end")
         self.assertEqual((len(result["module_stdout"]), result["module_stderr"]), (4096, "\ufffd\x00end"))
@@ -208,7 +215,7 @@ ATTACKS = {
     "unreachable": True,
     "warnings": {"owned": 1},
 }
-LOOK = "{{ {'hosts': hostvars.keys() | list, 'groups': groups, 'facts': ansible_facts, 'vars': hostvars['node']} | to_json }}"
+LOOK = "{{ {'hosts': hostvars.keys() | list, 'groups': groups, 'facts': ansible_facts, 'vars': hostvars.node} | to_json }}"
 
 
 class Plays(Scratch):
@@ -222,7 +229,8 @@ class Plays(Scratch):
 
     def attack(self, name, task, answer):
         answer = json.loads(json.dumps(answer).replace("MARKER", self.path("MARKER")))
-        return dict(task, name=name, vars=self.hostile(name, printed(answer)), ignore_errors=True, ignore_unreachable=True)
+        forgiving = {"ignore_errors": True, "ignore_unreachable": True}
+        return dict(task, name=name, vars=self.hostile(name, printed(answer)), **forgiving)
 
     def events(self, tasks, *options, play=None, **more):
         play = dict({"vars": {"ansible_python_interpreter": NODE_PYTHON}}, **(play or {}))
@@ -310,8 +318,8 @@ class Plays(Scratch):
     def test_a_node_cannot_say_too_much(self):
         flood = "x" * (4 << 20)
         tasks = [
-            dict({"name": "Flood", "pressluft.host.facts": {}}, vars=self.hostile("flood", printed('"%s"' % flood)), ignore_errors=True),
-            dict({"name": "Noise", "pressluft.host.facts": {}}, vars=self.hostile("noise", flood, 3), ignore_errors=True),
+            {"name": name, "pressluft.host.facts": {}, "vars": self.hostile(name, said, code), "ignore_errors": True}
+            for name, said, code in (("Flood", printed('"%s"' % flood), 0), ("Noise", flood, 3))
         ]
         told = {event["task"]: event for event in self.events(tasks) if event["event"] == "task"}
         self.assertIn("NODE_ANSWER_REFUSED", told["Flood"]["msg"])

@@ -24,7 +24,11 @@ def parsed(data):
     """JSON in bytes as a value: no numbers without an end, no key twice, nothing that nests without an end."""
     try:
         return json.loads(
-            data.decode("utf-8"), parse_constant=_no_number, parse_float=_finite, parse_int=_short, object_pairs_hook=_unique
+            data.decode("utf-8"),
+            parse_constant=_no_number,
+            parse_float=_finite,
+            parse_int=_short,
+            object_pairs_hook=_unique,
         )
     except UnicodeDecodeError:
         raise Refused("it is not UTF-8")

@@ -14,7 +14,10 @@ from ansible_collections.pressluft.host.plugins.plugin_utils.remote import excha
 
 CHUNK = 8 << 20
 # What an attempt left that was cut off goes when it is a day old.
-BEGIN = """umask 077 && mkdir -p -- "$0" && find "$0" -maxdepth 1 -name 'upload-*' -mmin +1440 -delete && set -C && read -r _ && cat >"$1\""""
+BEGIN = (
+    """umask 077 && mkdir -p -- "$0" && find "$0" -maxdepth 1 -name 'upload-*' -mmin +1440 -delete """
+    """&& set -C && read -r _ && cat >"$1\""""
+)
 GO_ON = 'test -f "$1" && read -r _ && cat >>"$1"'
 REMOVE = 'rm -f -- "$1"'
 
