@@ -26,3 +26,5 @@ mod reference;
 mod repository;
 #[path = "documents/secrets.rs"]
 mod secrets;
+#[path = "documents/security.rs"]
+mod security;

@@ -162,3 +162,35 @@ fn code_of_a_node_finds_nothing(engine: AnsibleEngine) {
 in_both_engines! {
     code_of_a_node_finds_nothing,
 }
+
+/// What holds the private key of a connection signs for the node of that connection, whoever asks it.
+#[test]
+fn an_agent_signs_for_its_own_node_alone() {
+    let node_one = crate::node_or_skip!(node(1));
+    let node_two = crate::node_or_skip!(node(2));
+    let bench = Bench::new(AnsibleEngine::Plain);
+    let invocation = bench.invocation(&node_one, "- ansible.builtin.ping:");
+    assert_eq!(bench.run(&invocation).outcome.failure, None);
+    // The connection stays open, and its agent with it.
+    let places = fs::read_dir(bench.state.path().join("ssh")).expect("there");
+    let mut places = places.flatten().filter(|place| place.path().is_dir());
+    let place = places.next().expect("the connections of the engine").path();
+    let mut connections = fs::read_dir(place).expect("there").flatten();
+    let agent = connections
+        .map(|connection| connection.path().join("a"))
+        .find(|agent| agent.exists());
+    let agent = agent.expect("an agent");
+    let login = |address: &str| {
+        let output = pressluft::process::command("ssh")
+            .args(["-F", "none", "-o", "StrictHostKeyChecking=no"])
+            .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"])
+            .args(["-o", "IdentityFile=none", "-o"])
+            .arg(format!("IdentityAgent={}", agent.display()))
+            .args(["-l", "root", address, "true"])
+            .output();
+        output.expect("ssh runs").status.success()
+    };
+    assert_eq!(node_one.key, node_two.key, "the same key opens both");
+    assert!(login(&node_one.address), "its own node");
+    assert!(!login(&node_two.address), "another node");
+}

@@ -2,6 +2,7 @@
 //! what the actor would do, and looks at what it got.
 
 mod commit;
+mod confined;
 mod endpoint;
 mod neighbours;
 mod node;
