@@ -442,7 +442,7 @@ fn answers_meanwhile(world: &World, work: impl FnOnce()) -> Vec<String> {
 
 #[track_caller]
 fn all_answered(answers: &[String]) {
-    assert!(answers.len() > 10, "{answers:?}");
+    assert!(answers.len() >= 4, "{answers:?}");
     let failed: Vec<_> = answers
         .iter()
         .filter(|answer| !answer.ends_with("HTTP/1.1 200 OK"))
@@ -482,7 +482,7 @@ fn no_change_costs_a_request(world: &World) {
     let answers = answers_meanwhile(world, || {
         world.ssh(
             1,
-            "systemctl restart php8.2-fpm && sleep 2 && systemctl reload php8.2-fpm && sleep 2",
+            "systemctl restart php8.2-fpm && sleep 3 && systemctl reload php8.2-fpm && sleep 3",
         );
     });
     all_answered(&answers);
