@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A command that inherits nothing of the environment but what a child needs to find its
@@ -67,6 +68,19 @@ pub fn installer(program: impl AsRef<OsStr>) -> Command {
 )]
 pub fn inherited(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
+}
+
+/// Where a program of this name is, as [`command`] would find it.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the home of child processes"
+)]
+pub fn find(program: &str) -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH")?;
+    std::env::split_paths(&paths)
+        .map(|path| path.join(program))
+        .find(|path| path.is_file())
 }
 
 /// The start time of a process in clock ticks since boot, or none when there is none or only its

@@ -24,6 +24,7 @@ use super::private::{self, OwnedDir};
 use super::spawner::{Spawner, Supervised};
 use super::ssh::{self, Files};
 use crate::core::outcome::tail;
+use crate::process;
 
 /// An unused connection is closed after this.
 const IDLE: Duration = Duration::from_secs(60);
@@ -112,6 +113,11 @@ impl Place {
     /// The command that runs `ssh` with what it needs for this host and nothing else.
     fn confined(&self, mut command: Command, host: &Host) -> io::Result<Command> {
         let mut reach = Reach::system_programs();
+        // It may be somewhere else than what comes with the system.
+        if let Some(ssh) = process::find("ssh") {
+            reach.read.push(ssh.clone());
+            reach.execute.push(ssh);
+        }
         reach.write.push(self.path.clone());
         // Where names are looked up, if it is there.
         reach

@@ -161,7 +161,10 @@ impl World {
                 "status": "unreachable", "seconds": 0.1, "msg": "no route to host",
             }),
         );
-        program(&self.path("venv/bin/ansible-playbook"), &script);
+        program(&self.path("venv/bin/ansible-playbook"), "");
+        // What is started is our own program, which this Python does not look at.
+        program(&self.path("venv/bin/python"), &script);
+        fs::write(self.path("venv/pyvenv.cfg"), "home = /usr/bin\n").expect("written");
         fs::create_dir_all(
             self.path("venv/lib/python3/site-packages/ansible_core-2.19.0.dist-info"),
         )
