@@ -18,10 +18,19 @@ fn other_hosts_are_refused() {
         assert_eq!(reply.status, 421, "{host}");
         assert_eq!(reply.json()["code"], "misdirected_request");
     }
-    for host in ["localhost:1", "STATUS.example", "[::1]:80"] {
+    for host in ["localhost:1", "127.0.0.1", "[::1]:80"] {
         let reply = get("/healthz").with("Host", host).send(world.address);
         assert_eq!(reply.status, 200, "{host}");
     }
+    // A name of the outside is served, but who asks for it may be outside.
+    let reply = get("/login")
+        .with("Host", "STATUS.example")
+        .send(world.address);
+    assert_eq!(reply.status, 200);
+    let reply = get("/healthz")
+        .with("Host", "STATUS.example")
+        .send(world.address);
+    assert_eq!(reply.status, 401);
     let mut stream = connect(world.address);
     stream
         .write_all(b"GET /healthz HTTP/1.0\r\n\r\n")
@@ -87,7 +96,18 @@ fn a_failure_has_one_shape() {
         ("/api/environments/a", 404, "not_found"),
         ("/api/environments/env%2Fa%2Fb", 404, "not_found"),
         ("/api/audit?job=1", 400, "bad_request"),
-        ("/assets/..%2f..%2fetc%2fpasswd", 404, "not_found"),
+        ("/assets/..%2f..%2fetc%2fpasswd", 400, "bad_request"),
+        ("/assets/%2e%2e/jobs", 400, "bad_request"),
+        ("/jobs%00", 400, "bad_request"),
+        ("/api/jobs?unknown=1", 400, "bad_request"),
+        ("/api/jobs?status=failed&status=failed", 400, "bad_request"),
+        ("/api/jobs?status=%ff", 400, "bad_request"),
+        (
+            "/api/jobs/0197a000-0000-7000-8000-000000000000?x",
+            400,
+            "bad_request",
+        ),
+        ("/?limit=1", 400, "bad_request"),
     ];
     for (path, status, code) in cases {
         let reply = world.ask(path);

@@ -1,6 +1,8 @@
 //! The status endpoint from the outside: a real database, a real server, real HTTP.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod browser;
@@ -8,6 +10,10 @@ mod browser;
 mod client;
 #[cfg(test)]
 mod events;
+#[cfg(test)]
+mod flood;
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod guard;
 #[cfg(test)]
@@ -18,6 +24,8 @@ mod login;
 mod metrics;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod strict;
 #[cfg(test)]
 mod webdriver;
 #[cfg(test)]

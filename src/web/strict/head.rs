@@ -69,6 +69,12 @@ impl Head {
         loop {
             let rest = bytes.get(self.seen..).unwrap_or_default();
             let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                // A CR that is the last byte may have its LF still to come.
+                let fresh = self.seen.saturating_sub(1).max(self.line);
+                let (_, fresh) = bytes.get(fresh..).and_then(<[u8]>::split_last).unzip();
+                if fresh.is_some_and(|fresh| fresh.contains(&b'\r')) {
+                    return Err(Refusal::LineEnd);
+                }
                 self.seen = bytes.len();
                 self.look_at_part(bytes.get(self.line..).unwrap_or_default())?;
                 return Ok(Look::More);
@@ -151,7 +157,7 @@ impl Head {
             .iter()
             .position(|byte| *byte == b':')
             .ok_or(Refusal::HeaderName)?;
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let (name, value) = (&line[..colon], trimmed(&line[colon + 1..]));
         if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
             return Err(Refusal::HeaderName);
         }
@@ -216,6 +222,21 @@ impl Head {
 
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
+}
+
+/// A value without the space around it: not every space of ASCII is one here.
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = value
+        && is_space(*first)
+    {
+        value = rest;
+    }
+    while let [rest @ .., last] = value
+        && is_space(*last)
+    {
+        value = rest;
+    }
+    value
 }
 
 /// What a name may be made of, by RFC 9110.

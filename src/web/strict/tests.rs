@@ -39,6 +39,7 @@ fn each_malformed_head_is_refused_for_what_is_wrong_with_it() {
             "GET / HTTP/1.1\r\nHost: local\rhost\r\n\r\n",
             Refusal::LineEnd,
         ),
+        ("GET / HTTP/1.1\rHost: localhost\r\r", Refusal::LineEnd),
         (
             "GET / HTTP/1.1\r\r\nHost: localhost\r\n\r\n",
             Refusal::LineEnd,
@@ -84,6 +85,7 @@ fn each_malformed_head_is_refused_for_what_is_wrong_with_it() {
             ("X-\0: b\r\n\r\n", Refusal::HeaderName),
             ("X-A: \0\r\n\r\n", Refusal::HeaderValue),
             ("X-A: \u{b}\r\n\r\n", Refusal::HeaderValue),
+            ("X-A: \u{c}\r\n\r\n", Refusal::HeaderValue),
             ("X-A: \u{7f}\r\n\r\n", Refusal::HeaderValue),
             (
                 "Authorization: a\r\nauthorization: b\r\n\r\n",
