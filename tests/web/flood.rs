@@ -98,7 +98,7 @@ fn connections_that_say_nothing_keep_nobody_waiting() {
 #[test]
 fn heads_that_drip_keep_nobody_waiting_and_end() {
     let world = World::new();
-    let mut held: Vec<TcpStream> = (0..400)
+    let mut held: Vec<TcpStream> = (0..1_100)
         .map(|_| connect_from(ATTACKER, world.address))
         .collect();
     let begun = Instant::now();
@@ -132,6 +132,7 @@ fn heads_that_drip_keep_nobody_waiting_and_end() {
 fn idle_connections_keep_nobody_waiting() {
     let world = World::new();
     let ask = b"GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let begun = Instant::now();
     let held: Vec<TcpStream> = (0..1_100)
         .map(|_| {
             let mut stream = connect_from(ATTACKER, world.address);
@@ -144,6 +145,12 @@ fn idle_connections_keep_nobody_waiting() {
             stream
         })
         .collect();
+    // Had any of them to wait for another to end, this would take ten seconds.
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
     others_are_served(&world, &held);
 }
 
