@@ -68,7 +68,12 @@ pub(super) async fn hook(State(app): State<App>, request: Request) -> Result<Res
         }
         Err((status, why)) => {
             app.meters.count_webhook("refused");
-            tracing::info!(why, "a webhook was refused");
+            // Whoever sends too many would fill the log with it.
+            if status == StatusCode::TOO_MANY_REQUESTS {
+                tracing::debug!(why, "a webhook was refused");
+            } else {
+                tracing::info!(why, "a webhook was refused");
+            }
             Err(Failure::new(
                 status,
                 Code::Refused,

@@ -5,6 +5,7 @@
 //! ones and are answered with the same words.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -139,7 +140,8 @@ async fn open(app: &App, credentials: &Credentials, source: IpAddr) -> Result<Op
             tokio::time::sleep(slow_down.unsigned_abs()).await;
         }
     }
-    let Ok(Ok(_permit)) = tokio::time::timeout(TURN_PATIENCE, app.hashing.acquire()).await else {
+    let hashing = Arc::clone(&app.hashing).acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout(TURN_PATIENCE, hashing).await else {
         return Err(Failure::too_many(5, "too many logins are under way"));
     };
     let name = credentials.user.clone();
@@ -147,6 +149,8 @@ async fn open(app: &App, credentials: &Credentials, source: IpAddr) -> Result<Op
     let hash = app
         .pool
         .read(move |store| {
+            // A client that goes away meanwhile makes no room for another password.
+            let _turn = turn;
             let hash = store.password_hash(&name)?;
             let is_right = password::is_right(&typed, hash.as_deref());
             Ok((hash, is_right))

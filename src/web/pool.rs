@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::error::{Failure, Result};
@@ -22,7 +22,9 @@ struct Shared {
     path: PathBuf,
     idle: Mutex<Vec<Store>>,
     writer: Mutex<Store>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
+    /// Who writes. Those who wait for it take no thread from those who read.
+    writing: Arc<Semaphore>,
 }
 
 impl Pool {
@@ -32,7 +34,8 @@ impl Pool {
             path: path.to_owned(),
             writer: Mutex::new(Store::open(path)?),
             idle: Mutex::new(vec![Store::open_read_only(path)?]),
-            turns: Semaphore::new(READERS),
+            turns: Arc::new(Semaphore::new(READERS)),
+            writing: Arc::new(Semaphore::new(1)),
         })))
     }
 
@@ -42,9 +45,10 @@ impl Pool {
         T: Send + 'static,
         F: FnOnce(&Store) -> Result<T> + Send + 'static,
     {
-        let turn = self.0.turns.acquire().await.map_err(|_| gone())?;
+        let turn = turn(&self.0.turns).await?;
         let shared = Arc::clone(&self.0);
-        let result = spawn_blocking(move || {
+        spawn_blocking(move || {
+            let _turn = turn;
             let idle = lock(&shared.idle).pop();
             let store = match idle {
                 Some(store) => store,
@@ -54,9 +58,8 @@ impl Pool {
             lock(&shared.idle).push(store);
             result
         })
-        .await;
-        drop(turn);
-        result.unwrap_or_else(|_| Err(Failure::internal()))
+        .await
+        .unwrap_or_else(|_| Err(Failure::internal()))
     }
 
     /// What `work` writes.
@@ -65,11 +68,20 @@ impl Pool {
         T: Send + 'static,
         F: FnOnce(&mut Store) -> std::result::Result<T, StoreError> + Send + 'static,
     {
+        let turn = turn(&self.0.writing).await?;
         let shared = Arc::clone(&self.0);
-        spawn_blocking(move || Ok(work(&mut lock(&shared.writer))?))
-            .await
-            .unwrap_or_else(|_| Err(Failure::internal()))
+        spawn_blocking(move || {
+            let _turn = turn;
+            Ok(work(&mut lock(&shared.writer))?)
+        })
+        .await
+        .unwrap_or_else(|_| Err(Failure::internal()))
     }
+}
+
+/// A turn that lasts as long as the work does, also when the client goes away meanwhile.
+async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    Arc::clone(turns).acquire_owned().await.map_err(|_| gone())
 }
 
 fn gone() -> Failure {

@@ -325,6 +325,22 @@ mod tests {
     }
 
     #[test]
+    fn who_has_most_of_those_that_wait_pays_for_somebody_new() {
+        let seats = seats();
+        let (quiet, _) = seats.take(address(1)).expect("room");
+        let greedy: Vec<_> = (2..=5)
+            .flat_map(|last| [address(last), address(last)])
+            .map(|address| seats.take(address).expect("room").0)
+            .collect();
+        let (_other, closed) = seats.take(address(6)).expect("room");
+        assert_eq!(closed, 0);
+        let (_new, closed) = seats.take(address(7)).expect("room");
+        assert_eq!(closed, 1);
+        assert!(!is_gone(&quiet), "it is older, but alone");
+        assert_eq!(greedy.iter().filter(|seat| is_gone(seat)).count(), 1);
+    }
+
+    #[test]
     fn addresses_of_one_network_are_one_source() {
         let seats = seats();
         let v6 = |last: u16| -> IpAddr { [0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into() };

@@ -133,7 +133,7 @@ impl Server {
             ready: options.ready,
             meters: Meters::default(),
             pages: Pages::new().map_err(|error| WebError::Template(format!("{error:#}")))?,
-            hashing: Semaphore::new(2),
+            hashing: Arc::new(Semaphore::new(2)),
             logins: Pending::new(2, 64),
             hooks: Pending::new(2, 8),
             seats: Arc::new(Seats::new(Limits::of(descriptors()))),

@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) feeds: Feeds,
     pub(super) pages: Pages,
     /// Passwords that are looked at just now: each takes 19 MiB.
-    pub(super) hashing: Semaphore,
+    pub(super) hashing: Arc<Semaphore>,
     /// Logins under way, by where they are from.
     pub(super) logins: Pending<IpAddr>,
     /// Webhook bodies that are read just now, by where they are from.
