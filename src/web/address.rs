@@ -61,6 +61,8 @@ pub(super) fn source(peer: Peer, headers: &HeaderMap, behind_proxy: bool) -> IpA
 pub(super) fn party(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
+        // It has a network to itself, and is still this machine.
+        IpAddr::V6(v6) if v6.is_loopback() => address,
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
             Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
@@ -177,5 +179,7 @@ mod tests {
     fn a_party_has_half_of_an_ipv6_address() {
         let address: IpAddr = "2001:db8:1:2:3:4:5:6".parse().expect("an address");
         assert_eq!(party(address).to_string(), "2001:db8:1:2::");
+        let local: IpAddr = "::1".parse().expect("an address");
+        assert!(party(local).is_loopback());
     }
 }

@@ -3,6 +3,7 @@
 //! All that a believed webhook does is to wake the reconciler, which then looks for itself. All
 //! refusals have one body, so that nobody learns from them, and no signature is logged.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
@@ -13,6 +14,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
+use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
 
 use super::address::{self, Peer};
 use super::error::{Code, Failure, Result};
@@ -106,13 +109,9 @@ async fn take(app: &App, request: Request) -> Result<(), (StatusCode, &'static s
     let body = read_body(request, LARGEST_BODY, BODY_PATIENCE)
         .await
         .map_err(|failure| (failure.status, "the body cannot be read"))?;
-    let remote = match &proof {
-        Proof::Token(token) => remote_of_token(&app.remotes, token),
-        Proof::Signature(signature) => remote_of_signature(&app.remotes, signature, &body),
-    }
-    .ok_or_else(|| refuse("wrong signature"))?;
-    let name = remote.name.clone();
-    let ids = delivery_ids(&asked, &name, &proof, &body);
+    let (name, ids) = signer(app, asked.clone(), proof, body)
+        .await
+        .ok_or_else(|| refuse("wrong signature"))?;
     let now = clock::now();
     let is_new = app
         .pool
@@ -129,6 +128,27 @@ async fn take(app: &App, request: Request) -> Result<(), (StatusCode, &'static s
     tracing::info!(remote = name, "a webhook says that something was pushed");
     (app.wake)(Wake { remote: name });
     Ok(())
+}
+
+/// The remote that made a proof, and what its delivery is known by. A signature is made again of
+/// the whole body, which takes too long for a thread that others wait for.
+async fn signer(
+    app: &App,
+    asked: HeaderMap,
+    proof: Proof,
+    body: Zeroizing<Vec<u8>>,
+) -> Option<(String, Vec<[u8; 32]>)> {
+    let app = Arc::clone(app);
+    let found = spawn_blocking(move || {
+        let remote = match &proof {
+            Proof::Token(token) => remote_of_token(&app.remotes, token),
+            Proof::Signature(signature) => remote_of_signature(&app.remotes, signature, &body),
+        }?;
+        let ids = delivery_ids(&asked, &remote.name, &proof, &body);
+        Some((remote.name.clone(), ids))
+    });
+    // A panic is no signature.
+    found.await.unwrap_or_default()
 }
 
 /// The proof that a request carries. One that carries several is judged by the first kind in
