@@ -175,7 +175,7 @@ fn an_agent_signs_for_its_own_node_alone() {
     let places = fs::read_dir(bench.state.path().join("ssh")).expect("there");
     let mut places = places.flatten().filter(|place| place.path().is_dir());
     let place = places.next().expect("the connections of the engine").path();
-    let mut connections = fs::read_dir(place).expect("there").flatten();
+    let connections = fs::read_dir(place).expect("there").flatten();
     let agent = connections
         .map(|connection| connection.path().join("a"))
         .find(|agent| agent.exists());
