@@ -77,16 +77,6 @@ fn ask(request: &Value) -> Value {
     serde_json::from_slice(&output.stdout).expect("an answer")
 }
 
-fn look(kind: &str) -> Value {
-    let step = json!({"kind": kind, "options": {"system": USER, "root": ROOT}});
-    let claim = json!({"control_plane": "x", "name": "x", "token": 1, "job": "x"});
-    let answer = ask(&json!({
-        "program": "converge", "fence": claim, "record": "/var/lib/pressluft/fence-of-test",
-        "check_mode": true, "diff": false, "perform": true, "steps": [step],
-    }));
-    answer["results"][0].clone()
-}
-
 /// What a health check finds, in words, and how long it took.
 fn health(world: &World) -> (String, Duration) {
     let url = format!("http://acme.{}.sslip.io", world.ip(1).replace('.', "-"));
@@ -108,8 +98,9 @@ fn code(world: &World, php: &str) {
     world.ssh(
         1,
         &format!(
-            "printf %s '<?php {encoded}' >{folder}/hostile.php && \
-             chgrp {USER} {folder}/hostile.php && chmod 0640 {folder}/hostile.php"
+            // By a name of its own, or what PHP remembers of the last one would run.
+            "rm -f {folder}/hostile*; file=$(mktemp {folder}/hostile-XXXXXX.php) && \
+             printf %s '<?php {encoded}' >$file && chgrp {USER} $file && chmod 0640 $file"
         ),
     );
 }
@@ -117,7 +108,7 @@ fn code(world: &World, php: &str) {
 fn no_code(world: &World) {
     world.ssh(
         1,
-        &format!("rm -f {ROOT}/current/wp-content/mu-plugins/hostile.php"),
+        &format!("rm -f {ROOT}/current/wp-content/mu-plugins/hostile*"),
     );
     assert_eq!(health(world).0, "[]");
 }
@@ -232,7 +223,8 @@ fn options_are_asked_for_as_the_site(world: &World) {
         begin.elapsed()
     );
     assert!(
-        ran.stdout.contains("is no table but a view"),
+        ran.stdout
+            .contains("the database has the view `wp_options`"),
         "{}",
         ran.stdout
     );
@@ -330,7 +322,6 @@ fn wider_rights_are_told_and_revoked(world: &World) {
 
 /// What is by nobody's document is told as somebody's doing.
 fn what_lets_a_user_further_is_told(world: &World) {
-    assert_eq!(look("boundaries")["by_hand"], Value::Null);
     world.ssh(
         1,
         &format!(
@@ -348,7 +339,7 @@ fn what_lets_a_user_further_is_told(world: &World) {
          CREATE PROCEDURE p() SELECT 1; CREATE USER stranger@localhost; \
          GRANT SELECT ON wp_acme_production.* TO stranger@localhost;",
     );
-    let found = look("boundaries")["by_hand"].to_string();
+    let found = world.pressluft(&["drift", "--json"]).expect(2).stdout;
     for word in [
         "/etc/sudoers.d/x",
         "/etc/cron.d/x",
@@ -360,15 +351,10 @@ fn what_lets_a_user_further_is_told(world: &World) {
         "event `e`",
         "procedure `p`",
         "stranger@localhost",
-    ] {
-        assert!(found.contains(word), "no `{word}` in {found}");
-    }
-    let code = world.pressluft(&["drift", "--json"]).expect(2).stdout;
-    for word in [
         "wp-login.php is read by",
         "wp-content/themes/index.php is read by",
     ] {
-        assert!(code.contains(word), "no `{word}` in {code}");
+        assert!(found.contains(word), "no `{word}` in {found}");
     }
     world.ssh(
         1,
