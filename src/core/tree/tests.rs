@@ -85,6 +85,14 @@ impl Case {
     }
 
     fn rendered(&self) -> Result<(Tree, Tree), RenderError> {
+        self.rendered_with(&Templates::embedded())
+    }
+
+    fn environment_with(&self, templates: &Templates) -> Result<Tree, RenderError> {
+        Ok(self.rendered_with(templates)?.1)
+    }
+
+    fn rendered_with(&self, templates: &Templates) -> Result<(Tree, Tree), RenderError> {
         let names = names(self.env["name"].as_str().unwrap_or_default());
         let fleet = json!({});
         let context = RenderContext {
@@ -97,10 +105,9 @@ impl Case {
             url: None,
             secrets: self.secrets.as_ref(),
         };
-        let templates = Templates::embedded();
         Ok((
-            node_tree(&context, &templates)?,
-            environment_tree(&context, &templates)?,
+            node_tree(&context, templates)?,
+            environment_tree(&context, templates)?,
         ))
     }
 
@@ -483,4 +490,64 @@ proptest! {
         prop_assert!(quoting::ini_value(&View::from(text.as_str())).is_err());
         prop_assert!(quoting::htpasswd_user(&text).is_err());
     }
+}
+
+#[test]
+fn what_includes_a_replaced_template_is_rendered_in_bounds_with_it() {
+    let templates = overriding("systemd/sandbox.conf", "# sandbox of our own\n").expect("known");
+    let case = Case::production();
+    let tree = case.environment_with(&templates).expect("renders");
+    let units = tree.items.iter().filter_map(|item| item.content.as_deref());
+    let own = units.filter(|text| text.contains("# sandbox of our own"));
+    assert!(own.count() >= 2);
+}
+
+#[test]
+fn only_files_that_nobody_else_may_read_have_secrets_to_show() {
+    let case = Case::production();
+    let mut shown = Vec::new();
+    for path in Templates::names() {
+        for text in ["{{ secrets.db_password }}", "{{ secrets.salts.AUTH_KEY }}"] {
+            let templates = overriding(path, text).expect("known");
+            let rendered = case.environment_with(&templates);
+            let secrets = secrets();
+            let has = |content: &str| {
+                content.contains(&secrets.db_password)
+                    || content.contains(&secrets.salts["AUTH_KEY"])
+            };
+            let Ok(tree) = rendered else { continue };
+            for item in &tree.items {
+                let is_own = item
+                    .content
+                    .as_deref()
+                    .is_some_and(|content| content.len() < 40);
+                if is_own && item.content.as_deref().is_some_and(has) {
+                    assert!(
+                        item.sensitive && item.mode != Some("0644"),
+                        "{path}: {}",
+                        item.path
+                    );
+                    shown.push(path);
+                }
+            }
+        }
+    }
+    shown.dedup();
+    assert_eq!(shown, ["redis/user.acl", "wordpress/wp-config.php"]);
+}
+
+#[test]
+fn an_error_of_a_template_that_sees_secrets_does_not_say_why() {
+    let case = Case::production();
+    let text = "a\n{% include secrets.db_password %}";
+    let templates = overriding("wordpress/wp-config.php", text).expect("known");
+    let refusal = case
+        .environment_with(&templates)
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        refusal.contains("line 2") && refusal.contains("not shown why"),
+        "{refusal}"
+    );
+    assert!(!refusal.contains(&secrets().db_password), "{refusal}");
 }

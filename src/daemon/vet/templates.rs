@@ -118,7 +118,9 @@ pub(super) fn unknown(file: &str) -> Option<Diagnostic> {
     if Templates::names().any(|known| known == path) {
         return None;
     }
+    let moved = "it became `templates/php/fpm.conf` and `templates/php/environment.ini`";
     let hint = match nearest(path, Templates::names()) {
+        _ if path == "php/pool.conf" => moved.to_owned(),
         Some(near) => format!("did you mean `templates/{near}`?"),
         None => "remove it; docs/fleet-repo.md lists the templates that can be replaced".to_owned(),
     };
