@@ -484,6 +484,10 @@ fn fixed() -> Vec<Step> {
         Step::Finish(0, End::Succeed),
         Step::Claim,
         Step::Finish(0, End::Fail),
+        // Planned, then moved by somebody else.
+        enqueue(&[2, 1], true),
+        Step::Record(2),
+        Step::Claim,
         // Superseded, with what waits for it.
         enqueue(&[0, 1], true),
         enqueue(&[0, 3, 4], false),
@@ -501,10 +505,6 @@ fn fixed() -> Vec<Step> {
         Step::Interrupt(0),
         Step::Claim,
         Step::Finish(0, End::Cancel),
-        // Planned, then moved by somebody else.
-        enqueue(&[2, 1], true),
-        Step::Record(2),
-        Step::Claim,
         enqueue(&[0, 1, 2], true),
         Step::Cancel(2),
         enqueue(&[4, 5], false),

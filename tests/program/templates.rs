@@ -41,8 +41,8 @@ fn no_template_takes_more_than_its_bounds_and_each_is_told() {
     let deep = format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000));
     let nested = format!(
         "{}{}",
-        "{% if 1 %}".repeat(40_000),
-        "{% endif %}".repeat(40_000)
+        "{% if 1 %}".repeat(10_000),
+        "{% endif %}".repeat(10_000)
     );
     let bombs = [
         "{% set n = namespace(x='xxxxxxxxxxxxxxxx') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
