@@ -26,7 +26,10 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection import ConnectionBase
 
 PIECE = 64 * 1024
-ENDED, OUTPUT, ERRORS, UNREACHABLE = range(4)
+ENDED = 0
+OUTPUT = 1
+ERRORS = 2
+UNREACHABLE = 3
 # `ssh` itself ends with this when it cannot reach the node.
 NOT_REACHED = 255
 
