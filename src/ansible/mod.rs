@@ -31,6 +31,7 @@ pub mod venv;
 mod warm;
 mod warm_job;
 
+pub use confine::confine_to_nothing;
 pub use engine::{Engine, EngineError};
 pub use invocation::{Cancel, Host, Invocation, InvocationError, Playbook, Settings};
 pub use job_group::{end_leftovers, leftovers};

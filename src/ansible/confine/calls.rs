@@ -166,7 +166,15 @@ pub(super) fn program(calls: &[&[i64]]) -> io::Result<Vec<u8>> {
 /// # Errors
 /// When the kernel has no filters.
 pub(in crate::ansible) fn restrict_calls() -> io::Result<()> {
-    match compile(OF_PROGRAMS)? {
+    restrict(OF_PROGRAMS)
+}
+
+/// Refuses these calls to this thread, and to all that it starts.
+///
+/// # Errors
+/// When the kernel has no filters.
+pub(super) fn restrict(calls: &[&[i64]]) -> io::Result<()> {
+    match compile(calls)? {
         Some(program) => seccompiler::apply_filter(&program).map_err(io::Error::other),
         None => Ok(()),
     }
