@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -70,8 +70,8 @@ const OWN: &str = "mux-";
 /// What is in front of that where others have theirs, too.
 const SHARED: &str = "pressluft-";
 
-/// What is read of the words of an `ssh`, which may be those of its node.
-const LONGEST_MESSAGES: u64 = 64 * 1024;
+/// What is read of a file that an `ssh` writes, which may hold words of its node.
+const LONGEST_READ: u64 = 64 * 1024;
 
 /// One connection, open or opening.
 #[derive(Debug)]
@@ -150,17 +150,28 @@ impl Place {
     }
 
     fn said(&self, otherwise: &str) -> String {
-        let mut bytes = Vec::new();
-        let read = File::open(&self.messages)
-            .and_then(|file| file.take(LONGEST_MESSAGES).read_to_end(&mut bytes));
-        if let Err(error) = read {
-            tracing::debug!(%error, "cannot read what ssh said");
-        }
+        let bytes = read(&self.messages);
         match tail(reasons(&String::from_utf8_lossy(&bytes)).trim(), 4096) {
             "" => otherwise.to_owned(),
             text => text.to_owned(),
         }
     }
+}
+
+/// The beginning of a file that `ssh` has written. It is in a directory that `ssh` can change, so it may have become
+/// anything: what is no plain file is empty.
+fn read(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let read = file.and_then(|file| match file.metadata()?.is_file() {
+        true => file.take(LONGEST_READ).read_to_end(&mut bytes),
+        false => Err(io::ErrorKind::InvalidData.into()),
+    });
+    if let Err(error) = read {
+        tracing::debug!(path = %path.display(), %error, "cannot read what ssh has written");
+    }
+    bytes
 }
 
 impl Drop for Place {
@@ -296,8 +307,9 @@ impl Connections {
             thread::sleep(Duration::from_millis(3));
         }
         process.stop();
-        let text = fs::read_to_string(&place.files.known_hosts).unwrap_or_default();
-        Ok(HostKey::learned(&text).ok_or_else(|| place.said("the connection timed out")))
+        let text = read(&place.files.known_hosts);
+        Ok(HostKey::learned(&String::from_utf8_lossy(&text))
+            .ok_or_else(|| place.said("the connection timed out")))
     }
 }
 

@@ -70,7 +70,7 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         python(),
         environment(settings),
         engine(settings),
-        confinement(),
+        confinement(settings),
         playbooks(&settings.state_dir),
         program(
             "ssh",
@@ -239,7 +239,7 @@ fn engine(settings: &Settings) -> Check {
 }
 
 /// What holds the programs of one job away from everything that is not theirs.
-fn confinement() -> Check {
+fn confinement(settings: &Settings) -> Check {
     const NAME: &str = "confinement";
     let needed = "Landlock and system call filters, so that what runs for a node reaches nothing but its own job";
     let users = match (confine::has_own_users(), nix::unistd::geteuid().is_root()) {
@@ -247,6 +247,14 @@ fn confinement() -> Check {
         (false, true) => "every job as root, because this container has too few users",
         (false, false) => "every job as this user",
     };
+    // Without an environment the check of that says so.
+    if let Ok(venv) = Venv::find(&settings.state_dir, settings.venv.as_deref())
+        && let Err(error) = confine::python_home(venv.path(), &settings.state_dir)
+    {
+        let mend =
+            "make the Python environment with a Python of the system: `apt-get install python3`";
+        return Check::failed(NAME, error.to_string(), needed, mend);
+    }
     let files = match confine::level() {
         Level::Nothing => {
             return Check::failed(

@@ -350,7 +350,7 @@ impl Engine {
     fn reach(&self, invocation: &Invocation, attempt: &Attempt) -> io::Result<Reach> {
         let mut reach = Reach::system();
         reach.read.extend([
-            confine::python_home(self.venv.path())?,
+            confine::python_home(self.venv.path(), &self.settings.state_dir)?,
             self.venv.path().to_owned(),
             self.content.clone(),
         ]);

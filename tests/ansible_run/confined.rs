@@ -12,7 +12,7 @@ use crate::support::{Bench, node};
 
 /// Tries everything, and tells on its node what came of it.
 const ATTACK: &str = r#"
-import ctypes, glob, json, os, shutil, signal, socket, subprocess
+import ctypes, fcntl, glob, json, os, shutil, signal, socket, subprocess
 from ansible.plugins.action import ActionBase
 
 STATE, PARENT, PORT = "STATE", int("PARENT"), int("PORT")
@@ -69,6 +69,9 @@ def tries():
     yield "root again", lambda: os.setuid(0) if os.getuid() else write(database)
     yield "handle", lambda: call(304, -100, 0, 0)
     yield "io_uring", lambda: call(425, 8, ctypes.create_string_buffer(256))
+    yield "limit of another", lambda: call(302, PARENT, 7, (ctypes.c_ulong * 2)(64, 64), 0)
+    yield "signal by a descriptor", lambda: fcntl.fcntl(0, fcntl.F_SETOWN, PARENT)
+    yield "priority of another", lambda: os.setpriority(os.PRIO_PROCESS, PARENT, 19)
     # The other set of numbers that x86 has for the same calls.
     yield "other numbers", lambda: call(0x40000000 + 62, PARENT, 0)
 

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::io;
 
 use nix::libc;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, sock_filter};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, sock_filter,
+};
 
 /// What no program of a job does: other processes, the machine, files by other ways than their path, and the
 /// attributes of files, which are no access to Landlock.
@@ -17,9 +20,21 @@ const FOREIGN: &[i64] = &[
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
     libc::SYS_process_madvise,
+    libc::SYS_process_mrelease,
     libc::SYS_kcmp,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_setpriority,
+    libc::SYS_ioprio_set,
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
     // The attributes of files, and cutting them off by name.
     libc::SYS_truncate,
+    libc::SYS_fchmodat,
+    FCHMODAT2,
+    libc::SYS_utimensat,
     libc::SYS_fchownat,
     libc::SYS_fchown,
     libc::SYS_setxattr,
@@ -93,8 +108,12 @@ const SIGNALS: &[i64] = &[
 /// The same for machines whose kernels have calls from before those that take a directory.
 #[cfg(target_arch = "x86_64")]
 const FOREIGN_OF_MACHINE: &[i64] = &[
+    libc::SYS_chmod,
     libc::SYS_chown,
     libc::SYS_lchown,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
     libc::SYS_kexec_file_load,
     libc::SYS_ioperm,
     libc::SYS_iopl,
@@ -103,26 +122,14 @@ const FOREIGN_OF_MACHINE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const FOREIGN_OF_MACHINE: &[i64] = &[];
 
-/// What a play has no use for besides: programs, sockets, other modes and times for files. All that it does on its
+/// What a play has no use for besides: programs, sockets, other modes for files that are open. All that it does on its
 /// node it does through the one descriptor that it is given.
 const OF_PLAYS: &[i64] = &[
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_socket,
     libc::SYS_fchmod,
-    libc::SYS_fchmodat,
-    FCHMODAT2,
-    libc::SYS_utimensat,
 ];
-#[cfg(target_arch = "x86_64")]
-const OF_PLAYS_OF_MACHINE: &[i64] = &[
-    libc::SYS_chmod,
-    libc::SYS_utime,
-    libc::SYS_utimes,
-    libc::SYS_futimesat,
-];
-#[cfg(not(target_arch = "x86_64"))]
-const OF_PLAYS_OF_MACHINE: &[i64] = &[];
 
 /// New calls have the same number on every machine, before the C library's headers know them.
 const FCHMODAT2: i64 = 452;
@@ -132,13 +139,7 @@ const REMOVEXATTRAT: i64 = 466;
 /// The calls that are refused to plays; with `signals` those as well.
 pub(super) fn of_plays(signals: bool) -> Vec<&'static [i64]> {
     let signals = if signals { SIGNALS } else { &[] };
-    vec![
-        FOREIGN,
-        FOREIGN_OF_MACHINE,
-        OF_PLAYS,
-        OF_PLAYS_OF_MACHINE,
-        signals,
-    ]
+    vec![FOREIGN, FOREIGN_OF_MACHINE, OF_PLAYS, signals]
 }
 
 /// The calls that are refused to programs that talk to a node by themselves, such as `ssh`.
@@ -184,16 +185,48 @@ fn compile(calls: &[&[i64]]) -> io::Result<Option<BpfProgram>> {
     let Ok(machine) = TargetArch::try_from(std::env::consts::ARCH) else {
         return Ok(None);
     };
-    let rules: BTreeMap<i64, Vec<_>> = calls
-        .iter()
-        .flat_map(|calls| calls.iter())
-        .map(|call| (*call, Vec::new()))
-        .collect();
+    let mut rules = in_part().map_err(io::Error::other)?;
+    let calls = calls.iter().flat_map(|calls| calls.iter());
+    rules.extend(calls.map(|call| (*call, Vec::new())));
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, machine);
     let filter = filter.map_err(io::Error::other)?;
     let program = BpfProgram::try_from(filter).map_err(io::Error::other)?;
     Ok(Some(without_other_numbers(program)))
+}
+
+/// Calls that are refused with some arguments only: limits of another process, a signal to somebody else when a
+/// descriptor has something to read, and the list of all sockets of the machine, whose names lead to them.
+fn in_part() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
+    const FIOSETOWN: u64 = 0x8901;
+    const SIOCSPGRP: u64 = 0x8902;
+    const F_SETOWN_EX: u64 = 15;
+    const F_SETSIG: u64 = 10;
+    let is = |argument, operator, value| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)
+    };
+    let equal = |argument, value| is(argument, SeccompCmpOp::Eq, value);
+    let mut rules = BTreeMap::new();
+    let other = is(0, SeccompCmpOp::Ne, 0)?;
+    rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![other])?]);
+    let owner = u64::from(libc::F_SETOWN.unsigned_abs());
+    let fcntl = [owner, F_SETSIG, F_SETOWN_EX].map(|command| equal(1, command));
+    let ioctl = [FIOSETOWN, SIOCSPGRP].map(|command| equal(1, command));
+    for (call, conditions) in [
+        (libc::SYS_fcntl, Vec::from(fcntl)),
+        (libc::SYS_ioctl, Vec::from(ioctl)),
+    ] {
+        let one = |condition: Result<SeccompCondition, _>| SeccompRule::new(vec![condition?]);
+        let conditions = conditions.into_iter().map(one);
+        rules.insert(call, conditions.collect::<Result<_, _>>()?);
+    }
+    let family = equal(0, u64::from(libc::AF_NETLINK.unsigned_abs()))?;
+    let protocol = equal(2, u64::from(libc::NETLINK_SOCK_DIAG.unsigned_abs()))?;
+    rules.insert(
+        libc::SYS_socket,
+        vec![SeccompRule::new(vec![family, protocol])?],
+    );
+    Ok(rules)
 }
 
 /// x86 has a second set of numbers for the same calls, which a list of numbers would miss.

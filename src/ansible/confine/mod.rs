@@ -95,20 +95,47 @@ fn is_mapped(map: &str, first: u32, count: u32) -> bool {
 /// Where Python keeps what an environment in `venv` does not have of its own.
 ///
 /// # Errors
-/// When the environment cannot be read.
-pub(super) fn python_home(venv: &Path) -> io::Result<PathBuf> {
+/// When the environment cannot be read, or that is above `private`, which nothing of it may be.
+pub(super) fn python_home(venv: &Path, private: &Path) -> io::Result<PathBuf> {
     let text = fs::read_to_string(venv.join("pyvenv.cfg"))?;
     let home = text.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;
         (key.trim() == "home").then(|| PathBuf::from(value.trim()))
     });
-    let home = home.and_then(|home| home.parent().map(Path::to_owned));
-    home.ok_or_else(|| io::Error::other("`pyvenv.cfg` does not say where Python is"))
+    let home = home.ok_or_else(|| io::Error::other("`pyvenv.cfg` does not say where Python is"))?;
+    // `/bin` is a link to `/usr/bin` on merged systems, and what is above it is all there is.
+    let home = fs::canonicalize(home)?;
+    let home = home.parent().unwrap_or(Path::new("/"));
+    if fs::canonicalize(private)?.starts_with(home) {
+        let (home, private) = (home.display(), private.display());
+        return Err(io::Error::other(format!(
+            "what runs for a node would read `{private}`, which lies below Python's `{home}`; move one of them"
+        )));
+    }
+    Ok(home.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn python_s_home_is_never_all_there_is() {
+        let place = tempfile::tempdir().expect("a directory");
+        let (venv, private) = (place.path().join("venv"), place.path().join("state"));
+        for path in [&venv, &private, &place.path().join("bin")] {
+            fs::create_dir(path).expect("made");
+        }
+        let home = |text: &str| {
+            fs::write(venv.join("pyvenv.cfg"), text).expect("written");
+            python_home(&venv, &private)
+        };
+        // On a merged system a link; elsewhere a directory of its own, below everything.
+        let bin = home("home = /bin\n");
+        assert!(bin.map_or(true, |home| home == Path::new("/usr")));
+        home(&format!("home = {}/bin\n", place.path().display())).expect_err("above the state");
+        home("version = 3.11\n").expect_err("no home");
+    }
 
     #[test]
     fn users_are_there_where_the_map_has_them() {

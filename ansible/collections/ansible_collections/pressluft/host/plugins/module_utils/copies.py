@@ -26,6 +26,8 @@ FILES = 2_000_000
 PER_FILE = 4096
 ENGINES = ("InnoDB", "MyISAM", "Aria", "MEMORY")
 TEMPORARY = "pressluft_"
+# What the database takes for one of them, and for nobody else.
+TEMPORARY_NAME = "^%s[0-9a-f]{16}$" % TEMPORARY
 READER = "SELECT, LOCK TABLES"
 WRITER = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, LOCK TABLES"
 NAMED = 20
@@ -79,7 +81,7 @@ def drop(name):
 def drop_leftovers():
     """Removes the temporary accounts of copies that were killed; the node's lock says that none of them runs."""
     rows = mariadb.query(
-        "SELECT User FROM mysql.global_priv WHERE User LIKE 'pressluft\\_%' ESCAPE '\\' AND Host = 'localhost';\n"
+        "SELECT User FROM mysql.global_priv WHERE User REGEXP '%s' AND Host = 'localhost';\n" % TEMPORARY_NAME
     )
     for row in rows:
         drop(row[0])

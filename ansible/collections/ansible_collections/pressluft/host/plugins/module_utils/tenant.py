@@ -28,6 +28,8 @@ ADDRESSES = 1280 << 20
 TASKS = 64
 # Counts all processes of the user, those of its web pages too.
 PROCESSES = 512
+# A connection to the database or to Redis is one of them, also before anybody has logged in.
+FILES = 256
 # On each of the two streams.
 MOST = 1 << 20
 # How long after its time is over the service manager waits for us to end a program.
@@ -53,7 +55,7 @@ CONFINED = [
     "OOMScoreAdjust=500",
     "LimitAS=%d" % ADDRESSES,
     "LimitNPROC=%d" % PROCESSES,
-    "LimitNOFILE=1024",
+    "LimitNOFILE=%d" % FILES,
     "LimitCORE=0",
     # What is left when the program ends is killed at once.
     "KillSignal=SIGKILL",
@@ -84,11 +86,12 @@ CONFINED = [
     "SystemCallFilter=~@privileged @resources",
     "SystemCallErrorNumber=EPERM",
     # Of these places only what is bound is there: what the program is for, and the services that it asks.
-    "TemporaryFileSystem=/var/www:ro /run:ro /etc/pressluft:ro",
+    "TemporaryFileSystem=/var/www:ro /run:ro /etc/pressluft:ro /dev/shm",
     "BindReadOnlyPaths=-/run/mysqld -/run/redis -/run/systemd/resolve",
     "InaccessiblePaths=-/etc/nginx -/etc/systemd -/etc/cron.d -/etc/ssh -/etc/sudoers.d -/etc/logrotate.d -/etc/redis",
     "InaccessiblePaths=-/etc/mysql -/etc/fail2ban -/etc/nftables.d -/etc/letsencrypt -/var/log -/var/spool -/var/mail",
     "InaccessiblePaths=-/var/backups -/var/lib/pressluft -/var/lib/mysql -/var/lib/redis -/var/lib/systemd",
+    "InaccessiblePaths=-/var/lib/fail2ban -/var/lib/logrotate -/var/lib/nginx -/var/lib/private",
     "InaccessiblePaths=-/sys/fs/cgroup -/boot -/srv -/mnt -/media",
 ]
 
@@ -135,14 +138,17 @@ def start(tenant, argv, seconds, writable=(), network=False, **streams):
 
 
 def start_client(tenant, argv, **streams):
-    """A `Popen` of a program of ours that only talks to the database: as the user, and without a unit."""
-    return _start_plain(tenant, argv, **streams)
+    """A `Popen` of a program of ours that only talks to the database: as the user, and without a unit.
+
+    It sees the node as root does. With a right that the site's own programs lack, none of them can look through it.
+    """
+    return _start_plain(tenant, argv, ["--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service"], **streams)
 
 
-def _start_plain(tenant, argv, **streams):
-    limits = ["--as=%d" % ADDRESSES, "--nproc=%d" % PROCESSES, "--core=0", "--nofile=1024"]
+def _start_plain(tenant, argv, rights=(), **streams):
+    limits = ["--as=%d" % ADDRESSES, "--nproc=%d" % PROCESSES, "--core=0", "--nofile=%d" % FILES]
     command = ["prlimit"] + limits + ["setpriv", "--reuid", tenant.system, "--regid", tenant.system, "--init-groups"]
-    command += ["--no-new-privs", "--"] + argv
+    command += [*rights, "--no-new-privs", "--"] + argv
     process = start_guarded(command, cwd="/", env=dict(VARIABLES, PATH=PATH), **streams)
     process.unit = None
     return process

@@ -37,6 +37,10 @@ class Late(Unreachable):
     """There was none in time; another try would take as long."""
 
 
+# An address of this node that no site may use; vhosts with a list of addresses let it in.
+SOURCE = "127.0.0.2"
+
+
 class LocalConnection(http.client.HTTPConnection):
     """Connects to this node whatever the name stands for in the DNS."""
 
@@ -45,7 +49,7 @@ class LocalConnection(http.client.HTTPConnection):
         self.tls = parts.scheme == "https"
 
     def connect(self):
-        self.sock = socket.create_connection(("127.0.0.1", self.port))
+        self.sock = socket.create_connection(("127.0.0.1", self.port), source_address=(SOURCE, 0))
         if self.tls:
             # The node asks itself; whether the certificate is trusted elsewhere is another check.
             context = ssl.create_default_context()

@@ -12,7 +12,7 @@ import os
 import pwd
 import re
 
-from ansible_collections.pressluft.host.plugins.module_utils import accounts, mariadb, sudoers, tenant
+from ansible_collections.pressluft.host.plugins.module_utils import accounts, copies, mariadb, sudoers, tenant
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
 SHOWN = 50
@@ -36,9 +36,9 @@ def database(system):
         "SELECT LOWER(type), HEX(name), HEX(definer) FROM mysql.proc WHERE db = {0} LIMIT 20;\n"
         "SELECT 'event', HEX(name), HEX(definer) FROM mysql.event WHERE db = {0} LIMIT 20;\n"
         "SELECT 'account', HEX(CONCAT(User, '@', Host)), '' FROM mysql.db "
-        "WHERE User <> {0} AND User NOT LIKE '{2}%' AND {0} LIKE Db ESCAPE '\\' LIMIT 20;\n"
+        "WHERE User <> {0} AND User NOT REGEXP '{2}' AND {0} LIKE Db ESCAPE '\\' LIMIT 20;\n"
         "SELECT DISTINCT 'account', HEX(CONCAT(User, '@', Host)), '' FROM mysql.tables_priv "
-        "WHERE User <> {0} AND Db = {0} LIMIT 20;\n".format(name, SECONDS, "pressluft_")
+        "WHERE User <> {0} AND Db = {0} LIMIT 20;\n".format(name, SECONDS, copies.TEMPORARY_NAME)
     )
     for kind, what, definer in rows:
         what, definer = accounts.shown(mariadb.decoded(what)), mariadb.decoded(definer)
