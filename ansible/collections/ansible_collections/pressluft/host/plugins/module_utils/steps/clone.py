@@ -98,7 +98,8 @@ def carry_out(options, node):
         return {"changed": bool(changes) or not whole}
     try:
         rewritten, left = clone(options, node)
-    except (Failed, OSError) as error:
+    # An address that a site has made up may be none.
+    except (Failed, OSError, ValueError) as error:
         raise Failed("the environment could not be copied: %s" % error)
     result = {"changed": True, "rewritten": rewritten}
     if node.want_diff and left:
