@@ -1,13 +1,14 @@
 //! Opens a file below the directory of sources: never through a link, never above it, never
 //! anything but a plain file.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::libc;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{SourceError, unreadable};
@@ -41,24 +42,23 @@ pub(super) fn open(
         .custom_flags(libc::O_DIRECTORY | libc::O_PATH)
         .open(directory)
         .map_err(|error| unreadable(field, directory, error))?;
-    // Step by step, so that the part can be named. What counts is the last of them, which the
-    // kernel resolves beneath the directory as a whole.
-    let mut found = None;
+    // Step by step, each from the one before, so that no link and no renaming leads elsewhere. Not by `openat2`: a service
+    // that may make no set-id files has none.
+    let mut found: Option<OwnedFd> = None;
     let mut part = PathBuf::new();
     for component in below.components() {
-        part.push(component);
-        match look(&root, &part) {
-            Ok(place) => found = Some(place),
-            Err(Errno::LOOP) => return Err(refused(&part, "is a symbolic link")),
-            Err(Errno::XDEV) => {
-                return Err(refused(&part, "leads out of the directory of sources"));
-            }
-            Err(Errno::NOTDIR) => {
-                let parent = part.parent().unwrap_or(&part);
-                return Err(refused(parent, "is no directory"));
-            }
+        let before = found.as_ref().map_or(root.as_fd(), AsFd::as_fd);
+        let place = match look(before, component.as_os_str()) {
+            Ok(place) => place,
+            Err(Errno::NOTDIR) => return Err(refused(&part, "is no directory")),
             Err(error) => return Err(failed(error.into())),
+        };
+        part.push(component);
+        let stat = rustix::fs::fstat(&place).map_err(|error| failed(error.into()))?;
+        if FileType::from_raw_mode(stat.st_mode).is_symlink() {
+            return Err(refused(&part, "is a symbolic link"));
         }
+        found = Some(place);
     }
     let Some(place) = found.map(File::from) else {
         return Err(refused(&part, "is the directory of sources itself"));
@@ -98,13 +98,8 @@ fn below<'a>(directory: &Path, path: &'a Path) -> Option<&'a Path> {
     is_plain.then_some(below)
 }
 
-/// A handle of what is there, without opening it: a pipe would wait and a device would act.
-fn look(root: &File, path: &Path) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat2(
-        root,
-        path,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
-    )
+/// A handle of what is there, a link included, without opening it: a pipe would wait and a device would act.
+fn look(directory: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::empty())
 }
