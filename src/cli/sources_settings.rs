@@ -57,16 +57,30 @@ pub(super) fn require_apart(context: &Context) -> Result<(), CliError> {
         &context.db_path,
         &context.log_dir,
     ];
-    let is_above =
-        |path: &&&PathBuf| std::path::absolute(path).is_ok_and(|path| path.starts_with(directory));
-    match kept.iter().find(is_above) {
-        None => Ok(()),
-        Some(path) => Err(CliError::new(format!(
-            "the directory of sources `{}` holds `{}`, which no commit may name",
-            directory.display(),
-            path.display()
-        ))
-        .exit(Exit::Usage)
-        .hint("give it a directory of its own: `directory` under `[sources]` of `pressluft.toml`")),
+    let found = really(directory);
+    let is_above = |path: &&&PathBuf| really(path).starts_with(&found);
+    let told = match kept.iter().find(is_above) {
+        Some(path) => format!("holds `{}`", path.display()),
+        None if found.starts_with(really(&context.secrets_dir)) => {
+            format!("is a part of `{}`", context.secrets_dir.display())
+        }
+        None => return Ok(()),
+    };
+    Err(CliError::new(format!(
+        "the directory of sources `{}` {told}, which no commit may name",
+        directory.display(),
+    ))
+    .exit(Exit::Usage)
+    .hint("give it a directory of its own: `directory` under `[sources]` of `pressluft.toml`"))
+}
+
+/// Where a path leads, as much of it as there is.
+fn really(path: &Path) -> PathBuf {
+    if let Ok(found) = path.canonicalize() {
+        return found;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => really(parent).join(name),
+        _ => path.to_owned(),
     }
 }

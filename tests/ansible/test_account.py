@@ -16,14 +16,15 @@ NAME, HOME = "wp_acme_production", "/var/www/sites/acme/production"
 
 
 class Account(Scratch):
-    def plan(self, groups, shadow):
+    def plan(self, groups, shadow, members=("www-data",), others=(), other_groups=()):
         found = User(NAME, 999, 998, HOME, account.SHELL)
         path = self.write("shadow", shadow)
-        listed = [Group(NAME, 998, ["www-data"])] + [Group(name, 4, [NAME, "deploy"]) for name in groups]
+        listed = [Group(NAME, 998, list(members))] + [Group(name, 4, [NAME, "deploy"]) for name in groups] + list(other_groups)
         with (
             mock.patch.object(account.grp, "getgrall", lambda: listed),
             mock.patch.object(account.grp, "getgrnam", lambda name: listed[0]),
             mock.patch.object(account.pwd, "getpwnam", lambda name: found),
+            mock.patch.object(account.pwd, "getpwall", lambda: [found, *others]),
             mock.patch.object(account, "SHADOW", path),
         ):
             return account.plan(NAME, HOME, ["www-data"])
@@ -34,7 +35,9 @@ class Account(Scratch):
 
     def test_groups_and_passwords_are_told_and_taken(self):
         steps, wider = self.plan(["adm", "docker"], "%s:$y$j9T$x:20000::::::\n" % NAME)
-        self.assertEqual(wider, ["member of the group `adm`", "member of the group `docker`", "a password"])
+        more = "the user `%s` had more than its own: " % NAME
+        expected = ["member of the group `adm`", "member of the group `docker`", "a password"]
+        self.assertEqual(wider, [more + what for what in expected])
         self.assertEqual(
             [argv for _, argv in steps],
             [
@@ -45,7 +48,27 @@ class Account(Scratch):
         )
 
     def test_no_password_at_all_is_one(self):
-        self.assertEqual(self.plan([], "%s::20000::::::\n" % NAME)[1], ["a password"])
+        self.assertIn("a password", self.plan([], "%s::20000::::::\n" % NAME)[1][0])
+
+    def test_whoever_is_the_same_to_the_kernel_is_told_and_left(self):
+        others = [User("twin", 999, 100, "/", "/bin/sh"), User("guest", 1000, 998, "/", "/bin/sh")]
+        steps, wider = self.plan([], "", others=others, other_groups=[Group("double", 998, [])])
+        self.assertEqual(
+            (steps, wider),
+            (
+                [],
+                [
+                    "the user `twin` has the number of `%s`: 999" % NAME,
+                    "the user `guest` has the group of `%s` as its own" % NAME,
+                    "the group `double` has the number of the group `%s`: 998" % NAME,
+                ],
+            ),
+        )
+
+    def test_members_of_its_group_that_nobody_asked_for_are_told_and_taken(self):
+        steps, wider = self.plan([], "", members=["deploy", "www-data"])
+        self.assertEqual([argv for _, argv in steps], [["gpasswd", "--delete", "deploy", NAME]])
+        self.assertEqual(wider, ["the user `deploy` was a member of the group `%s`" % NAME])
 
 
 class Firewall(Scratch):

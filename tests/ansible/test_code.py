@@ -6,6 +6,7 @@ import subprocess
 import zipfile
 
 from support import NOBODY, Scratch, run_module
+from test_tree_acl import ACCESS, acl_of
 
 from ansible_collections.pressluft.host.plugins.module_utils import manifest, release
 
@@ -51,6 +52,15 @@ class Code(Scratch):
     def test_what_was_put_there_is_no_difference(self):
         self.assertEqual(self.look(), [])
         self.assertEqual(self.look(self.name), [])
+
+    def test_a_list_that_lets_others_read_is_told(self):
+        folder, place = self.inside("wp-content", "plugins"), self.inside("wp-load.php")
+        os.setxattr(folder, ACCESS, acl_of(NOBODY.pw_uid, 5, mask=5))
+        os.setxattr(place, ACCESS, acl_of(NOBODY.pw_uid, 4, owner=6, mask=4))
+        told = "-%s has an access list: user %d %s"
+        expected = [told % ("wp-load.php", NOBODY.pw_uid, "r--"), "+wp-load.php has none"]
+        expected += [told % ("wp-content/plugins", NOBODY.pw_uid, "r-x"), "+wp-content/plugins has none"]
+        self.assertEqual(self.look(), expected)
 
     def test_each_kind_of_difference_is_told(self):
         with open(self.inside("wp-includes", "version.php"), "a") as stream:

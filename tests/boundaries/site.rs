@@ -322,13 +322,21 @@ fn wider_rights_are_told_and_revoked(world: &World) {
 
 /// What is by nobody's document is told as somebody's doing.
 fn what_lets_a_user_further_is_told(world: &World) {
+    // An access list that lets the user of the number 1 read, with nothing of it in the mode.
+    let entries = "(1,4,-1),(2,4,1),(4,4,-1),(16,4,-1),(32,0,-1)";
+    let let_in = format!(
+        "python3 -c 'import os,struct; os.setxattr(\"{ROOT}/shared/wp-config.php\", \"system.posix_acl_access\", \
+         struct.pack(\"<I\",2)+b\"\".join(struct.pack(\"<HHi\",*e) for e in [{entries}]))'"
+    );
     world.ssh(
         1,
         &format!(
             "echo '%{USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/x; chmod 0440 /etc/sudoers.d/x; \
              echo '* * * * * {USER} true' >/etc/cron.d/x; mkdir {ROOT}/.ssh; \
              mkdir -p /var/lib/systemd/linger; touch /var/lib/systemd/linger/{USER}; \
-             cp /bin/true {ROOT}/tmp/su; chown {USER} {ROOT}/tmp/su; chmod 4755 {ROOT}/tmp/su; \
+             printf '[Service]\nUser={USER}\nExecStart=/bin/true\n' >/etc/systemd/system/x.service; \
+             useradd --non-unique --uid $(id -u {USER}) twin; useradd --gid {USER} guest; gpasswd -a games {USER}; \
+             {let_in}; cp /bin/true {ROOT}/tmp/su; chown {USER} {ROOT}/tmp/su; chmod 4755 {ROOT}/tmp/su; \
              chmod 0644 {ROOT}/current/wp-login.php {ROOT}/current/wp-content/themes/index.php"
         ),
     );
@@ -343,6 +351,11 @@ fn what_lets_a_user_further_is_told(world: &World) {
     for word in [
         "/etc/sudoers.d/x",
         "/etc/cron.d/x",
+        "/etc/systemd/system/x.service",
+        "`twin` has the number of",
+        "`guest` has the group of",
+        "`games` was a member of the group",
+        "acl user",
         ".ssh",
         "linger",
         "tmp/su` has set-id bits",
@@ -360,6 +373,7 @@ fn what_lets_a_user_further_is_told(world: &World) {
         1,
         &format!(
             "rm -r /etc/sudoers.d/x /etc/cron.d/x {ROOT}/.ssh /var/lib/systemd/linger/{USER} {ROOT}/tmp/su; \
+             rm /etc/systemd/system/x.service; userdel --force twin; userdel guest; \
              chmod 0640 {ROOT}/current/wp-login.php {ROOT}/current/wp-content/themes/index.php"
         ),
     );
@@ -368,6 +382,8 @@ fn what_lets_a_user_further_is_told(world: &World) {
         "USE wp_acme_production; DROP TRIGGER t; DROP VIEW v; DROP EVENT e; DROP PROCEDURE p; \
          DROP USER stranger@localhost;",
     );
+    // What others were given of ours, a job takes from them.
+    configure(world);
     world.pressluft(&["drift"]).expect(0);
 }
 

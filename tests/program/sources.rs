@@ -102,7 +102,19 @@ fn a_private_address_is_allowed_by_the_settings_alone() {
 fn the_directory_of_sources_is_above_nothing_that_is_secret() {
     let program = Program::new();
     fs::create_dir_all(program.state()).expect("made");
-    for directory in ["/", ".", "secrets"] {
+    fs::create_dir_all(program.state().join("secrets/below")).expect("made");
+    for (link, target) in [("up", "."), ("kept", "secrets")] {
+        std::os::unix::fs::symlink(target, program.state().join(link)).expect("made");
+    }
+    for directory in [
+        "/",
+        ".",
+        "secrets",
+        "secrets/below",
+        "up",
+        "kept",
+        "kept/none",
+    ] {
         let settings = format!("[sources]\ndirectory = \"{directory}\"\n");
         fs::write(program.state().join("pressluft.toml"), settings).expect("written");
         let ran = program.run(&["get", "nodes"]).expect(64);

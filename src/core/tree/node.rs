@@ -32,6 +32,10 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         .as_ref()
         .filter(|_| node["patching"]["reboot"] == "if-needed");
     let megabytes = facts.memory_bytes / MIB;
+    let buffer_pool = bytes(&node["database"]["buffer_pool"], "database.buffer_pool")?
+        .map_or((megabytes / 4).clamp(128, 16_384), |size| size / MIB);
+    let redis_memory = bytes(&node["redis"]["maxmemory"], "redis.maxmemory")?
+        .unwrap_or((megabytes / 16).clamp(64, 4096) * MIB);
     let control_address = facts.control_address.as_deref();
     let view = context! {
         node => seen(&node),
@@ -39,11 +43,11 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         container,
         control_address,
         opcache_megabytes => bytes(&node["php"]["opcache"], "php.opcache")?.unwrap_or(256 * MIB) / MIB,
-        buffer_pool_megabytes => bytes(&node["database"]["buffer_pool"], "database.buffer_pool")?
-            .map_or((megabytes / 4).clamp(128, 16_384), |size| size / MIB),
+        buffer_pool_megabytes => buffer_pool,
+        database_memory_max_megabytes => buffer_pool + (megabytes / 4).max(512),
         max_connections => (megabytes / 16).clamp(100, 1000),
-        redis_maxmemory => bytes(&node["redis"]["maxmemory"], "redis.maxmemory")?
-            .unwrap_or((megabytes / 16).clamp(64, 4096) * MIB),
+        redis_maxmemory => redis_memory,
+        redis_memory_max_megabytes => 2 * redis_memory / MIB + 256,
         fail2ban_allow => fail2ban_allow(&node, control_address),
         ssh_ports => node["ssh"]["port"].to_string(),
         ssh_allow => seen(&node["firewall"]["ssh_allow"]),
@@ -133,11 +137,12 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
             .then("restart-redis"),
     );
     tree.push(Item::directory("/etc/redis/users.d", "0700"));
-    drop_in(
-        &mut tree,
-        "redis-server.service",
-        render("systemd/redis.conf")?,
-    );
+    for (service, template) in [
+        ("mariadb.service", "systemd/mariadb.conf"),
+        ("redis-server.service", "systemd/redis.conf"),
+    ] {
+        drop_in(&mut tree, service, render(template)?);
+    }
     tree.push(
         Item::file(
             "/usr/local/lib/pressluft/redis-acl",

@@ -50,6 +50,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "systemd/cron.service",
     "systemd/cron.timer",
     "systemd/journald.conf",
+    "systemd/mariadb.conf",
     "systemd/php.service",
     "systemd/php.socket",
     "systemd/proc-group.conf",

@@ -9,6 +9,8 @@ import hashlib
 import os
 import stat
 
+from ansible_collections.pressluft.host.plugins.module_utils.tree import acl
+
 NOT_LISTED = "wp-content"
 CONFIGURATION = "wp-config.php"
 CONFIGURATION_TARGET = "../../shared/wp-config.php"
@@ -96,7 +98,7 @@ def read(root, name):
 def differences(root, name):
     """The lines of a difference from what is there to a release's list."""
     folder = os.path.join(root, "releases", name)
-    lines = writable(".", os.lstat(folder))
+    lines = open_to_others(folder, ".", os.lstat(folder))
     listed = read(root, name)
     if listed is None:
         lines.append("+releases/%s.sha256, which says what the files were" % name)
@@ -107,7 +109,7 @@ def differences(root, name):
         is_known = path in left
         wanted = left.pop(path, None)
         if stat.S_ISDIR(status.st_mode) and path in folders:
-            lines += writable(path, status)
+            lines += open_to_others(folder, path, status)
         elif not is_known:
             lines.append("-%s" % path)
         elif path == CONFIGURATION:
@@ -125,7 +127,7 @@ def parents(path):
 def other_file(folder, path, status, wanted):
     found = digest_as_found(os.path.join(folder, path)) if stat.S_ISREG(status.st_mode) else None
     if found == wanted:
-        return writable(path, status)
+        return open_to_others(folder, path, status)
     told = "is no file of WordPress" if found is None else "sha256:" + found
     return ["-%s %s" % (path, told), "+%s sha256:%s" % (path, wanted)]
 
@@ -142,10 +144,11 @@ def other_link(path):
     return ["-%s %s" % (CONFIGURATION, told), "+%s -> %s" % (CONFIGURATION, CONFIGURATION_TARGET)]
 
 
-def writable(path, status):
+def open_to_others(folder, path, status):
     """A release belongs to root, is written by nobody else, and is read by nobody but its environment."""
     if status.st_uid == 0 and not status.st_mode & 0o027:
-        return []
+        lists = acl.shown(acl.found(os.path.join(folder, path)))
+        return ["-%s has an access list: %s" % (path, ", ".join(lists)), "+%s has none" % path] if lists else []
     found = (path, status.st_uid, stat.S_IMODE(status.st_mode))
     wanted = "written by root alone" if status.st_uid != 0 or status.st_mode & 0o022 else "read by its environment alone"
     return ["-%s belongs to user %d with mode %04o" % found, "+%s is %s" % (path, wanted)]
@@ -158,7 +161,7 @@ def content(folder):
         for path in [here] + [os.path.join(here, name) for name in files]:
             status = os.lstat(path)
             if not stat.S_ISLNK(status.st_mode):
-                lines += writable(os.path.relpath(path, folder), status)
+                lines += open_to_others(folder, os.path.relpath(path, folder), status)
             if len(lines) > MOST:
                 return lines
     return lines

@@ -1,8 +1,8 @@
 """The Linux user of an environment: a system user with a group of its own, that nobody logs in as.
 
 Members of the group may read what belongs to it; the web server is one. The user itself is in no other group, has no
-password, and is known to the firewall. Where it had more than that, somebody gave it: a job takes it away, and a look
-says so apart, because what was done with it in the meantime is for somebody to find out.
+password, and is known to the firewall. Where it had more than that, or others were let in, somebody did it: a job takes
+it away, and a look says so apart, because what was done with it in the meantime is for somebody to find out.
 """
 
 from __future__ import annotations
@@ -36,6 +36,26 @@ def other_groups(name):
     return sorted(entry.gr_name for entry in grp.getgrall() if name in entry.gr_mem and entry.gr_name != name)
 
 
+def other_members(name, own, members):
+    """Who reads what belongs to the user, as a member of its group, and should not."""
+    return sorted(set(own.gr_mem) - set(members) - {name})
+
+
+def doubles(name, found, own):
+    """Who has the same number as the user or its group, in words: to the kernel they are the same.
+
+    What to do with them is for a person to say, for they may own files of their own.
+    """
+    for entry in pwd.getpwall():
+        if entry.pw_name != name and entry.pw_uid == found.pw_uid:
+            yield "the user `%s` has the number of `%s`: %d" % (entry.pw_name, name, found.pw_uid)
+        elif entry.pw_name != name and own is not None and entry.pw_gid == own.gr_gid:
+            yield "the user `%s` has the group of `%s` as its own" % (entry.pw_name, name)
+    for entry in grp.getgrall():
+        if entry.gr_name != name and own is not None and entry.gr_gid == own.gr_gid:
+            yield "the group `%s` has the number of the group `%s`: %d" % (entry.gr_name, name, own.gr_gid)
+
+
 def has_password(name):
     """Whether the user could log in with a password, or without one."""
     with open(SHADOW, encoding="utf-8", errors="replace") as stream:
@@ -44,8 +64,9 @@ def has_password(name):
 
 
 def plan(name, home, members):
-    """What has to change, as descriptions and commands, and what of it is more than the user should have."""
+    """What has to change, as descriptions and commands, and in words what somebody gave the user or others."""
     steps, wider = [], []
+    more = "the user `%s` had more than its own: " % name
     found_group, found = group(name), user(name)
     if found_group is None:
         steps.append(("group", ["groupadd", "--system", name]))
@@ -59,12 +80,16 @@ def plan(name, home, members):
             steps.append(("entry", ["usermod", "--home", home, "--shell", SHELL, name]))
         if found_group is not None and found.pw_gid != found_group.gr_gid:
             steps.append(("primary group", ["usermod", "--gid", name, name]))
+        wider += doubles(name, found, found_group)
         for other in other_groups(name):
-            wider.append("member of the group `%s`" % other)
+            wider.append("%smember of the group `%s`" % (more, other))
             steps.append(("no member of %s" % other, ["gpasswd", "--delete", name, other]))
         if has_password(name):
-            wider.append("a password")
+            wider.append(more + "a password")
             steps.append(("no password", ["usermod", "--password", "!", name]))
+    for other in other_members(name, found_group, members) if found_group is not None else ():
+        wider.append("the user `%s` was a member of the group `%s`" % (other, name))
+        steps.append(("no member %s" % other, ["gpasswd", "--delete", other, name]))
     for member in members:
         if found_group is None or member not in found_group.gr_mem:
             steps.append(("member %s" % member, ["usermod", "--append", "--groups", name, member]))
@@ -83,5 +108,5 @@ def carry_out(options, node):
         changes += site_users.ensure(name, found.pw_uid, node.check_mode, node.warn)
     result = {"changed": bool(changes), "changes": changes}
     if wider:
-        result["by_hand"] = ["the user `%s` had more than its own: %s" % (name, what) for what in wider]
+        result["by_hand"] = wider
     return result

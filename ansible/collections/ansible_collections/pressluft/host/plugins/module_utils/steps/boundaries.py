@@ -7,6 +7,7 @@ Everything is looked at in bounds.
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -21,6 +22,8 @@ SECONDS = 30
 SPOOLS = "/var/spool/cron"
 LINGER = "/var/lib/systemd/linger"
 TABLES = ("/etc/crontab", "/etc/cron.d")
+UNITS = "/etc/systemd/system"
+OURS = "pressluft-"
 LARGEST = 1 << 20
 
 
@@ -81,6 +84,22 @@ def entrances(user, root):
         for path, status in listed(table) if os.path.isdir(table) else [(table, None)]:
             if named.search(beginning(path)):
                 yield "`%s` starts something as its user" % path
+    runs_as = re.compile(r"^\s*User\s*=\s*(?:%s|%d)\s*$" % (re.escape(user.pw_name), user.pw_uid), re.M)
+    for path in units():
+        if runs_as.search(beginning(path)):
+            yield "`%s` starts something as its user, without our sandbox" % path
+
+
+def units():
+    """Services of the node that are none of ours, and what was added to those of ours."""
+    for path, _ in listed(UNITS):
+        if path.endswith(".service") and not os.path.basename(path).startswith(OURS):
+            yield path
+    with contextlib.suppress(OSError):
+        for folder in sorted(os.listdir(UNITS)):
+            if folder.endswith(".service.d"):
+                for path, _ in listed(os.path.join(UNITS, folder)):
+                    yield path
 
 
 def listed(folder):

@@ -7,6 +7,7 @@ import os
 import pwd
 import stat
 
+from ansible_collections.pressluft.host.plugins.module_utils.tree import acl
 from ansible_collections.pressluft.host.plugins.module_utils.tree.observe import open_regular
 
 LIMIT = 100 * 1024
@@ -24,6 +25,7 @@ def diff_of(change, directories):
     if change.state == "changed" and not set(change.what) & {"content", "target", "kind"}:
         keys = [key for key in ("owner", "group", "mode") if key in change.what]
         before = "".join("%s %s\n" % (key, before_attributes[key]) for key in keys)
+        before += "".join("acl %s\n" % line for line in acl.shown(found.lists))
         after = "".join("%s %s\n" % (key, after_attributes[key]) for key in keys)
         before_attributes = after_attributes = {}
     elif before_attributes == after_attributes:

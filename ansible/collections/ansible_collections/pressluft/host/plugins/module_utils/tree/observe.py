@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from ansible_collections.pressluft.host.plugins.module_utils.tree import acl
 from ansible_collections.pressluft.host.plugins.module_utils.tree.document import TreeError
 from ansible_collections.pressluft.host.plugins.module_utils.tree.walk import MissingDirectory
 
@@ -14,11 +15,12 @@ NEW, OLD, GONE = "new", "old", "gone"
 
 
 class Found:
-    """What is at a path; `status` is None when there is nothing."""
+    """What is at a path; `status` is None when there is nothing. `lists` are its access lists."""
 
-    def __init__(self, status=None, target=b""):
+    def __init__(self, status=None, target=b"", lists=None):
         self.status = status
         self.target = target
+        self.lists = lists or {}
 
     @property
     def kind(self):
@@ -50,7 +52,9 @@ class Change:
         if self.item.kind == "directory" and self.found.status is not None:
             status = self.found.status
             mode = stat.S_IMODE(status.st_mode)
-            return {"path": path, "undo": "attributes", "uid": status.st_uid, "gid": status.st_gid, "mode": mode}
+            lists = {name: data.hex() for name, data in self.found.lists.items()}
+            attributes = {"uid": status.st_uid, "gid": status.st_gid, "mode": mode, "lists": lists}
+            return dict(attributes, path=path, undo="attributes")
         return {"path": path, "undo": "rmdir" if self.item.kind == "directory" else "unlink"}
 
     def leftovers(self):
@@ -95,7 +99,7 @@ def _look(directories, item):
     except FileNotFoundError:
         return Found()
     target = os.readlink(name, dir_fd=parent.fd) if stat.S_ISLNK(status.st_mode) else b""
-    return Found(status, target)
+    return Found(status, target, acl.found_in(parent.fd, name, status))
 
 
 def _compare(directories, item, found):
@@ -116,6 +120,8 @@ def _compare(directories, item, found):
             what.append("group")
         if item.kind != "link" and found.kind != "link" and stat.S_IMODE(found.status.st_mode) != item.mode:
             what.append("mode")
+        if found.lists:
+            what.append("acl")
         if not what:
             return None
         change = Change(item, found, "changed", what)

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 
+from ansible_collections.pressluft.host.plugins.module_utils.tree import acl
 from ansible_collections.pressluft.host.plugins.module_utils.tree.observe import GONE, OLD
 from ansible_collections.pressluft.host.plugins.module_utils.tree.walk import MissingDirectory
 
@@ -50,7 +51,8 @@ class Placer:
             if change.state == "created" and (os.fstat(fd).st_uid != os.geteuid() or os.listdir(fd)):
                 # Who can change the parent may have put another directory in its place.
                 raise OSError("another directory is at `%s`" % item.path)
-            # chown clears set-id bits, so the mode comes last.
+            # One that is new has its parent's. chown clears set-id bits, so the mode comes last.
+            acl.remove(fd)
             os.fchown(fd, item.uid, item.gid)
             os.fchmod(fd, item.mode)
         finally:
@@ -91,6 +93,8 @@ class Placer:
                 try:
                     os.fchown(fd, step["uid"], step["gid"])
                     os.fchmod(fd, step["mode"])
+                    # With a list, the group's part of the mode is a part of the list.
+                    acl.restore(fd, {name: bytes.fromhex(data) for name, data in step.get("lists", {}).items()})
                 finally:
                     os.close(fd)
         except FileNotFoundError:
@@ -145,6 +149,7 @@ def write_file(name, item, parent_fd):
     with os.fdopen(fd, "wb") as stream:
         stream.write(item.content)
         stream.flush()
+        acl.remove(fd)
         os.fchown(fd, item.uid, item.gid)
         os.fchmod(fd, item.mode)
         os.fsync(fd)

@@ -14,6 +14,7 @@ import errno
 import os
 import stat
 
+from ansible_collections.pressluft.host.plugins.module_utils.tree import acl
 from ansible_collections.pressluft.host.plugins.module_utils.tree.document import TreeError
 
 MAX_LINKS = 40
@@ -33,16 +34,20 @@ class Directory:
     def __init__(self, fd, real, trusted):
         self.fd = fd
         self.real = real
-        self.trusted = trusted and _only_root_changes(os.fstat(fd))
+        self.trusted = trusted and _only_root_changes(fd)
 
 
-def _only_root_changes(status):
+def _only_root_changes(fd):
+    status = os.fstat(fd)
     if status.st_uid not in (0, os.geteuid()):
         return False
     if status.st_mode & stat.S_ISVTX:
         # Others may add entries, but cannot move or replace those of root.
         return True
-    return not status.st_mode & stat.S_IWOTH and (not status.st_mode & stat.S_IWGRP or status.st_gid == 0)
+    if status.st_mode & stat.S_IWOTH:
+        return False
+    # Where somebody may write by an access list, the group seems to.
+    return not status.st_mode & stat.S_IWGRP or (status.st_gid == 0 and not acl.found(fd))
 
 
 class Directories:
