@@ -111,6 +111,29 @@ fn text_that_hides_something_is_refused() {
     assert_eq!(node("labels: {a: \"x\\u202Ey\"}\n"), ["invalid-value"]);
     assert_eq!(node("labels: {a: \"x\\ny\"}\n"), ["invalid-value"]);
     assert_eq!(codes(b"kind: Node\0\n"), ["hidden-character"]);
+    // What ends a line for a reader of YAML, and for no editor and no difference between two files.
+    for end in [
+        "\r", "\r\r\n", "\u{85}", "\u{2028}", "\u{2029}", "\u{B}", "\u{C}",
+    ] {
+        let text = format!("# renewed by the team{end}labels: {{a: b}}\n");
+        assert_eq!(node(&text), ["hidden-character"], "{end:?}");
+    }
+    assert_eq!(
+        codes(b"kind: Node\nname: web-1\nhost: a.example\r"),
+        ["hidden-character"]
+    );
+    let parsed = parse_bytes(
+        "a.yaml",
+        b"# all of it\r\nkind: Node\r\nname: web-1\r\nhost: a.example\r\n",
+    );
+    assert_eq!((parsed.documents.len(), parsed.diagnostics), (1, vec![]));
+    for filler in ['\u{115F}', '\u{3164}', '\u{FFA0}', '\u{E0041}'] {
+        assert_eq!(
+            node(&format!("labels: {{a: \"x{filler}\"}}\n")),
+            ["hidden-character"],
+            "{filler:?}"
+        );
+    }
     assert_eq!(node("labels: {a: \"\u{1b}[31m\"}\n"), ["hidden-character"]);
 }
 

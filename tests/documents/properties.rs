@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn any_title_survives(title in "[^\\p{C}\\p{Zl}\\p{Zp}\u{61c}\u{180e}]{1,80}") {
+    fn any_title_survives(title in "[^\\p{C}\\p{Zl}\\p{Zp}\u{61c}\u{180e}\u{115f}\u{1160}\u{3164}\u{ffa0}]{1,80}") {
         prop_assume!(!title.trim().is_empty());
         let mut map = Map::new();
         for (name, text) in [("kind", "Site"), ("name", "acme"), ("title", title.as_str())] {

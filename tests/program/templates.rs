@@ -107,6 +107,27 @@ fn mistakes_in_templates_are_told_with_file_and_line() {
 }
 
 #[test]
+fn nothing_hides_in_templates_and_hooks() {
+    let program = Program::new();
+    let repo = program.repo("quickstart");
+    // PHP ends a comment at a carriage return, and so does what reads playbooks.
+    write(
+        &repo,
+        "templates/wordpress/pressluft.php",
+        "<?php // all well\rexit;\n",
+    );
+    write(&repo, "hooks/after.yml", "# all well\r- hosts: all\n");
+    let said = program.said(&repo);
+    for (found, begins) in said.iter().zip([
+        "hidden-character hooks/after.yml 1 ",
+        "hidden-character templates/wordpress/pressluft.php 1 ",
+    ]) {
+        assert!(found.starts_with(begins), "{found}");
+    }
+    assert_eq!(said.len(), 2, "{said:?}");
+}
+
+#[test]
 fn a_sound_template_is_planned_and_shown() {
     let program = Program::new();
     let repo = program.repo("quickstart");

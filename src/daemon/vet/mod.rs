@@ -11,6 +11,7 @@ use super::planning;
 use super::sources::SourceSettings;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Severity};
+use crate::core::document::read::hidden_characters;
 use crate::core::id::ResourceId;
 use crate::core::spec::Spec;
 use crate::git::{DesiredState, Snapshot};
@@ -74,6 +75,7 @@ fn problems(
         }
         match planning::template(commit.snapshot, file) {
             Ok((path, text)) => {
+                problems.extend(hidden_characters(&file.path, &text));
                 overrides.insert(path, text);
             }
             Err(DaemonError::NotText(_)) => problems.push(error(
@@ -84,6 +86,13 @@ fn problems(
                 "save it as UTF-8",
             )),
             Err(error) => return Err(error),
+        }
+    }
+    let reader = commit.snapshot.reader()?;
+    for file in &commit.snapshot.hooks {
+        let content = reader.read(file)?;
+        if let Ok(text) = std::str::from_utf8(&content) {
+            problems.extend(hidden_characters(&file.path, text));
         }
     }
     templates::check(commit, overrides, &mut problems);

@@ -172,6 +172,17 @@ pub fn parse_file(path: &str, text: &str) -> ParsedFile {
     }
 }
 
+/// The characters of another text of the repository that make it show something else than it holds.
+#[must_use]
+pub fn hidden_characters(path: &str, text: &str) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    split::find_hidden_characters(text, &mut problems);
+    problems
+        .into_iter()
+        .map(|problem| problem.into_diagnostic(path))
+        .collect()
+}
+
 fn read_segment(segment: &Segment<'_>, problems: &mut Vec<Problem>) -> Read {
     if let Some((kind, line)) = segment.kind()
         && let Ok(document) = read_typed(kind, segment.text)

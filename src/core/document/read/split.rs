@@ -97,14 +97,18 @@ pub(crate) fn segments(text: &str) -> impl Iterator<Item = Segment<'_>> {
 }
 
 /// Characters that no document needs and that make a file show something else than it holds.
+///
+/// A carriage return is one of them unless a line feed follows: YAML and PHP end a line and with it a comment
+/// there, and what shows a difference between two files does not.
 pub(crate) fn find_hidden_characters(text: &str, problems: &mut Vec<Problem>) {
-    let plain = |b: u8| (0x20..0x7F).contains(&b) || matches!(b, b'\n' | b'\r' | b'\t');
+    let plain = |b: u8| (0x20..0x7F).contains(&b) || matches!(b, b'\n' | b'\t');
     if text.bytes().all(plain) {
         return;
     }
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    for (index, line) in text.split('\n').enumerate() {
-        let line = line.strip_suffix('\r').unwrap_or(line);
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let line = line.strip_suffix("\r\n").unwrap_or(line);
+        let line = line.strip_suffix('\n').unwrap_or(line);
         let hidden = line
             .chars()
             .enumerate()
