@@ -4,7 +4,7 @@ use crate::ansible::Settings;
 use crate::ansible::doctor::{self, Check};
 use crate::ansible::venv::Venv;
 use crate::secrets::{Identity, SecretError};
-use crate::store::{BALLAST, Ballast, Store, StoreError};
+use crate::store::{BALLAST, Ballast, Store, StoreError, files_open_to_others};
 
 use super::context::Context;
 use super::error::{CliError, chain};
@@ -39,7 +39,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         }
     }
     let mut checks = doctor::checks(&settings);
-    checks.extend([database(context), reserve(context), identity(context)]);
+    checks.extend([
+        database(context),
+        privacy(context),
+        reserve(context),
+        identity(context),
+    ]);
     output::show(args.output, &checks, |checks| table(checks))?;
     let all_passed = checks.iter().all(|check| check.ok);
     Ok(if all_passed { Exit::Done } else { Exit::Error })
@@ -76,6 +81,21 @@ fn database(context: &Context) -> Check {
             let mend = format!("check `{path}` and its owner, or restore it from a backup");
             Check::failed(NAME, chain(&error), needed, mend)
         }
+    }
+}
+
+/// The record holds hashes of passwords, and what was encrypted.
+fn privacy(context: &Context) -> Check {
+    const NAME: &str = "database's files";
+    let needed = "files that nobody else may read";
+    match files_open_to_others(&context.db_path).first() {
+        None => Check::passed(NAME, "nobody else may read them", needed),
+        Some(file) => Check::failed(
+            NAME,
+            format!("others may read or write {}", file.display()),
+            needed,
+            format!("`chmod go= {}*`", context.db_path.display()),
+        ),
     }
 }
 

@@ -250,9 +250,9 @@ impl From<DaemonError> for CliError {
             error @ (DaemonError::SavedPlan { .. } | DaemonError::NotEntitled(_)) => {
                 Self::new(chain(&error)).hint("make it again with `pressluft plan --out FILE`")
             }
-            error @ DaemonError::Moved(_) => Self::new(chain(&error))
+            error @ (DaemonError::Moved(_) | DaemonError::Outdated(..)) => Self::new(chain(&error))
                 .exit(Exit::StalePlan)
-                .hint("plan again and apply the new plan"),
+                .hint("`pressluft plan` shows what is wanted now; apply that"),
             other => Self::new(chain(&other)),
         }
     }

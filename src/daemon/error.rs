@@ -42,6 +42,8 @@ pub enum DaemonError {
     UnknownResource(ResourceId),
     #[error("the record of `{0}` moved since the job was planned")]
     Moved(ResourceId),
+    #[error("job `{0}` brings about what is not wanted of `{1}` any more")]
+    Outdated(JobId, ResourceId),
     #[error("job `{0}` is {1}; only one that failed or was cancelled can be repeated")]
     NotEnded(JobId, JobStatus),
     #[error("job `{0}` needs job `{1}`, which is {2}; wait for that one")]

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::error::DaemonError;
+use super::payload::QueuedPayload;
 use crate::core::job::{ErrorCode, JobStatus};
+use crate::core::plan::Effect;
 use crate::core::recorded::JobId;
 use crate::core::retry::MAX_ATTEMPTS;
 use crate::store::{Enqueued, Job, Joins, NewJob, NewPlan, Store, new_job_id, new_plan_id};
@@ -16,7 +18,8 @@ use crate::store::{Enqueued, Job, Joins, NewJob, NewPlan, Store, new_job_id, new
 /// for one of these. The new jobs, in the order of the old ones.
 ///
 /// # Errors
-/// [`DaemonError::Moved`] when something else was recorded since of what they change;
+/// [`DaemonError::Moved`] when something else was recorded since of what they change, and
+/// [`DaemonError::Outdated`] when something else is wanted since;
 /// [`DaemonError::NotEnded`] when the job did not fail; [`DaemonError::Needs`] when it needs one
 /// that is still to come.
 pub fn repeat(
@@ -36,6 +39,10 @@ pub fn repeat(
             return Err(DaemonError::Moved(old.resource.clone()));
         }
         let content = store.job_content(old.id)?;
+        let queued: QueuedPayload = serde_json::from_str(&content.payload)?;
+        if !is_wanted(store, old, &queued.effects)? {
+            return Err(DaemonError::Outdated(old.id, old.resource.clone()));
+        }
         jobs.push(NewJob {
             id: ids[&old.id],
             job_type: old.job_type,
@@ -72,6 +79,23 @@ pub fn repeat(
     } else {
         joined.into_iter().map(|(_, (job, _))| job).collect()
     })
+}
+
+/// Whether what the job brings about is what the last plan wanted. A check brings nothing about.
+fn is_wanted(store: &Store, job: &Job, effects: &[Effect]) -> Result<bool, DaemonError> {
+    if job.error_code == Some(ErrorCode::Superseded) {
+        return Ok(false);
+    }
+    let mut is_wanted = effects.is_empty();
+    for effect in effects {
+        match store.wanted_since(&effect.resource)? {
+            Some(since) if since > job.created_at => return Ok(false),
+            Some(_) => is_wanted = true,
+            // As it is wanted by now, by another job perhaps.
+            None => {}
+        }
+    }
+    Ok(is_wanted)
 }
 
 /// The job, what it needs of what did not succeed, and what waited for nothing but these, in

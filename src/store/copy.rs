@@ -19,6 +19,10 @@ const TRIES: i32 = 1_000;
 /// In one step: a reader never holds up those who write into the log, and what they write
 /// meanwhile would make a copy in several steps begin anew each time.
 pub(super) fn copy(from: &Connection, to: &Path) -> Result<()> {
+    open::make_file(to).map_err(|source| StoreError::Create {
+        path: to.to_owned(),
+        source,
+    })?;
     let mut target = open::connect(to, Access::Write)?;
     {
         let backup = Backup::new(from, &mut target)?;

@@ -78,7 +78,7 @@ pub use lease::LEASE;
 pub use list::Seen;
 pub use login::{LoginBuckets, LoginGate};
 pub use notice::{Channel, Message, NewMessage};
-pub use open::SCHEMA;
+pub use open::{SCHEMA, files_open_to_others};
 pub use pause::Pause;
 pub use recover::{HeldJob, Process};
 pub use resource::{NewRecord, StateChange};

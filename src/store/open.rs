@@ -1,9 +1,9 @@
 //! Opening the database file: permissions, pragmas, migrations, waiting for other processes.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -103,7 +103,21 @@ impl Store {
     }
 }
 
-fn make_file(path: &Path) -> io::Result<()> {
+/// Those files of a database that others may read or write: itself, its write-ahead log and the log's index.
+#[must_use]
+pub fn files_open_to_others(path: &Path) -> Vec<PathBuf> {
+    ["", "-wal", "-shm"]
+        .iter()
+        .map(|suffix| beside(path, suffix))
+        .filter(|file| {
+            let metadata = fs::symlink_metadata(file);
+            metadata.is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o077 != 0)
+        })
+        .collect()
+}
+
+/// Makes the file where it is missing. Either way nobody else reads or writes it from then on.
+pub(super) fn make_file(path: &Path) -> io::Result<()> {
     if let Some(directory) = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
@@ -123,7 +137,13 @@ fn make_file(path: &Path) -> io::Result<()> {
     {
         Ok(_file) => Ok(()),
         // It is there. Whether it can be written is found where it is used.
-        Err(_) if path.exists() => Ok(()),
+        Err(_) if path.exists() => {
+            for file in files_open_to_others(path) {
+                // Whoever may not do this is not its owner, and told so by `doctor`.
+                drop(fs::set_permissions(&file, Permissions::from_mode(0o600)));
+            }
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }

@@ -111,6 +111,18 @@ impl Store {
 }
 
 impl Store {
+    /// Since when what is wanted of a resource is what is wanted now; none when it is so, or nobody asks for it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn wanted_since(&self, id: &ResourceId) -> Result<Option<Timestamp>> {
+        self.connection
+            .prepare_cached("SELECT since FROM targets WHERE resource = ?1")?
+            .query_and_then([id.to_string()], |row| moment(row, "since"))?
+            .next()
+            .transpose()
+    }
+
     /// What is wanted of resources that were not as they are wanted, with the failures of their
     /// jobs, sorted by id.
     ///

@@ -1,7 +1,8 @@
 //! `db check`, `db backup`, `db restore` and `resume` from the outside.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -26,6 +27,33 @@ fn count(program: &Program, status: &str) -> usize {
         .run(&["jobs", "list", "-o", "json", "--status", status])
         .expect(0);
     json(&ran.stdout).as_array().expect("an array").len()
+}
+
+/// The files of a directory that others may read or write.
+fn open_to_others(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    entries
+        .map(|entry| entry.expect("an entry"))
+        .filter(|entry| {
+            let metadata = entry.metadata().expect("there");
+            metadata.is_file() && metadata.permissions().mode() & 0o077 != 0
+        })
+        .map(|entry| entry.file_name().display().to_string())
+        .collect()
+}
+
+#[test]
+fn a_database_that_others_may_read_is_told_and_closed() {
+    let (program, repo) = queued();
+    let database = program.state().join("pressluft.db");
+    fs::set_permissions(&database, Permissions::from_mode(0o644)).expect("own file");
+    let told = program.run(&["doctor"]).stdout;
+    assert!(told.contains("others may read or write"), "{told}");
+    let ran = program.run(&["apply", "--no-wait", "--auto-approve", &repo]);
+    ran.expect(0);
+    assert_eq!(open_to_others(&program.state()), Vec::<String>::new());
+    let told = program.run(&["doctor"]).stdout;
+    assert!(told.contains("nobody else may read them"), "{told}");
 }
 
 #[test]
@@ -123,6 +151,7 @@ fn a_restored_database_runs_nothing_until_it_is_resumed() {
     program.run(&["plan", &repo]).expect(0);
     program.run(&["get", "nodes"]).expect(0);
     program.run(&["audit", "verify"]).expect(0);
+    assert_eq!(open_to_others(&program.state()), Vec::<String>::new());
     let text = program.run(&["db", "check"]).expect(0).stdout;
     assert!(text.contains("paused"), "{text}");
     for more in [&["--no-wait"][..], &[]] {

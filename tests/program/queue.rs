@@ -100,6 +100,34 @@ fn a_plan_of_the_whole_fleet_cancels_what_it_makes_pointless() {
         "{statuses:?}"
     );
     assert_eq!(statuses[5], "queued");
+    // What was given up is never run again, neither by itself nor through what needs it.
+    let jobs = program.jobs();
+    for job in &jobs[..5] {
+        let ran = program.run(&["jobs", "retry", id(job)]).expect(5);
+        assert!(ran.stderr.contains("not wanted"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("pressluft plan"), "{}", ran.stderr);
+    }
+    assert_eq!(program.jobs().len(), 6);
+}
+
+#[test]
+fn a_job_that_brings_about_what_is_not_wanted_any_more_is_not_repeated() {
+    let (program, repo) = Program::queued();
+    let jobs = program.jobs();
+    program.run(&["jobs", "cancel", id(&jobs[0])]).expect(0);
+    // Something else is wanted of the node, and nothing has been queued for it yet.
+    let nodes = Path::new(&repo).join("nodes/web-1.yaml");
+    let text = fs::read_to_string(&nodes).expect("the node");
+    fs::write(&nodes, text.replace("203.0.113.10", "203.0.113.66")).expect("a file");
+    program
+        .run(&["apply", "--no-wait", "--auto-approve", &repo])
+        .expect(0);
+    let newer = program.jobs();
+    program.run(&["jobs", "cancel", id(&newer[5])]).expect(0);
+    let ran = program.run(&["jobs", "retry", id(&jobs[0])]).expect(5);
+    assert!(ran.stderr.contains("not wanted"), "{}", ran.stderr);
+    // The newer one may be.
+    program.run(&["jobs", "retry", id(&newer[5])]).expect(0);
 }
 
 #[test]

@@ -86,12 +86,10 @@ CONFINED = [
     "SystemCallFilter=~@privileged @resources",
     "SystemCallErrorNumber=EPERM",
     # Of these places only what is bound is there: what the program is for, and the services that it asks.
-    "TemporaryFileSystem=/var/www:ro /run:ro /etc/pressluft:ro /dev/shm",
+    "TemporaryFileSystem=/var:ro /run:ro /etc/pressluft:ro /dev/shm",
     "BindReadOnlyPaths=-/run/mysqld -/run/redis -/run/systemd/resolve",
     "InaccessiblePaths=-/etc/nginx -/etc/systemd -/etc/cron.d -/etc/ssh -/etc/sudoers.d -/etc/logrotate.d -/etc/redis",
-    "InaccessiblePaths=-/etc/mysql -/etc/fail2ban -/etc/nftables.d -/etc/letsencrypt -/var/log -/var/spool -/var/mail",
-    "InaccessiblePaths=-/var/backups -/var/lib/pressluft -/var/lib/mysql -/var/lib/redis -/var/lib/systemd",
-    "InaccessiblePaths=-/var/lib/fail2ban -/var/lib/logrotate -/var/lib/nginx -/var/lib/private",
+    "InaccessiblePaths=-/etc/mysql -/etc/fail2ban -/etc/nftables.d -/etc/letsencrypt",
     "InaccessiblePaths=-/sys/fs/cgroup -/boot -/srv -/mnt -/media",
 ]
 
