@@ -215,7 +215,7 @@ pub(super) fn connect_to_read(path: &Path) -> Result<Connection> {
 }
 
 fn has_log(path: &Path) -> bool {
-    std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)
+    fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)
 }
 
 /// The file with this ending beside the database.
