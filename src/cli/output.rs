@@ -7,6 +7,7 @@ use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::error::CliError;
+use crate::core::document::scalar::is_hidden;
 
 /// The form of a command's result.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -239,11 +240,11 @@ pub(crate) fn counted(count: usize, word: &str) -> String {
     format!("{count} {word}{ending}")
 }
 
-/// `text` with control characters replaced, so that no output of a node drives the terminal.
+/// `text` with characters replaced that drive the terminal, or make it show something else than it gets.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
+            if is_hidden(c) && c != '\n' && c != '\t' {
                 '\u{fffd}'
             } else {
                 c

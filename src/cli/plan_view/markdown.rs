@@ -1,6 +1,7 @@
 //! The plan for a pull request: the counts first, each job folded away.
 
 use super::{Heading, mark, sentence, value};
+use crate::core::document::scalar::is_hidden;
 use crate::core::plan::Plan;
 
 /// GitHub refuses comments over 65,536 characters; what does not fit is counted.
@@ -50,7 +51,11 @@ fn sections(plan: &Plan) -> impl Iterator<Item = String> + '_ {
             html(&job.resource.to_string()),
             html(&job.node),
         );
-        details(&title, &html(&job.reason.replace('`', "")), &job.changes)
+        details(
+            &title,
+            &unread(&html(&job.reason.replace('`', ""))),
+            &job.changes,
+        )
     });
     let records = plan.records.iter().map(|record| {
         let title = format!("<code>~</code> {}", html(&record.resource.to_string()));
@@ -96,8 +101,22 @@ fn code(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let pad = if longest > 0 { " " } else { "" };
-    let text = text.replace('|', "\\|").replace(['\n', '\r'], " ");
-    format!("{fence}{pad}{text}{pad}{fence}")
+    format!("{fence}{pad}{}{pad}{fence}", cell(text))
+}
+
+/// Text that stays in the cell of a table. There a backslash escapes what follows, another backslash too.
+fn cell(text: &str) -> String {
+    let mut out = String::new();
+    let mut backslashes = 0;
+    for c in text.chars() {
+        match c {
+            '|' => out.push_str(if backslashes % 2 == 0 { "\\|" } else { "\\\\|" }),
+            c if is_hidden(c) => out.push(' '),
+            c => out.push(c),
+        }
+        backslashes = if c == '\\' { backslashes + 1 } else { 0 };
+    }
+    out
 }
 
 fn html(text: &str) -> String {
@@ -106,13 +125,41 @@ fn html(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// Plain text that Markdown leaves alone, but for code spans, which our messages use.
+/// Text that mentions nobody: whoever is mentioned in a comment gets mail.
+fn unread(text: &str) -> String {
+    text.replace('@', "@\u{200B}")
+}
+
+/// A message of ours, with its code spans, in which nothing that others wrote is markup.
 fn escape(text: &str) -> String {
-    html(text)
-        .replace('*', "\\*")
-        .replace('_', "\\_")
-        .replace('[', "\\[")
-        .replace('|', "\\|")
+    let parts: Vec<&str> = text.split('`').collect();
+    let is_whole = parts.len() % 2 == 1;
+    let parts = parts.iter().enumerate().map(|(index, part)| {
+        if is_whole && index % 2 == 1 && !part.is_empty() {
+            code(part)
+        } else {
+            plain(part)
+        }
+    });
+    parts.collect()
+}
+
+/// Plain text that Markdown leaves alone.
+fn plain(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '@' => out.push_str(&unread("@")),
+            '<' | '>' | '&' => out.push_str(&html(c.encode_utf8(&mut [0; 4]))),
+            '\\' | '*' | '_' | '[' | ']' | '(' | ')' | '!' | '#' | '~' | '|' | ':' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if is_hidden(c) => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -122,6 +169,13 @@ mod tests {
     #[test]
     fn hostile_text_stays_inside_its_cell() {
         assert_eq!(code("a|b`c\nd"), "`` a\\|b`c d ``");
+        assert_eq!(code("a\\|b\u{202E}"), "`a\\\\\\|b `");
         assert_eq!(html("<img src=x>"), "&lt;img src=x&gt;");
+        let text = "`web-1` says [x](https://evil.example) <b> \\*@team* `";
+        assert_eq!(
+            escape(text),
+            "web-1 says \\[x\\]\\(https\\://evil.example\\) &lt;b&gt; \\\\\\*@\u{200B}team\\* "
+        );
+        assert_eq!(escape("site `a_b` is gone"), "site `a_b` is gone");
     }
 }

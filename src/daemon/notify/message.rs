@@ -1,7 +1,11 @@
 //! Messages in the shapes that chat services read. Several at once become one digest.
+//!
+//! What others wrote (the subject of a commit, an error of a node) is shown and never read: it makes no link, mentions
+//! nobody, and hides nothing.
 
 use serde_json::{Value, json};
 
+use crate::core::document::scalar::is_hidden;
 use crate::store::Message;
 
 /// So many events are written out in one message.
@@ -9,20 +13,27 @@ const MOST_LINES: usize = 50;
 
 /// The body for a format, with its content type.
 pub(super) fn body(format: &str, fleet: &str, messages: &[Message]) -> (&'static str, String) {
-    let text = text(fleet, messages);
     const JSON: &str = "application/json";
     match format {
-        "slack" => (JSON, json!({ "text": text }).to_string()),
+        "slack" => {
+            let text = text(fleet, messages, slack_code);
+            // Without this, names and addresses are links again.
+            let body = json!({ "text": text, "link_names": false, "unfurl_links": false, "unfurl_media": false });
+            (JSON, body.to_string())
+        }
         "discord" => {
             // Longer ones are refused there.
-            let short: String = text.chars().take(1900).collect();
+            let short: String = text(fleet, messages, code).chars().take(1900).collect();
             let quiet = json!({ "parse": [] });
             (
                 JSON,
                 json!({ "content": short, "allowed_mentions": quiet }).to_string(),
             )
         }
-        "text" => ("text/plain; charset=utf-8", text),
+        "text" => (
+            "text/plain; charset=utf-8",
+            text(fleet, messages, str::to_owned),
+        ),
         _ => {
             let events: Vec<&Value> = messages.iter().map(|message| &message.detail).collect();
             let body = json!({
@@ -50,7 +61,22 @@ fn summary(messages: &[Message]) -> String {
     parts.join(", ")
 }
 
-fn text(fleet: &str, messages: &[Message]) -> String {
+/// Text in which nothing means anything to Discord, Mattermost and Rocket.Chat.
+fn code(text: &str) -> String {
+    // One that ends the code before its end.
+    format!("`{}`", text.replace('`', "'"))
+}
+
+/// The same for Slack, which takes these characters for markup in code, too.
+fn slack_code(text: &str) -> String {
+    code(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// All of it as lines; `quoted` gives what others wrote a form in which it means nothing.
+fn text(fleet: &str, messages: &[Message], quoted: fn(&str) -> String) -> String {
     let mut text = format!("{fleet}: {}\n", summary(messages));
     for message in messages.iter().take(MOST_LINES) {
         let field = |name: &str| message.detail.get(name).and_then(Value::as_str);
@@ -64,10 +90,10 @@ fn text(fleet: &str, messages: &[Message]) -> String {
         if let Some(reason) = field("reason") {
             let line: String = reason
                 .chars()
-                .filter(|c| !c.is_control())
+                .filter(|c| !is_hidden(*c))
                 .take(300)
                 .collect();
-            text.push_str(&format!(": {line}"));
+            text.push_str(&format!(": {}", quoted(&line)));
         }
         text.push('\n');
     }
@@ -110,8 +136,16 @@ mod tests {
         failed env/bakery/production at 4f5c7f0d6f0f: no[31m space
         recovered node/web-1 at 4f5c7f0d6f0f: no[31m space
         ");
+        let mut of_others = message("failed", "revision", None);
+        of_others.detail["reason"] = json!(
+            "Tidy up <!channel> @here see <https://evil.example|the `runbook`> [x](https://evil.example) \u{202E}&"
+        );
+        let (_, slack) = body("slack", "studio", std::slice::from_ref(&of_others));
+        insta::assert_snapshot!(slack, @r#"{"link_names":false,"text":"studio: 1 failed\nfailed revision at 4f5c7f0d6f0f: `Tidy up &lt;!channel&gt; @here see &lt;https://evil.example|the 'runbook'&gt; [x](https://evil.example) &amp;`\n","unfurl_links":false,"unfurl_media":false}"#);
+        let (_, discord) = body("discord", "studio", std::slice::from_ref(&of_others));
+        insta::assert_snapshot!(discord, @r#"{"allowed_mentions":{"parse":[]},"content":"studio: 1 failed\nfailed revision at 4f5c7f0d6f0f: `Tidy up <!channel> @here see <https://evil.example|the 'runbook'> [x](https://evil.example) &`\n"}"#);
         let (_, slack) = body("slack", "studio", &messages[..1]);
-        insta::assert_snapshot!(slack, @r#"{"text":"studio: 1 failed\nfailed env/acme/production at 4f5c7f0d6f0f ANSIBLE_HOST_FAILED: no[31m space\n"}"#);
+        insta::assert_snapshot!(slack, @r#"{"link_names":false,"text":"studio: 1 failed\nfailed env/acme/production at 4f5c7f0d6f0f ANSIBLE_HOST_FAILED: `no[31m space`\n","unfurl_links":false,"unfurl_media":false}"#);
         let (_, json) = body("json", "studio", &messages[2..]);
         insta::assert_snapshot!(json, @r#"{"events":[{"code":null,"event":"recovered","reason":"no\u001b[31m space","revision":"4f5c7f0d6f0f4c6c8a0b7b2f9f1d6a1e2b3c4d5e","subject":"node/web-1"}],"fleet":"studio","summary":"1 recovered","type":"notification"}"#);
         let many: Vec<Message> = (0..60).map(|_| message("failed", "x", None)).collect();
