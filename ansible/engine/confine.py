@@ -7,10 +7,13 @@ what root may, because Pressluft's directories are root's; Landlock says which f
 Whatever cannot be done here ends the play before it begins.
 """
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import resource
 import signal
+import termios
 
 import semaphores
 
@@ -55,10 +58,13 @@ class Confinement:
 
     def enter(self, directory):
         """Confines this process and its children; `directory` is the play's own."""
+        parent = os.getppid()
         semaphores.install()
+        leave_terminal()
         if self.first_user is not None:
             become_user(self.first_user + os.getpid(), directory)
             limit(resource.RLIMIT_NPROC, PROCESSES)
+        die_together(parent)
         limit(resource.RLIMIT_AS, MEMORY)
         limit(resource.RLIMIT_FSIZE, FILE)
         checked("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1))
@@ -76,7 +82,6 @@ def become_user(user, directory):
     for folder, folders, files in os.walk(directory):
         for path in [folder] + [os.path.join(folder, name) for name in folders + files]:
             os.chown(path, user, user, follow_symlinks=False)
-    parent = os.getppid()
     checked("securebits", prctl(PR_SET_SECUREBITS, SECURE_BITS))
     os.setgroups([])
     os.setresgid(user, user, user)
@@ -84,10 +89,40 @@ def become_user(user, directory):
     readable = 1 << CAP_DAC_READ_SEARCH
     data = (Capabilities * 2)(Capabilities(readable, readable, 0), Capabilities(0, 0, 0))
     checked("capset", libc.capset(ctypes.byref(CapabilityHeader(CAPABILITY_VERSION, 0)), data))
-    # The kernel forgets this with the user.
-    checked("pdeathsig", prctl(PR_SET_PDEATHSIG, signal.SIGTERM))
-    if os.getppid() != parent:
-        raise OSError("the parent process is gone")
+
+
+def leave_terminal():
+    """Whoever has a terminal can type into it, for the shell that reads from it."""
+    with contextlib.suppress(OSError):
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        try:
+            fcntl.ioctl(terminal, termios.TIOCNOTTY)
+        finally:
+            os.close(terminal)
+
+
+def die_together(parent):
+    """Has the kernel end this process with its guard, and each that it forks with this one.
+
+    Ansible would end its workers by itself, but where signals are refused it cannot. The kernel forgets this with the
+    user, so it comes after that.
+    """
+
+    def ask(parent):
+        checked("pdeathsig", prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+        if os.getppid() != parent:
+            raise OSError("the parent process is gone")
+
+    def in_child():
+        try:
+            ask(forking[0])
+        except OSError:
+            os._exit(1)
+        forking[0] = os.getpid()
+
+    ask(parent)
+    forking = [os.getpid()]
+    os.register_at_fork(after_in_child=in_child)
 
 
 def limit(what, most):

@@ -246,7 +246,11 @@ impl Engine {
                 let host = &call.invocation.host;
                 broker::serve(&node, &self.spawner, connection, host, &over);
             });
-            let followed = follow(
+            let _closing = Closing {
+                over: &over,
+                node: &node,
+            };
+            follow(
                 &self.spawner,
                 &run,
                 call.cancel,
@@ -256,13 +260,7 @@ impl Engine {
                     observed.observe(&event);
                     (call.on_event)(event);
                 },
-            );
-            // Whatever still waits for the node does so for nobody.
-            over.cancel();
-            if let Err(error) = node.shutdown(Shutdown::Both) {
-                tracing::debug!(%error, "the play's way to its node is closed");
-            }
-            followed
+            )
         })
         .map_err(unexpected)?;
 
@@ -411,6 +409,21 @@ struct Call<'a> {
     on_event: &'a mut dyn FnMut(Event),
     cancel: &'a Cancel,
     outcome: &'a mut AttemptOutcome,
+}
+
+/// Ends what goes on for the play when it is dropped, in a panic too: whatever still waits for the node does so for nobody.
+struct Closing<'a> {
+    over: &'a Cancel,
+    node: &'a UnixStream,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.over.cancel();
+        if let Err(error) = self.node.shutdown(Shutdown::Both) {
+            tracing::debug!(%error, "the play's way to its node is closed");
+        }
+    }
 }
 
 struct Contact {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 
 use pressluft::core::document::fleet::AnsibleEngine;
@@ -12,7 +12,7 @@ use crate::support::{Bench, node};
 
 /// Tries everything, and tells on its node what came of it.
 const ATTACK: &str = r#"
-import ctypes, fcntl, glob, json, os, shutil, signal, socket, subprocess
+import array, ctypes, fcntl, glob, json, os, shutil, signal, socket, subprocess
 from ansible.plugins.action import ActionBase
 
 STATE, PARENT, PORT = "STATE", int("PARENT"), int("PORT")
@@ -34,6 +34,39 @@ def call(number, *arguments):
     if libc.syscall(number, *arguments) < 0:
         raise OSError(ctypes.get_errno(), "syscall")
 
+def cut(path, flags):
+    # As for a device that only takes orders; and read only, which cuts off all the same.
+    os.close(os.open(path, flags | os.O_TRUNC))
+
+def cut_by_other_call(path):
+    flags = array.array("Q", [3 | os.O_TRUNC, 0, 0])
+    call(437, -100, path.encode(), flags.buffer_info()[0], 24)
+
+def datagram(path, kind):
+    one, _ = socket.socketpair(socket.AF_UNIX, kind)
+    one.sendto(b"x", path)
+
+def namespace():
+    libc = ctypes.CDLL(None, use_errno=True)
+    pid = libc.syscall(56, 0x10000000 | signal.SIGCHLD, 0, 0, 0, 0)
+    if pid == 0:
+        os._exit(0)
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), "clone")
+
+def namespace_by_other_call():
+    arguments = array.array("Q", [0x10000000, 0, 0, 0, signal.SIGCHLD, 0, 0, 0])
+    libc = ctypes.CDLL(None, use_errno=True)
+    pid = libc.syscall(435, arguments.buffer_info()[0], 64)
+    if pid == 0:
+        os._exit(0)
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), "clone3")
+
+def type_into_terminal():
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, 0x5412, b"x")
+
 def unix(path):
     socket.socket(socket.AF_UNIX).connect(path)
 
@@ -54,6 +87,12 @@ def tries():
     yield "touch", lambda: os.utime(database, (0, 0))
     yield "attribute", lambda: attribute(database)
     yield "truncate", lambda: os.truncate(database, 0)
+    venv_file = json.__file__
+    for flags in (3, os.O_RDONLY):
+        for path in (database, venv_file):
+            yield "cut off %d %s" % (flags, path), lambda path=path, flags=flags: cut(path, flags)
+    yield "cut off by another call", lambda: cut_by_other_call(database)
+    yield "order to a device", lambda: os.close(os.open("/dev/null", 3))
     yield "unlink", lambda: os.unlink(database)
     yield "rename", lambda: os.rename(database, database + ".gone")
     yield "link in", lambda: os.link(database, os.path.join(os.environ["TMPDIR"], "linked"))
@@ -62,6 +101,13 @@ def tries():
     yield "own program", lambda: own_program()
     yield "tcp", lambda: socket.create_connection(("127.0.0.1", PORT), 5)
     yield "unix", lambda: unix(os.path.join(STATE, "other.sock"))
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+        yield "datagram %d" % kind, lambda kind=kind: datagram(os.path.join(STATE, "other.dgram"), kind)
+    yield "pair of another family", lambda: socket.socketpair(socket.AF_TIPC, socket.SOCK_STREAM)
+    yield "terminal", lambda: os.open("/dev/tty", 3)
+    yield "type", lambda: type_into_terminal()
+    yield "namespace", lambda: namespace()
+    yield "namespace by another call", lambda: namespace_by_other_call()
     yield "signal 0", lambda: os.kill(PARENT, 0)
     yield "signal", lambda: os.kill(PARENT, signal.SIGTERM)
     yield "ptrace", lambda: call(101, 16, PARENT, 0, 0)
@@ -101,6 +147,12 @@ class ActionModule(ActionBase):
 fn code_of_a_node_finds_nothing(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
     node.shell("rm -f /tmp/attack");
+    // Of a run whose guard was taken out.
+    let elsewhere = ["/tmp", "/var/tmp", "/dev/shm", "/etc/cron.d"];
+    let elsewhere = elsewhere.map(|folder| Path::new(folder).join("pressluft-attack"));
+    for path in &elsewhere {
+        drop(fs::remove_file(path));
+    }
     let bench = Bench::new(engine);
     let state = bench.state.path();
     let secret = b"not for a node";
@@ -118,6 +170,8 @@ fn code_of_a_node_finds_nothing(engine: AnsibleEngine) {
     }
     // What is not in use is swept by the next engine; this one is in use.
     let open = UnixListener::bind(state.join("other.sock")).expect("a socket");
+    let told = UnixDatagram::bind(state.join("other.dgram")).expect("a socket");
+    fs::set_permissions(state.join("other.dgram"), PermissionsExt::from_mode(0o666)).expect("own");
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let mut invocation = bench.invocation(&node, "- attack:");
     let attack = ATTACK
@@ -137,7 +191,7 @@ fn code_of_a_node_finds_nothing(engine: AnsibleEngine) {
         &mut |_| {},
         &pressluft::ansible::Cancel::default(),
     );
-    drop((open, port));
+    drop((open, told, port));
     assert_eq!(outcome.failure, None);
     let told: serde_json::Value =
         serde_json::from_str(&node.shell("cat /tmp/attack")).expect("it ran");
@@ -146,7 +200,7 @@ fn code_of_a_node_finds_nothing(engine: AnsibleEngine) {
         told["own"],
         serde_json::json!(["vars.json", "secrets.json", "tmp/own"])
     );
-    assert!(told["refused"].as_u64().expect("a count") > 40, "{told}");
+    assert!(told["refused"].as_u64().expect("a count") > 54, "{told}");
     if nix::unistd::geteuid().is_root() {
         assert!(
             told["user"].as_u64().expect("a user") >= 1_900_000_000,
@@ -157,8 +211,8 @@ fn code_of_a_node_finds_nothing(engine: AnsibleEngine) {
     for path in ["new", "secrets/new", "run/other-1/new"] {
         assert!(!state.join(path).exists(), "{path}");
     }
-    for path in ["/tmp", "/var/tmp", "/dev/shm", "/etc/cron.d"] {
-        assert!(!Path::new(path).join("pressluft-attack").exists(), "{path}");
+    for path in &elsewhere {
+        assert!(!path.exists(), "{}", path.display());
     }
 }
 

@@ -131,6 +131,10 @@ const OF_PLAYS: &[i64] = &[
     libc::SYS_fchmod,
 ];
 
+/// What is answered as by a kernel that has no such call, for the C library then uses another one: their arguments are
+/// in memory, where a filter does not look.
+const UNKNOWN: &[i64] = &[libc::SYS_openat2, libc::SYS_clone3];
+
 /// New calls have the same number on every machine, before the C library's headers know them.
 const FCHMODAT2: i64 = 452;
 const SETXATTRAT: i64 = 463;
@@ -144,6 +148,8 @@ pub(super) fn of_plays(signals: bool) -> Vec<&'static [i64]> {
 
 /// The calls that are refused to programs that talk to a node by themselves, such as `ssh`.
 const OF_PROGRAMS: &[&[i64]] = &[FOREIGN, FOREIGN_OF_MACHINE, SIGNALS];
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The filter that refuses `calls`, as the kernel reads it; empty on a machine that no filter is made for.
 ///
@@ -192,68 +198,143 @@ fn compile(calls: &[&[i64]]) -> io::Result<Option<BpfProgram>> {
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, machine);
     let filter = filter.map_err(io::Error::other)?;
     let program = BpfProgram::try_from(filter).map_err(io::Error::other)?;
-    Ok(Some(without_other_numbers(program)))
+    Ok(Some(with_answers_by_number(program)))
 }
 
-/// Calls that are refused with some arguments only: limits of another process, a signal to somebody else when a
-/// descriptor has something to read, and the list of all sockets of the machine, whose names lead to them.
-fn in_part() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
-    const FIOSETOWN: u64 = 0x8901;
-    const SIOCSPGRP: u64 = 0x8902;
-    const F_SETOWN_EX: u64 = 15;
-    const F_SETSIG: u64 = 10;
-    let is = |argument, operator, value| {
-        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)
+/// Calls that are refused with some arguments only.
+fn in_part() -> Result<Rules, seccompiler::BackendError> {
+    let mut rules = Rules::new();
+    let mut refuse = |call, conditions| -> Result<(), seccompiler::BackendError> {
+        let rule = SeccompRule::new(conditions)?;
+        rules.entry(call).or_insert_with(Vec::new).push(rule);
+        Ok(())
     };
-    let equal = |argument, value| is(argument, SeccompCmpOp::Eq, value);
-    let mut rules = BTreeMap::new();
-    let other = is(0, SeccompCmpOp::Ne, 0)?;
-    rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![other])?]);
-    let owner = u64::from(libc::F_SETOWN.unsigned_abs());
-    let fcntl = [owner, F_SETSIG, F_SETOWN_EX].map(|command| equal(1, command));
-    let ioctl = [FIOSETOWN, SIOCSPGRP].map(|command| equal(1, command));
-    for (call, conditions) in [
-        (libc::SYS_fcntl, Vec::from(fcntl)),
-        (libc::SYS_ioctl, Vec::from(ioctl)),
-    ] {
-        let one = |condition: Result<SeccompCondition, _>| SeccompRule::new(vec![condition?]);
-        let conditions = conditions.into_iter().map(one);
-        rules.insert(call, conditions.collect::<Result<_, _>>()?);
+    // Limits of another process.
+    refuse(libc::SYS_prlimit64, vec![is(0, SeccompCmpOp::Ne, 0)?])?;
+    // A signal to somebody else when a descriptor has something to read.
+    const FIOSETOWN: i32 = 0x8901;
+    const SIOCSPGRP: i32 = 0x8902;
+    const F_SETOWN_EX: i32 = 15;
+    const F_SETSIG: i32 = 10;
+    for command in [libc::F_SETOWN, F_SETSIG, F_SETOWN_EX] {
+        refuse(libc::SYS_fcntl, vec![equal(1, command)?])?;
     }
-    let family = equal(0, u64::from(libc::AF_NETLINK.unsigned_abs()))?;
-    let protocol = equal(2, u64::from(libc::NETLINK_SOCK_DIAG.unsigned_abs()))?;
-    rules.insert(
-        libc::SYS_socket,
-        vec![SeccompRule::new(vec![family, protocol])?],
-    );
+    // And what types into a terminal, for whoever reads from it.
+    const TIOCSTI: i32 = 0x5412;
+    const TIOCLINUX: i32 = 0x541C;
+    for command in [FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX] {
+        refuse(libc::SYS_ioctl, vec![equal(1, command)?])?;
+    }
+    // Landlock asks for nothing when a file is opened neither to read nor to write, which devices take orders by; and
+    // before Linux 6.2 not for more than reading when it is cut off as well.
+    for flags in opening() {
+        let (call, argument) = flags;
+        const NEITHER: i32 = libc::O_ACCMODE;
+        refuse(call, vec![has(argument, NEITHER, NEITHER)?])?;
+        let cut = has(argument, NEITHER | libc::O_TRUNC, libc::O_TRUNC)?;
+        refuse(call, vec![cut])?;
+    }
+    // Namespaces, in which a process has all the rights that it lacks.
+    for namespace in [
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWCGROUP,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWNET,
+    ] {
+        refuse(libc::SYS_clone, vec![has(0, namespace, namespace)?])?;
+    }
+    // Networks other than those that lead to a node and to the name service, whole packets, and the list of all sockets
+    // of the machine, whose names lead to them.
+    const KIND: i32 = 0xF;
+    const FAMILIES: [i32; 4] = [
+        libc::AF_UNIX,
+        libc::AF_INET,
+        libc::AF_INET6,
+        libc::AF_NETLINK,
+    ];
+    let other = |family: &i32| is(0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs()));
+    let others: Result<Vec<_>, _> = FAMILIES.iter().map(other).collect();
+    refuse(libc::SYS_socket, others?)?;
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let raw = has(1, KIND, libc::SOCK_RAW)?;
+        refuse(libc::SYS_socket, vec![equal(0, family)?, raw])?;
+    }
+    let diagnosis = equal(2, libc::NETLINK_SOCK_DIAG)?;
+    let netlink = equal(0, libc::AF_NETLINK)?;
+    refuse(libc::SYS_socket, vec![netlink, diagnosis])?;
+    // A pair whose one end can be sent elsewhere: a way to any socket without making one.
+    for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW] {
+        refuse(libc::SYS_socketpair, vec![has(1, KIND, kind)?])?;
+    }
+    let other = is(0, SeccompCmpOp::Ne, u64::from(libc::AF_UNIX.unsigned_abs()))?;
+    refuse(libc::SYS_socketpair, vec![other])?;
     Ok(rules)
 }
 
-/// x86 has a second set of numbers for the same calls, which a list of numbers would miss.
-#[cfg(target_arch = "x86_64")]
-fn without_other_numbers(mut program: BpfProgram) -> BpfProgram {
-    const LOAD: u16 = 0x20;
-    const JUMP_IF_AT_LEAST: u16 = 0x35;
-    const RETURN: u16 = 0x06;
-    const ERRNO: u32 = 0x0005_0000;
-    const OTHER_NUMBERS: u32 = 0x4000_0000;
-    let is_number = |instruction: &sock_filter| instruction.code == LOAD && instruction.k == 0;
-    if let Some(at) = program.iter().position(is_number) {
-        let instruction = |code, jf, k| sock_filter { code, jt: 0, jf, k };
-        let refuse = instruction(RETURN, 0, ERRNO | libc::EPERM.unsigned_abs());
-        let compare = instruction(JUMP_IF_AT_LEAST, 1, OTHER_NUMBERS);
-        program.splice(at + 1..=at, [compare, refuse]);
-    }
-    program
+/// The calls that open a file by its path, and which argument has the flags.
+fn opening() -> impl Iterator<Item = (i64, u8)> {
+    #[cfg(target_arch = "x86_64")]
+    let of_machine = Some((libc::SYS_open, 1));
+    #[cfg(not(target_arch = "x86_64"))]
+    let of_machine = None;
+    of_machine.into_iter().chain([(libc::SYS_openat, 2)])
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn without_other_numbers(program: BpfProgram) -> BpfProgram {
+type Condition = Result<SeccompCondition, seccompiler::BackendError>;
+
+fn is(argument: u8, operator: SeccompCmpOp, value: u64) -> Condition {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)
+}
+
+fn equal(argument: u8, value: i32) -> Condition {
+    is(argument, SeccompCmpOp::Eq, u64::from(value.unsigned_abs()))
+}
+
+/// Whether the bits of `mask` are those of `value`.
+fn has(argument: u8, mask: i32, value: i32) -> Condition {
+    let operator = SeccompCmpOp::MaskedEq(u64::from(mask.unsigned_abs()));
+    is(argument, operator, u64::from(value.unsigned_abs()))
+}
+
+/// Adds what is decided by the number alone, with another answer or for numbers that no list has.
+fn with_answers_by_number(mut program: BpfProgram) -> BpfProgram {
+    const LOAD: u16 = 0x20;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const ERRNO: u32 = 0x0005_0000;
+    let is_number = |instruction: &sock_filter| instruction.code == LOAD && instruction.k == 0;
+    let answer = |compare: u16, number: u32, error: i32| {
+        let instruction = |code, jf, k| sock_filter { code, jt: 0, jf, k };
+        let refuse = instruction(RETURN, 0, ERRNO | error.unsigned_abs());
+        [instruction(compare, 1, number), refuse]
+    };
+    let numbers = UNKNOWN.iter().filter_map(|call| u32::try_from(*call).ok());
+    let mut answers: Vec<sock_filter> = numbers
+        .flat_map(|number| answer(JUMP_IF_EQUAL, number, libc::ENOSYS))
+        .collect();
+    // x86 has a second set of numbers for the same calls, which a list of numbers would miss.
+    #[cfg(target_arch = "x86_64")]
+    {
+        const JUMP_IF_AT_LEAST: u16 = 0x35;
+        const OTHER_NUMBERS: u32 = 0x4000_0000;
+        answers.extend(answer(JUMP_IF_AT_LEAST, OTHER_NUMBERS, libc::EPERM));
+    }
+    if let Some(at) = program.iter().position(is_number) {
+        program.splice(at + 1..=at, answers);
+    }
     program
 }
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+    use nix::fcntl::{OFlag, OpenHow};
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket, socketpair};
+    use nix::sys::stat::Mode;
+
     use super::*;
 
     #[test]
@@ -268,9 +349,32 @@ mod tests {
         std::thread::spawn(|| {
             restrict_calls().expect("a kernel with filters");
             let killed = nix::sys::signal::kill(nix::unistd::Pid::this(), None);
-            assert_eq!(killed, Err(nix::errno::Errno::EPERM));
+            assert_eq!(killed, Err(Errno::EPERM));
             let cut = nix::unistd::truncate("/dev/null", 0);
-            assert_eq!(cut, Err(nix::errno::Errno::EPERM));
+            assert_eq!(cut, Err(Errno::EPERM));
+            for flags in [OFlag::O_ACCMODE, OFlag::O_RDONLY | OFlag::O_TRUNC] {
+                let opened = nix::fcntl::open("/dev/null", flags, Mode::empty());
+                assert_eq!(opened.err(), Some(Errno::EPERM), "{flags:?}");
+            }
+            nix::fcntl::open("/dev/null", OFlag::O_RDWR, Mode::empty()).expect("not refused");
+            let pair = |kind| socketpair(AddressFamily::Unix, kind, None, SockFlag::empty());
+            assert_eq!(pair(SockType::Datagram).err(), Some(Errno::EPERM));
+            pair(SockType::Stream).expect("not refused");
+            let packets = socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), None);
+            assert_eq!(packets.err(), Some(Errno::EPERM));
+            let names = socket(
+                AddressFamily::Inet,
+                SockType::Datagram,
+                SockFlag::empty(),
+                None,
+            );
+            names.expect("not refused");
+            let other = OpenHow::new().flags(OFlag::O_RDONLY);
+            let other = nix::fcntl::openat2(std::io::stdin(), "/dev/null", other);
+            assert_eq!(other.err(), Some(Errno::ENOSYS));
+            std::process::Command::new("true")
+                .status()
+                .expect("programs start");
         })
         .join()
         .expect("the thread ends well");
