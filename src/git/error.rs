@@ -8,7 +8,7 @@ use super::url::redact;
 /// A fleet repo that could not be opened or fetched. No message holds a credential.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    #[error("there is no directory `{}`", .0.display())]
+    #[error("there is no directory `{}`", redact(&.0.display().to_string()))]
     NoDirectory(PathBuf),
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {
@@ -41,6 +41,8 @@ pub enum GitError {
     Ambiguous { url: String, name: String },
     #[error("cannot fetch `{url}`: {message}")]
     Fetch { url: String, message: String },
+    #[error("git's settings of this user or machine lead `{url}` to `{to}`")]
+    Rewritten { url: String, to: String },
     #[error("`{url}` refused the login: {message}")]
     Login { url: String, message: String },
     #[error("the host key of `{host}` is not known: {presented}")]
@@ -112,6 +114,9 @@ impl GitError {
             Self::Fetch { .. } => {
                 "check the address and the network with `git ls-remote URL`".to_owned()
             }
+            Self::Rewritten { .. } => "name the other address itself, or take `insteadOf` out: \
+                 `git config --show-origin --get-regexp insteadof`"
+                .to_owned(),
             Self::Login { .. } => "for ssh, add the key that `pressluft ssh-key` prints to the \
                  repository's deploy keys or load one into the ssh agent; for https, set \
                  `PRESSLUFT_GIT_TOKEN`"

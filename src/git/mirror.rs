@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use git2::Repository;
+use git2::{ConfigLevel, Repository};
 
 use super::error::GitError;
 use super::url::RepoUrl;
@@ -65,14 +65,30 @@ impl Mirror {
         if packs <= 2 * PACKS
             && let Ok(repository) = Repository::open_bare(path)
         {
+            only_what_is_named(&repository)?;
             return Ok(repository);
         }
         remove(path)?;
         let mut options = git2::RepositoryInitOptions::new();
         options.bare(true).no_reinit(true).external_template(false);
-        Repository::init_opts(path, &options)
-            .map_err(|e| GitError::repository(path.display().to_string(), &e))
+        let repository = Repository::init_opts(path, &options)
+            .map_err(|e| GitError::repository(path.display().to_string(), &e))?;
+        only_what_is_named(&repository)?;
+        Ok(repository)
     }
+}
+
+/// Has fetches follow no redirect: whoever is led elsewhere would get the token.
+fn only_what_is_named(repository: &Repository) -> Result<(), GitError> {
+    const FOLLOW: &str = "http.followRedirects";
+    let set = || {
+        let mut own = repository.config()?.open_level(ConfigLevel::Local)?;
+        match own.get_bool(FOLLOW) {
+            Ok(false) => Ok(()),
+            Ok(true) | Err(_) => own.set_bool(FOLLOW, false),
+        }
+    };
+    set().map_err(|e| GitError::repository(repository.path().display().to_string(), &e))
 }
 
 /// Removes a copy, so that the next fetch makes it anew.

@@ -60,6 +60,13 @@ impl Transfer {
         let mut remote = repository
             .remote_anonymous(self.url.as_str())
             .map_err(|e| self.failed(&e))?;
+        let named = remote.url().unwrap_or_default();
+        if named != self.url.as_str() {
+            return Err(GitError::Rewritten {
+                url: self.url.to_string(),
+                to: redact(named),
+            });
+        }
         let mut connection = remote
             .connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy()))
             .map_err(|e| self.failed(&e))?;

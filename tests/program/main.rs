@@ -428,3 +428,32 @@ fn completions_and_man_pages_are_written() {
     program.run(&["man", "pages"]).expect(0);
     assert!(program.dir.path().join("pages/pressluft-plan.1").exists());
 }
+
+#[test]
+fn only_the_repository_that_is_named_is_asked() {
+    let program = Program::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("a socket");
+    let other = format!("http://{}/", listener.local_addr().expect("bound"));
+    for key in [&other, "https://elsewhere.example/", "file:///srv/"] {
+        let settings = format!("[url \"{key}\"]\n\tinsteadOf = https://git.example/\n");
+        fs::write(program.dir.path().join(".gitconfig"), settings).expect("written");
+        let url = "https://me:topsecret@git.example/fleet.git";
+        let ran = program.run(&["plan", "--repo", url]);
+        assert_ne!(ran.code, 0);
+        let told = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            told.contains(&format!("to `{key}fleet.git`")) && told.contains("insteadOf"),
+            "{told}"
+        );
+        assert!(!told.contains("topsecret"), "{told}");
+    }
+    // Nor is a login shown where an address is not expected.
+    let ran = program.run(&["validate", "https://me:topsecret@git.example/fleet.git"]);
+    assert!(!ran.stderr.contains("topsecret"), "{}", ran.stderr);
+    let asked = listener.accept().map(|_| ());
+    assert_eq!(
+        asked.expect_err("nobody").kind(),
+        std::io::ErrorKind::WouldBlock
+    );
+}
