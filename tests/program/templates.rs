@@ -52,8 +52,10 @@ fn no_template_takes_more_than_its_bounds_and_each_is_told() {
         "{{ range(99999)|join('x' * 100000)|length }}",
         "{{ 'a\n'|replace('a', 'b\n' * 1000000)|indent(1000000)|length }}",
         "{{ '%1000000000s'|format('a') }}",
-        // In one step, and less than a machine has.
-        "{{ ('x' * 400000000)|length }}",
+        // Half a GiB, which most machines would have.
+        "{% set n = namespace(x='xxxxxxxxxxxxxxxx') %}{% for i in range(25) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x|length }}",
+        // Steps alone: it becomes neither large nor long.
+        "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
         "{% for i in range(90000) %}xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx{% endfor %}",
         "{% set n = namespace(l=[1]) %}{% for i in range(40) %}{% set n.l = (n.l + n.l)|list %}{% endfor %}{{ n.l|length }}",
         "{% macro a(n) %}{{ a(n + 1) }}{% endmacro %}{{ a(1) }}",
