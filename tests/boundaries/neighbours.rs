@@ -136,7 +136,8 @@ fn a_task_sees_nothing(world: &World) {
          $text = ini_get( 'open_basedir' ) . ' ';\n\
          $text .= function_exists( 'exec' ) ? 'exec' : 'closed';\n\
          $text .= @file_get_contents( '/etc/passwd' ) ? ' passwd' : '';\n\
-         file_put_contents( WP_CONTENT_DIR . '/uploads/due.txt', $text ); } );\n",
+         file_put_contents( WP_CONTENT_DIR . '/uploads/due.txt', $text ); } );\n\
+         add_action( 'init', static function () { wp_schedule_single_event( time() - 1, 'pressluft_probe' ); } );\n",
     );
     world.ssh(1, &format!("systemctl start {unit}"));
     let due = world.ssh(1, &format!("cat {ROOT}/shared/uploads/due.txt"));
