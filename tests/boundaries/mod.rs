@@ -4,10 +4,13 @@
 
 use crate::support::World;
 
-/// Functions with their names, for [`in_turn`].
+/// What is tried on a world, by its name.
+type Case = (&'static str, fn(&World));
+
+/// Functions as cases, for [`in_turn`].
 macro_rules! cases {
     ($($case:ident),+ $(,)?) => {
-        &[$((stringify!($case), $case as fn(&World))),+]
+        &[$((stringify!($case), $case)),+]
     };
 }
 
@@ -19,7 +22,7 @@ mod node;
 mod site;
 
 /// Carries out the cases one after the other: all of them, or the one that `PRESSLUFT_CASE` names.
-fn in_turn(world: &World, cases: &[(&str, fn(&World))]) {
+fn in_turn(world: &World, cases: &[Case]) {
     let only = std::env::var("PRESSLUFT_CASE").ok();
     let is_meant = |name: &str| only.as_ref().is_none_or(|only| only == name);
     assert!(
