@@ -7,7 +7,7 @@ SHELL := /bin/bash
 FLEET := tests/hosts/fleet
 BINARY := target/release/pressluft
 
-.PHONY: help demo demo-down test test-fast faults check bench hosts-up hosts-down release package schemas
+.PHONY: help demo demo-down test test-fast faults guards check bench hosts-up hosts-down release package schemas
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -28,6 +28,10 @@ faults: ## The fault matrix and the simulation at full dose, see docs/reliabilit
 	@tests/need build
 	@PRESSLUFT_FAULTS_DOSE=large cargo test --locked --features crash-points --test faults
 	@PROPTEST_CASES=$${PROPTEST_CASES:-4000} cargo test --locked --features crash-points --test simulation
+
+guards: ## Each guard of a boundary taken out, to see its test fail; takes hours
+	@tests/need build && tests/need run && $(FLEET) need
+	@tests/boundaries/guards run
 
 check: ## Formatting, lints, docs, generated files
 	@tests/check

@@ -20,6 +20,7 @@ from ansible_collections.pressluft.host.plugins.module_utils import (
     web,
 )
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
+from ansible_collections.pressluft.host.plugins.module_utils.steps import boundaries
 from ansible_collections.pressluft.host.plugins.module_utils.unprivileged import Child, collect
 
 # A user that every machine has, with a group of the same name; there is no service manager where these tests run.
@@ -131,8 +132,14 @@ class Children(Scratch):
             while True:
                 tell("x" * 1000)
 
+        def wait(tell):
+            tell("one")
+            time.sleep(60)
+
         begin = time.monotonic()
         self.assertEqual(self.told(forever, deadline=1), ["one"])
+        # It takes nothing of the processor, so nothing else ends it.
+        self.assertEqual(self.told(wait, deadline=1), ["one"])
         self.assertEqual(self.told(forever, seconds=1, deadline=20), ["one"])
         self.assertLess(len(self.told(flood)), 100)
         self.assertEqual(self.told(lambda tell: 1 / 0), [])
@@ -232,6 +239,24 @@ class Accounts(unittest.TestCase):
         self.assertEqual(changes, ["limits"])
         self.assertIn("MAX_USER_CONNECTIONS 14", statements[0])
 
+    def test_each_right_beside_its_own_is_told_and_revoked(self):
+        here, everywhere, other = *hexadecimal("localhost", "%"), *hexadecimal("other")
+        cases = (
+            (("global", "FILE"), "FILE for all databases"),
+            (("schema", here, other, "SELECT"), "SELECT in the database `other`"),
+            (("schema", here, *hexadecimal("wp_a"), "SELECT"), "SELECT in the database `wp_a`"),
+            (("schema", here, *hexadecimal("wp\\_a"), self.GRANT[3] + ",EVENT"), "EVENT in its own database"),
+            (("held", here, *hexadecimal("table `other`.`t`")), "rights of its own for the table `other`.`t`"),
+            (("role", here, other), "the role `other`"),
+            (("proxy", here, other, everywhere), "the place of `other`@`%`"),
+        )
+        for row, told in cases:
+            changes, wider, statements = self.ensure(self.GRANT, row)
+            self.assertEqual(wider, [told])
+            self.assertIn("revoke " + told, changes)
+            self.assertIn("REVOKE ALL PRIVILEGES, GRANT OPTION FROM 'wp_a'@localhost", statements)
+            self.assertTrue(statements[-1].startswith("GRANT SELECT, "), statements)
+
     def test_names_of_strangers_stay_in_their_quotes(self):
         evil = "a'; DROP DATABASE x; -- \n\\"
         rows = [self.GRANT, ("proxy", *hexadecimal("localhost", evil, "%")), ("role", *hexadecimal("localhost", evil))]
@@ -271,6 +296,17 @@ class Rules(Scratch):
         text = "# wp_a ALL=ALL\nroot ALL=(wp_a) ALL\n%sudo ALL=(ALL:ALL) ALL\nDefaults:wp_a x=y\nRunas_Alias R = wp_a\n"
         self.assertEqual(self.naming(text + "@include sudoers\n"), [])
         self.assertEqual(self.naming("@includedir DIR\n", **{"x.off": "wp_a ALL=ALL\n"}), [])
+
+
+class Looks(Scratch):
+    def test_files_with_set_id_bits_are_told_in_one_line_each(self):
+        for name, mode in (("plain", 0o755), ("odd\n\x1b[2J name", 0o4755), ("-group", 0o2755)):
+            self.write(name, "", mode)
+        os.symlink("/usr/bin/passwd", self.path("link"))
+        with mock.patch.object(tenant, "MANAGER", "/nonexistent"):
+            found = sorted(boundaries.files(tenant.Tenant(SITE.system, self.work)))
+        names = ("-group", "odd??[2J name")
+        self.assertEqual(found, ["`%s` has set-id bits" % self.path(name) for name in names])
 
 
 class Modes(Scratch):

@@ -111,7 +111,6 @@ def tries():
     yield "signal 0", lambda: os.kill(PARENT, 0)
     yield "signal", lambda: os.kill(PARENT, signal.SIGTERM)
     yield "ptrace", lambda: call(101, 16, PARENT, 0, 0)
-    yield "unshare", lambda: call(272, 0x10000000)
     yield "root again", lambda: os.setuid(0) if os.getuid() else write(database)
     yield "handle", lambda: call(304, -100, 0, 0)
     yield "io_uring", lambda: call(425, 8, ctypes.create_string_buffer(256))
@@ -120,6 +119,8 @@ def tries():
     yield "priority of another", lambda: os.setpriority(os.PRIO_PROCESS, PARENT, 19)
     # The other set of numbers that x86 has for the same calls.
     yield "other numbers", lambda: call(0x40000000 + 62, PARENT, 0)
+    # At the end: whoever succeeds has other rights from then on.
+    yield "unshare", lambda: call(272, 0x10000000)
 
 def own_program():
     path = os.path.join(os.environ["TMPDIR"], "program")
@@ -130,6 +131,8 @@ def own_program():
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
+        write(os.path.join(os.environ["TMPDIR"], "own"))
+        own = [name for name in ("vars.json", "secrets.json", "tmp/own") if os.path.exists(name) and read(name)]
         got, refused = [], []
         for name, attempt in tries():
             try:
@@ -137,8 +140,6 @@ class ActionModule(ActionBase):
                 got.append(name)
             except Exception as error:
                 refused.append(name)
-        write(os.path.join(os.environ["TMPDIR"], "own"))
-        own = [name for name in ("vars.json", "secrets.json", "tmp/own") if os.path.exists(name) and read(name)]
         text = json.dumps({"got": got, "refused": len(refused), "own": own, "user": os.getuid()})
         self._low_level_execute_command("cat >/tmp/attack", in_data=text.encode())
         return {}

@@ -8,6 +8,7 @@ use pressluft::clock;
 use pressluft::secrets::{Identity, environment_secrets};
 use pressluft::store::Store;
 
+use super::in_turn;
 use crate::support::World;
 
 const USER: &str = "wp_acme_production";
@@ -44,17 +45,22 @@ fn neighbours_are_out_of_sight_and_out_of_reach() {
     }
 
     services(&world);
-    a_request_sees_nothing(&world);
-    a_task_sees_nothing(&world);
-    without_the_limits_of_php_the_sandbox_holds(&world);
-    without_the_sandbox_there_is_much_to_see(&world);
-    without_the_firewall_all_is_in_reach(&world);
-    logs_stay_closed(&world);
-    code_from_uploads_does_not_run(&world);
-    the_cache_is_shared_in_peace(&world);
-    what_a_user_has_too_much_is_taken(&world);
-    no_change_costs_a_request(&world);
-    the_shared_php_goes_unnoticed(&world);
+    in_turn(
+        &world,
+        cases![
+            a_request_sees_nothing,
+            a_task_sees_nothing,
+            without_the_limits_of_php_the_sandbox_holds,
+            without_the_sandbox_there_is_much_to_see,
+            without_the_firewall_all_is_in_reach,
+            logs_stay_closed,
+            code_from_uploads_does_not_run,
+            the_cache_is_shared_in_peace,
+            what_a_user_has_too_much_is_taken,
+            no_change_costs_a_request,
+            the_shared_php_goes_unnoticed,
+        ],
+    );
     world.pressluft(&["drift"]).expect(0);
 }
 
@@ -130,7 +136,8 @@ fn a_task_sees_nothing(world: &World) {
          $text = ini_get( 'open_basedir' ) . ' ';\n\
          $text .= function_exists( 'exec' ) ? 'exec' : 'closed';\n\
          $text .= @file_get_contents( '/etc/passwd' ) ? ' passwd' : '';\n\
-         file_put_contents( WP_CONTENT_DIR . '/uploads/due.txt', $text ); } );\n",
+         file_put_contents( WP_CONTENT_DIR . '/uploads/due.txt', $text ); } );\n\
+         add_action( 'init', static function () { wp_schedule_single_event( time() - 1, 'pressluft_probe' ); } );\n",
     );
     world.ssh(1, &format!("systemctl start {unit}"));
     let due = world.ssh(1, &format!("cat {ROOT}/shared/uploads/due.txt"));
@@ -269,7 +276,7 @@ fn without_the_firewall_all_is_in_reach(world: &World) {
     world.ssh(1, "nft -f /etc/nftables.conf");
 }
 
-/// Nobody else reads a log, a new one after a rotation neither.
+/// Nobody else reads a log, a new one after a rotation neither, and what a site made of its own is no work of root's.
 fn logs_stay_closed(world: &World) {
     let open = "find /var/log/nginx -perm /o=rwx ! -type l; find /etc/nginx/sites-enabled/wp_* /etc/pressluft/php/wp_* -perm /o=rwx";
     assert_eq!(world.ssh(1, open).trim(), "");
@@ -282,6 +289,32 @@ fn logs_stay_closed(world: &World) {
     assert_eq!(written.trim(), "1", "it is written on after a rotation");
     let login = world.ssh(1, "grep -c key=reset /var/log/nginx/login.log || true");
     assert_eq!(login.trim(), "0");
+    own_logs_are_rotated_with_own_rights(world);
+}
+
+fn own_logs_are_rotated_with_own_rights(world: &World) {
+    let logs = format!("{ROOT}/logs");
+    let before = world.ssh(1, "sha256sum /etc/shadow");
+    world.ssh(
+        1,
+        &format!(
+            "cd {logs} && rm -f own.log* && \
+             setpriv --reuid {USER} --regid {USER} --init-groups sh -c 'umask 077 && echo own >own.log && \
+             ln -s /etc/shadow link.log && mkfifo pipe.log && echo x >\"odd  name.log\"' && \
+             (umask 077 && echo secret >root.log) && \
+             (timeout 60 logrotate --force /etc/logrotate.d/pressluft-{USER} || test $? != 124)"
+        ),
+    );
+    let found = world.ssh(1, &format!("ls {logs}"));
+    assert!(found.contains("own.log.1\n"), "{found}");
+    for name in ["link.log.1", "pipe.log.1", "root.log.1"] {
+        assert!(!found.contains(name), "rotated with more rights: {found}");
+    }
+    assert_eq!(world.ssh(1, "sha256sum /etc/shadow"), before);
+    world.ssh(
+        1,
+        &format!("cd {logs} && rm -f own.log* link.log* pipe.log* root.log* odd*"),
+    );
 }
 
 /// Values of the database that name files of WordPress do not lead to the uploads.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::in_turn;
 use crate::support::World;
 
 const FLEET: &str = "site";
@@ -35,14 +36,19 @@ fn what_a_site_wrote_stays_in_its_place() {
     world.pressluft(&["apply", "--auto-approve"]).expect(0);
     world.pressluft(&["drift"]).expect(0);
 
-    wp_cli_reads_nothing_of_the_site(&world);
-    programs_of_the_site_are_bounded(&world);
-    pages_are_read_in_time(&world);
-    options_are_asked_for_as_the_site(&world);
-    wider_rights_are_told_and_revoked(&world);
-    what_lets_a_user_further_is_told(&world);
-    a_copy_takes_no_programs_along(&world);
-    a_copy_that_is_held_ends(&world);
+    in_turn(
+        &world,
+        cases![
+            wp_cli_reads_nothing_of_the_site,
+            programs_of_the_site_are_bounded,
+            pages_are_read_in_time,
+            options_are_asked_for_as_the_site,
+            wider_rights_are_told_and_revoked,
+            what_lets_a_user_further_is_told,
+            a_copy_takes_no_programs_along,
+            a_copy_that_is_held_ends,
+        ],
+    );
     nothing_is_left(&world);
 }
 
@@ -131,10 +137,12 @@ fn wp_cli_reads_nothing_of_the_site(world: &World) {
         &format!("cp {home}/wp-cli.yml {ROOT}/current/wp-cli.yml && chgrp {USER} {ROOT}/current/wp-cli.yml"),
     );
     assert_eq!(health(world).0, "[]");
+    let ran = world.ssh(1, &format!("ls {home} | grep -cx ran || true"));
+    assert_eq!(ran.trim(), "0", "code of the site ran in WP-CLI");
     world.ssh(
         1,
         &format!(
-            "test ! -e {home}/ran && rm -r {home}/.wp-cli {home}/x.php {home}/wp-cli.yml \
+            "rm -r {home}/.wp-cli {home}/x.php {home}/wp-cli.yml \
              {ROOT}/current/wp-cli.yml {ROOT}/shared/uploads/wp-cli.yml"
         ),
     );
@@ -217,11 +225,8 @@ fn options_are_asked_for_as_the_site(world: &World) {
     sql(world, &format!("{hidden}{view}"));
     let begin = Instant::now();
     let ran = world.pressluft(&["drift", "--json"]);
-    assert!(
-        begin.elapsed() < Duration::from_secs(25),
-        "{:?}",
-        begin.elapsed()
-    );
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(25), "the look took {took:?}");
     assert!(
         ran.stdout
             .contains("the database has the view `wp_options`"),
