@@ -1,8 +1,20 @@
-//! Which job carries out which field: each leaf of a spec belongs to one aspect, and each
-//! aspect to one job type.
+//! Who carries out which field: each leaf of a spec has exactly one owner.
+//!
+//! A field that nobody carries out must not be recorded as done. So there is no rule for "all others": a test walks the
+//! schemas and fails for a leaf that no table names, and a leaf that is in none is missing.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::desired::HasSpec;
+use super::document::{Environment, Fleet, Node, Site};
 use super::id::ResourceKind;
 use super::job::JobType;
+use super::spec::Spec;
+
+use Aspect::{Fixed, Job, Missing, Record};
 
 /// What a change of a field asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,69 +30,313 @@ pub enum Aspect {
     Missing(&'static str),
 }
 
+const IDENTITY: Aspect = Fixed("the name is the identity; use `moved`");
+const PROVISION: Aspect = Job(JobType::NodeProvision);
+const CONFIGURE: Aspect = Job(JobType::EnvConfigure);
+const DEPLOY: Aspect = Job(JobType::EnvDeploy);
+const UPDATE: Aspect = Job(JobType::EnvUpdate);
+const IMPORT: Aspect = Job(JobType::SiteImport);
+const CACHE: Aspect = Job(JobType::EnvCacheToggle);
+const PROMOTE: Aspect = Job(JobType::EnvPromote);
+const SYNC: Aspect = Job(JobType::EnvSync);
+const RESTORE: Aspect = Job(JobType::EnvRestore);
+
+const NO_CERTIFICATES: Aspect = Missing("certificates are not obtained");
+const NO_BACKUPS: Aspect = Missing("backups are not made");
+const NO_HOOKS: Aspect = Missing("playbooks of the fleet repo are not run");
+const NO_REMOVAL: Aspect = Missing("nothing is destroyed");
+const NO_ROLLOUT: Aspect = Missing("changes are not spread over steps");
+const NO_MIRROR: Aspect = Missing("plugins are not installed");
+const NO_UPDATES: Aspect = Missing("WordPress is not updated on its own");
+const NO_EXPIRY: Aspect = Missing("environments are not ended on their own");
+const NO_PROMOTION: Aspect = Missing("nothing is promoted");
+const NO_SFTP: Aspect = Missing("users for SFTP are not made");
+const NO_FIREWALL: Aspect = Missing("the web application firewall is not set up");
+const NO_TLS: Aspect = Missing("sites are not served over TLS");
+
+/// The leaves of a kind. What stands for a map of the operator's own names, or for a list, is one leaf.
+type Table = &'static [(&'static str, Aspect)];
+
+const FLEET: Table = &[
+    ("acme.directory", NO_CERTIFICATES),
+    ("acme.email", NO_CERTIFICATES),
+    ("ansible.engine", Record),
+    ("backups.credentials", NO_BACKUPS),
+    ("backups.password", NO_BACKUPS),
+    ("backups.repository", NO_BACKUPS),
+    ("deny_plugins", Record),
+    ("hooks", NO_HOOKS),
+    ("name", Record),
+    ("notify", Record),
+    ("ownership.by_path", Record),
+    ("preview.dns01.credentials", NO_CERTIFICATES),
+    ("preview.dns01.provider", NO_CERTIFICATES),
+    (
+        "preview.domain",
+        Fixed("the preview addresses of existing environments would change"),
+    ),
+    ("reconcile.drift", Record),
+    ("reconcile.interval", Record),
+    ("reconcile.max_destroy.count", NO_REMOVAL),
+    ("reconcile.max_destroy.percent", NO_REMOVAL),
+    ("reconcile.max_parallel_nodes", Record),
+    ("reconcile.prune", NO_REMOVAL),
+    ("reconcile.windows", Record),
+    ("rollout.batch", NO_ROLLOUT),
+    ("rollout.canary", NO_ROLLOUT),
+    ("rollout.max_failures", NO_ROLLOUT),
+    ("rollout.soak", NO_ROLLOUT),
+    ("secrets.grants", Record),
+    ("secrets.recipients", Record),
+    ("sources.plugins", NO_MIRROR),
+    ("sources.wordpress.path", Record),
+    ("sources.wordpress.sha256", Record),
+    ("sources.wordpress.sha512", Record),
+    ("sources.wordpress.url", Record),
+    ("sources.wp_cli.path", Record),
+    ("sources.wp_cli.sha256", Record),
+    ("sources.wp_cli.sha512", Record),
+    ("sources.wp_cli.url", Record),
+    ("version", Record),
+];
+
+const NODE: Table = &[
+    ("database.buffer_pool", PROVISION),
+    ("drift", Record),
+    ("fail2ban.allow", PROVISION),
+    ("firewall.open", PROVISION),
+    ("firewall.ssh_allow", PROVISION),
+    ("host", PROVISION),
+    ("labels", Record),
+    ("name", IDENTITY),
+    ("patching.hold", PROVISION),
+    ("patching.reboot", PROVISION),
+    ("patching.window", PROVISION),
+    ("php.opcache", PROVISION),
+    ("php.ram_budget", Record),
+    ("php.versions", PROVISION),
+    ("public_ip", PROVISION),
+    ("redis.maxmemory", PROVISION),
+    ("ssh.host_key", Record),
+    ("ssh.key", Record),
+    ("ssh.port", PROVISION),
+    ("ssh.user", PROVISION),
+    // `drained` holds new work back, which the planner does; only `absent` asks for more.
+    ("state", NO_REMOVAL),
+    ("suspend", Record),
+    ("swap", PROVISION),
+];
+
+const FIRST_ADMINISTRATOR: Aspect =
+    Fixed("the first administrator is made with the site; change the account in WordPress");
+
+const SITE: Table = &[
+    ("admin.email", FIRST_ADMINISTRATOR),
+    ("admin.user", FIRST_ADMINISTRATOR),
+    ("code.build", DEPLOY),
+    ("code.git", DEPLOY),
+    ("code.keep_releases", DEPLOY),
+    ("code.path", DEPLOY),
+    ("code.ref", DEPLOY),
+    ("code.shared", DEPLOY),
+    ("import.archive", IMPORT),
+    ("import.sha256", IMPORT),
+    ("import.token", IMPORT),
+    ("locale", CONFIGURE),
+    ("name", IDENTITY),
+    (
+        "node",
+        Fixed("moving a site to another node copies its data"),
+    ),
+    ("plugins", UPDATE),
+    ("protect", Record),
+    ("suspend", Record),
+    ("themes", UPDATE),
+    ("title", CONFIGURE),
+    ("updates.exclude", NO_UPDATES),
+    ("updates.gate", NO_UPDATES),
+    ("updates.scope", NO_UPDATES),
+    ("updates.window", NO_UPDATES),
+    ("wordpress.version", UPDATE),
+];
+
+const ENVIRONMENT: Table = &[
+    ("backups.keep.daily", NO_BACKUPS),
+    ("backups.keep.monthly", NO_BACKUPS),
+    ("backups.keep.weekly", NO_BACKUPS),
+    ("backups.schedule", NO_BACKUPS),
+    ("backups.scope", NO_BACKUPS),
+    ("backups.verify", NO_BACKUPS),
+    ("cache.bypass_cookies", CACHE),
+    ("cache.bypass_paths", CACHE),
+    ("cache.object", CACHE),
+    ("cache.page", CACHE),
+    ("cache.purge.token", Job(JobType::CachePurge)),
+    ("cache.ttl", CACHE),
+    ("code.ref", DEPLOY),
+    ("constants", CONFIGURE),
+    ("cron.interval", CONFIGURE),
+    // Whether a name comes or goes is the planner's question.
+    ("domains", Job(JobType::DomainAdd)),
+    ("drift", Record),
+    ("expires", NO_EXPIRY),
+    (
+        "from",
+        Fixed("an environment keeps its source; use `sync` to refresh it"),
+    ),
+    ("health.expect", Record),
+    ("health.paths", Record),
+    ("health.schedule", Record),
+    ("health.timeout", Record),
+    ("http.basic_auth.password", CONFIGURE),
+    ("http.basic_auth.user", CONFIGURE),
+    ("http.headers", CONFIGURE),
+    ("http.hsts", NO_TLS),
+    ("http.ip_allow", CONFIGURE),
+    ("http.rate_limit", CONFIGURE),
+    ("http.redirects", CONFIGURE),
+    ("http.waf.exclude", NO_FIREWALL),
+    ("http.waf.mode", NO_FIREWALL),
+    ("http.xmlrpc", CONFIGURE),
+    ("maintenance", CONFIGURE),
+    ("name", IDENTITY),
+    (
+        "node",
+        Fixed("moving an environment to another node copies its data"),
+    ),
+    ("options", CONFIGURE),
+    ("php.ini", CONFIGURE),
+    ("php.memory", CONFIGURE),
+    ("php.version", CONFIGURE),
+    ("php.workers", CONFIGURE),
+    ("promote.to", PROMOTE),
+    ("promote.token", PROMOTE),
+    ("promotion.paths", NO_PROMOTION),
+    ("promotion.preset", NO_PROMOTION),
+    ("promotion.tables", NO_PROMOTION),
+    ("protect", Record),
+    ("restore.backup", RESTORE),
+    ("restore.token", RESTORE),
+    ("safety.basic_auth", CONFIGURE),
+    ("safety.mail", CONFIGURE),
+    ("safety.noindex", CONFIGURE),
+    ("safety.outbound_http", CONFIGURE),
+    ("safety.uploads", CONFIGURE),
+    ("sftp", NO_SFTP),
+    ("site", IDENTITY),
+    ("suspend", Record),
+    ("sync.db", SYNC),
+    ("sync.files", SYNC),
+    ("sync.from", SYNC),
+    ("sync.scrub", SYNC),
+    ("sync.token", SYNC),
+    ("type", Fixed("an environment keeps its type")),
+];
+
+fn table(kind: ResourceKind) -> Table {
+    match kind {
+        ResourceKind::Fleet => FLEET,
+        ResourceKind::Node => NODE,
+        ResourceKind::Site => SITE,
+        ResourceKind::Env => ENVIRONMENT,
+    }
+}
+
 /// The aspect of the leaf at `path` of a resource of `kind`.
-///
-/// Domains are `DomainAdd` here; whether a name comes or goes is the planner's question.
 #[must_use]
 pub fn aspect_of(kind: ResourceKind, path: &[String]) -> Aspect {
-    let first = path.first().map_or("", String::as_str);
-    let second = path.get(1).map_or("", String::as_str);
+    owners(kind, path)
+        .next()
+        .unwrap_or(Missing("nothing knows it"))
+}
+
+/// The aspects of the entries that are about a leaf: the one of its own name, or the map that it is in.
+pub fn owners(kind: ResourceKind, path: &[String]) -> impl Iterator<Item = Aspect> {
+    static TABLES: LazyLock<HashMap<ResourceKind, HashMap<&str, Aspect>>> = LazyLock::new(|| {
+        let of = |kind: &ResourceKind| (*kind, table(*kind).iter().copied().collect());
+        ResourceKind::ALL.iter().map(of).collect()
+    });
+    let table = TABLES.get(&kind);
+    let mut name = path.join(".");
+    let lengths: Vec<usize> = path
+        .iter()
+        .rev()
+        .scan(name.len(), |end, part| {
+            let here = *end;
+            *end = end.saturating_sub(part.len() + 1);
+            Some(here)
+        })
+        .collect();
+    lengths.into_iter().filter_map(move |length| {
+        name.truncate(length);
+        table?.get(name.as_str()).copied()
+    })
+}
+
+/// Whether a spec wants what nothing carries out: what asks for nothing, or for what there is without it, only needs to
+/// be recorded.
+#[must_use]
+pub fn asks_for_what_is_missing(kind: ResourceKind, path: &[String], spec: &Spec) -> bool {
+    let name = path.join(".");
+    let differs = |name: &str| {
+        let value = spec.get(name);
+        value.is_some_and(|value| !is_nothing(value)) && value != plain(kind).get(name)
+    };
+    if (kind, name.as_str()) == (ResourceKind::Node, "state") {
+        return spec.str("state") == Some("absent");
+    }
+    // Settings of what is off.
+    let switch = match (kind, path.first().map(String::as_str), name.as_str()) {
+        (ResourceKind::Env, Some("backups"), _) => Some("backups.schedule"),
+        (ResourceKind::Env, _, "http.waf.exclude") => Some("http.waf.mode"),
+        (ResourceKind::Site, Some("updates"), _) => Some("updates.scope"),
+        _ => None,
+    };
+    match switch {
+        Some(switch) => differs(switch),
+        None => differs(&name),
+    }
+}
+
+/// Values that ask for nothing: an empty list, a switch that is off.
+#[must_use]
+pub fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// The spec of a resource whose document says no more than it has to.
+fn plain(kind: ResourceKind) -> &'static Spec {
+    static PLAIN: LazyLock<HashMap<ResourceKind, Spec>> = LazyLock::new(|| {
+        let of = |kind: &ResourceKind| (*kind, plain_of(*kind));
+        ResourceKind::ALL.iter().map(of).collect()
+    });
+    static NONE: LazyLock<Spec> = LazyLock::new(Spec::default);
+    PLAIN.get(&kind).unwrap_or(&NONE)
+}
+
+fn plain_of(kind: ResourceKind) -> Spec {
+    fn spec<T: HasSpec>(fields: Value) -> Spec {
+        let written = serde_json::from_value(fields).unwrap_or_default();
+        T::from_spec(&written)
+            .map(|value| value.spec())
+            .unwrap_or_default()
+    }
     match kind {
-        ResourceKind::Fleet => fleet(first),
-        ResourceKind::Node => node(first, second),
-        ResourceKind::Site => site(first),
-        ResourceKind::Env => environment(first, second),
-    }
-}
-
-fn fleet(field: &str) -> Aspect {
-    match field {
-        "preview" => Aspect::Fixed("the preview addresses of existing environments would change"),
-        _ => Aspect::Record,
-    }
-}
-
-fn node(field: &str, second: &str) -> Aspect {
-    match (field, second) {
-        ("name", _) => Aspect::Fixed("the name is the identity; use `moved`"),
-        ("labels" | "drift" | "suspend" | "moved" | "state", _) | ("ssh", "key" | "host_key") => {
-            Aspect::Record
-        }
-        _ => Aspect::Job(JobType::NodeProvision),
-    }
-}
-
-fn site(field: &str) -> Aspect {
-    match field {
-        "name" => Aspect::Fixed("the name is the identity; use `moved`"),
-        "node" => Aspect::Fixed("moving a site to another node copies its data"),
-        "title" | "admin" | "locale" => Aspect::Job(JobType::EnvConfigure),
-        "wordpress" | "plugins" | "themes" => Aspect::Job(JobType::EnvUpdate),
-        "code" => Aspect::Job(JobType::EnvDeploy),
-        "import" => Aspect::Job(JobType::SiteImport),
-        _ => Aspect::Record,
-    }
-}
-
-fn environment(field: &str, second: &str) -> Aspect {
-    match (field, second) {
-        ("site" | "name", _) => Aspect::Fixed("the name is the identity; use `moved`"),
-        ("type", _) => Aspect::Fixed("an environment keeps its type"),
-        ("from", _) => Aspect::Fixed("an environment keeps its source; use `sync` to refresh it"),
-        ("node", _) => Aspect::Fixed("moving an environment to another node copies its data"),
-        ("code", _) => Aspect::Job(JobType::EnvDeploy),
-        ("sftp", _) => Aspect::Missing("users for SFTP are not made"),
-        ("http", "waf") => Aspect::Missing("the web application firewall is not set up"),
-        ("http", "hsts") => Aspect::Missing("sites are not served over TLS"),
-        ("domains", _) => Aspect::Job(JobType::DomainAdd),
-        ("cache", "purge") => Aspect::Job(JobType::CachePurge),
-        ("cache", _) => Aspect::Job(JobType::EnvCacheToggle),
-        ("promote", _) => Aspect::Job(JobType::EnvPromote),
-        ("sync", _) => Aspect::Job(JobType::EnvSync),
-        ("restore", _) => Aspect::Job(JobType::EnvRestore),
-        ("expires" | "backups" | "promotion" | "health", _)
-        | ("drift" | "protect" | "suspend" | "moved", _) => Aspect::Record,
-        _ => Aspect::Job(JobType::EnvConfigure),
+        ResourceKind::Fleet => spec::<Fleet>(serde_json::json!({"version": 1, "name": "x"})),
+        ResourceKind::Node => spec::<Node>(serde_json::json!({"name": "x", "host": "x.example"})),
+        ResourceKind::Site => spec::<Site>(serde_json::json!({
+            "name": "x", "node": "x", "title": "x",
+            "admin": {"user": "x", "email": "x@x.example"},
+        })),
+        ResourceKind::Env => spec::<Environment>(serde_json::json!({
+            "site": "x", "name": "x", "type": "production",
+            "safety": {"mail": "send", "noindex": false}, "cron": {"interval": "5m"},
+        })),
     }
 }
 
@@ -89,12 +345,90 @@ fn environment(field: &str, second: &str) -> Aspect {
 #[must_use]
 pub fn comes_with_creation(kind: ResourceKind, aspect: Aspect, path: &[String]) -> bool {
     match aspect {
-        Aspect::Record | Aspect::Fixed(_) => true,
-        Aspect::Job(JobType::NodeProvision | JobType::EnvConfigure) => true,
+        Record | Fixed(_) => true,
+        Job(JobType::NodeProvision | JobType::EnvConfigure) => true,
         // The release that a site starts with is the version that it asks for.
-        Aspect::Job(JobType::EnvUpdate) => {
+        Job(JobType::EnvUpdate) => {
             kind == ResourceKind::Site && path.first().is_some_and(|field| field == "wordpress")
         }
-        Aspect::Job(_) | Aspect::Missing(_) => false,
+        Job(_) | Missing(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::document::{DocumentKind, schema};
+
+    /// The leaves of a kind as the schemas have them, without what says only how to get there.
+    fn leaves(kind: DocumentKind) -> Vec<Vec<String>> {
+        let root = schema::of(kind);
+        let mut found = Vec::new();
+        walk(root, root, &mut Vec::new(), &mut found);
+        found.retain(|path| !matches!(path[0].as_str(), "kind" | "moved" | "defaults"));
+        found
+    }
+
+    fn walk(root: &Value, block: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+        for (name, property) in block["properties"].as_object().into_iter().flatten() {
+            let reference = property["$ref"].as_str();
+            let inner = reference.map_or(property, |reference| {
+                &root["$defs"][reference.rsplit('/').next().expect("a name")]
+            });
+            path.push(name.clone());
+            match inner["properties"].is_object() && inner["type"] != "array" {
+                true => walk(root, inner, path, found),
+                false => found.push(path.clone()),
+            }
+            path.pop();
+        }
+    }
+
+    #[test]
+    fn every_leaf_of_every_schema_has_exactly_one_owner() {
+        for (document, kind) in [
+            (DocumentKind::Fleet, ResourceKind::Fleet),
+            (DocumentKind::Node, ResourceKind::Node),
+            (DocumentKind::Site, ResourceKind::Site),
+            (DocumentKind::Environment, ResourceKind::Env),
+        ] {
+            let leaves = leaves(document);
+            assert!(leaves.len() > 20, "{document}: {leaves:?}");
+            for leaf in &leaves {
+                let owners = owners(kind, leaf).count();
+                assert_eq!(owners, 1, "`{}` of {document}", leaf.join("."));
+            }
+            // And no entry is about a field that is gone.
+            let names: Vec<String> = leaves.iter().map(|leaf| leaf.join(".")).collect();
+            let mut listed: Vec<&str> = table(kind).iter().map(|(name, _)| *name).collect();
+            assert!(listed.is_sorted(), "{document}");
+            listed.retain(|name| !names.iter().any(|known| known == name));
+            assert_eq!(listed, Vec::<&str>::new(), "{document}");
+        }
+    }
+
+    #[test]
+    fn plain_documents_ask_for_nothing_that_is_missing() {
+        for kind in ResourceKind::ALL {
+            let spec = plain(*kind);
+            assert!(spec.0.len() > 1, "{kind:?}: {spec:?}");
+            for leaf in crate::core::change::leaves(spec).keys() {
+                let is_missing = matches!(aspect_of(*kind, leaf), Missing(_));
+                assert!(
+                    !is_missing || !asks_for_what_is_missing(*kind, leaf, spec),
+                    "{leaf:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_map_of_its_own_names_belongs_to_the_map() {
+        let path = ["php", "ini", "session.gc"].map(str::to_owned);
+        assert_eq!(aspect_of(ResourceKind::Env, &path), CONFIGURE);
+        assert_eq!(
+            aspect_of(ResourceKind::Env, &["new".to_owned()]),
+            Missing("nothing knows it")
+        );
     }
 }

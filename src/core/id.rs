@@ -20,6 +20,8 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
+    pub const ALL: &'static [Self] = &[Self::Fleet, Self::Node, Self::Site, Self::Env];
+
     /// The word that starts an id of this kind.
     #[must_use]
     pub fn as_str(self) -> &'static str {

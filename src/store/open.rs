@@ -364,7 +364,7 @@ mod tests {
             .expect("table");
         assert!(matches!(Store::open(&path), Err(StoreError::Foreign(_))));
         let text = directory.path().join("text.db");
-        std::fs::write(
+        fs::write(
             &text,
             "not a database, but longer than a header of sixteen bytes",
         )

@@ -286,8 +286,10 @@ impl Bench {
             invocation,
             &redact,
             &mut |supervisor| {
-                let line = std::fs::read_to_string(format!("/proc/{supervisor}/cmdline"));
-                assert!(line.expect("it runs").contains("supervise"));
+                // The kernel says that a program has begun a little before it knows its arguments.
+                let line = || std::fs::read_to_string(format!("/proc/{supervisor}/cmdline"));
+                let is_seen = || line().expect("it runs").contains("supervise");
+                assert!(within(Duration::from_secs(10), is_seen), "{:?}", line());
             },
             &mut |event| {
                 on_event(&event);

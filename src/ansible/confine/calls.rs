@@ -206,7 +206,7 @@ fn in_part() -> Result<Rules, seccompiler::BackendError> {
     let mut rules = Rules::new();
     let mut refuse = |call, conditions| -> Result<(), seccompiler::BackendError> {
         let rule = SeccompRule::new(conditions)?;
-        rules.entry(call).or_insert_with(Vec::new).push(rule);
+        rules.entry(call).or_default().push(rule);
         Ok(())
     };
     // Limits of another process.
@@ -370,9 +370,9 @@ mod tests {
             );
             names.expect("not refused");
             let other = OpenHow::new().flags(OFlag::O_RDONLY);
-            let other = nix::fcntl::openat2(std::io::stdin(), "/dev/null", other);
+            let other = nix::fcntl::openat2(io::stdin(), "/dev/null", other);
             assert_eq!(other.err(), Some(Errno::ENOSYS));
-            std::process::Command::new("true")
+            crate::process::command("true")
                 .status()
                 .expect("programs start");
         })

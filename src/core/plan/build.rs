@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::{self, Draft};
 use super::{Action, Blocked, Effect, Plan, PlanInput, Removed, Wanted, secret};
-use crate::core::aspect::{Aspect, aspect_of};
+use crate::core::aspect::{Aspect, asks_for_what_is_missing, aspect_of, is_nothing};
 use crate::core::change::{Change, SpecPatch};
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
@@ -259,17 +259,6 @@ impl Work<'_> {
     }
 }
 
-/// Values that ask for nothing: an empty list, a switch that is off.
-fn is_nothing(value: &serde_json::Value) -> bool {
-    use serde_json::Value;
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Array(elements) => elements.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
 /// The aspect of a leaf, given every spec that has a say. Settings that ask for no work in any
 /// of them, such as those of a cache that is off, only need to be recorded.
 fn aspect_in(kind: ResourceKind, path: &[String], specs: &[&Spec]) -> Aspect {
@@ -280,22 +269,11 @@ fn aspect_in(kind: ResourceKind, path: &[String], specs: &[&Spec]) -> Aspect {
         Aspect::Missing(_)
             if !specs
                 .iter()
-                .any(|spec| asks_for_what_is_missing(path, spec)) =>
+                .any(|spec| asks_for_what_is_missing(kind, path, spec)) =>
         {
             Aspect::Record
         }
         aspect => aspect,
-    }
-}
-
-/// Whether a spec wants what nothing carries out: the defaults only need to be recorded.
-fn asks_for_what_is_missing(path: &[String], spec: &Spec) -> bool {
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    match path.as_slice() {
-        ["http", "waf", ..] => spec.str("http.waf.mode").is_some_and(|mode| mode != "off"),
-        path => spec
-            .get(&path.join("."))
-            .is_some_and(|value| !is_nothing(value)),
     }
 }
 

@@ -296,6 +296,104 @@ fn a_setting_that_nothing_carries_out_is_blocked_and_stays_unrecorded() {
     assert_eq!(defaults.outline(), ["record env/acme/production"]);
 }
 
+#[test]
+fn what_nobody_carries_out_is_recorded_nowhere_as_done() {
+    let cases = [
+        (
+            "fleet",
+            "backups",
+            json!({"repository": "s3:https://s3.example/studio"}),
+        ),
+        (
+            "fleet",
+            "hooks",
+            json!([{"on": "after:env_deploy", "playbook": "hooks/a.yml"}]),
+        ),
+        ("fleet", "rollout", json!({"batch": "50%"})),
+        ("fleet", "reconcile", json!({"prune": "destroy"})),
+        ("fleet", "reconcile", json!({"max_destroy": {"count": 5}})),
+        ("fleet", "acme", json!({"email": "ops@studio.example"})),
+        ("fleet", "sources", json!({"plugins": "mirror"})),
+        ("node/web-1", "state", json!("absent")),
+        (
+            "site/acme",
+            "updates",
+            json!({"scope": ["plugins"], "window": "sun 03:00-05:00 UTC"}),
+        ),
+        (
+            "env/acme/production",
+            "backups",
+            json!({"schedule": "0 3 * * *", "scope": "full"}),
+        ),
+        ("env/acme/staging", "expires", json!("14d")),
+        (
+            "env/acme/production",
+            "promotion",
+            json!({"preset": "commerce-protect"}),
+        ),
+    ];
+    for (of, field, value) in cases {
+        let mut fleet = Fleet::new();
+        fleet.set(of, field, value.clone());
+        let plan = fleet.plan();
+        let effects = plan.jobs.iter().flat_map(|job| &job.effects);
+        let effects = effects.chain(plan.records.iter().map(|record| &record.effect));
+        for effect in effects.filter(|effect| effect.resource == id(of)) {
+            let recorded = effect.patch.apply(&Spec::default());
+            assert_eq!(recorded.get(field), None, "{of} {field}");
+        }
+        if value != "absent" {
+            let blocked = |plan: &Plan| {
+                plan.blocked
+                    .iter()
+                    .any(|blocked| blocked.resource == id(of))
+            };
+            assert!(blocked(&plan), "{of} {field}");
+        }
+        let mut existing = Fleet::new().applied();
+        existing.set(of, field, value);
+        let outline = existing.outline();
+        assert_eq!(outline.len(), 1, "{outline:?}");
+        assert!(
+            outline[0].starts_with(&format!("not-supported {of}: ")),
+            "{outline:?}"
+        );
+    }
+    // Settings of what is off, and what would come without them, ask for nothing.
+    let mut fleet = Fleet::new().applied();
+    fleet.set("fleet", "rollout", json!({"batch": "25%", "canary": 1}));
+    fleet.set("node/web-1", "state", json!("drained"));
+    fleet.set("site/acme", "updates", json!({"exclude": ["akismet"]}));
+    fleet.set(
+        "env/acme/production",
+        "backups",
+        json!({"keep": {"daily": 30}, "verify": true}),
+    );
+    let records = ["fleet", "node/web-1", "site/acme", "env/acme/production"];
+    assert_eq!(fleet.outline(), records.map(|of| format!("record {of}")));
+}
+
+#[test]
+fn the_first_administrator_is_made_once() {
+    let mut fleet = Fleet::new();
+    fleet.set(
+        "site/acme",
+        "admin",
+        json!({"user": "anna", "email": "anna@acme.example"}),
+    );
+    let mut fleet = fleet.applied();
+    fleet.set(
+        "site/acme",
+        "admin",
+        json!({"user": "anna", "email": "berta@acme.example"}),
+    );
+    let outline = fleet.outline();
+    assert!(
+        outline[0].starts_with("fixed-field site/acme: `admin.email`"),
+        "{outline:?}"
+    );
+}
+
 fn sorted(lines: &[String]) -> Vec<&str> {
     let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     lines.sort_unstable();

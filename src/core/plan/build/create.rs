@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Delta, Work, aspect_in, is_nothing};
-use crate::core::aspect::{Aspect, comes_with_creation};
+use super::{Delta, Work, aspect_in};
+use crate::core::aspect::{Aspect, comes_with_creation, is_nothing};
 use crate::core::change::{SpecPatch, leaves};
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
@@ -14,7 +14,7 @@ impl Work<'_> {
     pub(super) fn new_resource(&mut self, id: &ResourceId, wanted: &Wanted) {
         match id {
             ResourceId::Fleet => {
-                let patch = SpecPatch::between(&Spec::default(), &wanted.spec, |_| true);
+                let patch = self.creation(id, wanted).patch;
                 let changes = patch.changes(&Spec::default());
                 let changes = changes.into_iter().map(secret::masked).collect();
                 self.record_only(id, wanted, Delta { patch, changes });

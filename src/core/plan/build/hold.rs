@@ -1,6 +1,7 @@
 //! What is held back on purpose, and by whom.
 
-use super::{Work, is_nothing};
+use super::Work;
+use crate::core::aspect::is_nothing;
 use crate::core::id::ResourceId;
 
 impl Work<'_> {
