@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let is_left = !daemon::left_behind(&store)?.is_empty();
     let is_unwanted = has_queued && !has_changes && !prepared.plan.partial;
     if !has_changes && !is_left && !is_unwanted {
-        return nothing_to_do(args, &prepared);
+        return nothing_to_do(args, &prepared, fleet.is_some());
     }
     if is_unwanted {
         output::note(
@@ -284,14 +284,17 @@ fn confirm() -> Result<bool, CliError> {
     Ok(answer.trim() == "yes")
 }
 
-fn nothing_to_do(args: &Args, prepared: &Prepared) -> Result<Exit, CliError> {
+fn nothing_to_do(args: &Args, prepared: &Prepared, is_shown: bool) -> Result<Exit, CliError> {
     let blocked = prepared.plan.blocked.len();
+    if !args.json && !is_shown {
+        output::print(&format!("The plan has no jobs; {blocked} blocked\n"))?;
+    }
     if args.json {
         output::json_line(&json!({
             "type": "summary", "succeeded": 0, "failed": 0, "blocked": blocked, "cancelled": 0,
         }))?;
     }
-    Ok(if blocked > 0 {
+    Ok(if prepared.plan.waiting() > 0 {
         Exit::Blocked
     } else {
         Exit::Done
@@ -320,7 +323,7 @@ fn left_queued(args: &Args, queued: &Queued, prepared: &Prepared) -> Result<Exit
         }
         output::print(&format!("\n{text}\n"))?;
     }
-    Ok(if blocked > 0 {
+    Ok(if prepared.plan.waiting() > 0 {
         Exit::Blocked
     } else {
         Exit::Done
@@ -349,7 +352,7 @@ fn finish(
         Exit::Unhealthy
     } else if summary.failed + summary.cancelled + summary.open > 0 {
         Exit::SomeJobsFailed
-    } else if blocked > 0 {
+    } else if prepared.plan.waiting() > 0 {
         Exit::Blocked
     } else {
         Exit::Done

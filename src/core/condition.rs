@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::drift::Differences;
 use super::id::ResourceId;
 use super::job::{ErrorCode, JobStatus, UnknownWord, words};
-use super::plan::OUTSIDE_WINDOW;
+use super::plan::BlockCode;
 use super::recorded::{JobId, ResourceStatus};
 use super::spec::SpecHash;
 
@@ -42,9 +42,8 @@ pub enum Condition {
     Ready,
     /// A job is queued or runs that makes it so, or the next reconcile queues one.
     Reconciling,
-    /// No job could be planned for some of what is asked for. The code is a stable word of the
-    /// planner, such as `not-supported`.
-    Blocked { code: String, reason: String },
+    /// No job could be planned for some of what is asked for.
+    Blocked { code: BlockCode, reason: String },
     /// Nothing gets on, and it takes something from outside: a node that answers, a newer commit, or
     /// somebody who asks for another try.
     Stalled {
@@ -86,7 +85,7 @@ impl Condition {
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match self {
-            Self::Blocked { code, .. } => Some(code),
+            Self::Blocked { code, .. } => Some(code.as_str()),
             Self::Stalled { error_code, .. } | Self::Failed { error_code, .. } => {
                 Some(error_code.as_str())
             }
@@ -184,7 +183,7 @@ pub struct Target {
 /// What the planner said in place of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    pub code: String,
+    pub code: BlockCode,
     pub reason: String,
     pub since: Timestamp,
 }
@@ -250,19 +249,18 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
     }
     let target = facts.target.as_ref();
     if let Some(block) = target.and_then(|target| target.blocked.as_ref()) {
-        // That it is put back later is less than that it is to be put back.
-        if block.code == OUTSIDE_WINDOW
-            && is_recorded_as_wanted(facts)
-            && let Some(drift) = &facts.drift
-        {
+        // That it is put back later is less than that it is to be put back, and what stays as it is for as long as the
+        // document does must not hide what may be a break-in.
+        let is_less = block.code.is_lasting()
+            || (block.code == BlockCode::OutsideWindow && is_recorded_as_wanted(facts));
+        if is_less && let Some(drift) = &facts.drift {
             return drifted(drift);
         }
         let reason = block.reason.clone();
-        let condition = if ["suspended", OUTSIDE_WINDOW].contains(&block.code.as_str()) {
-            Condition::Suspended { reason }
-        } else {
-            let code = block.code.clone();
-            Condition::Blocked { code, reason }
+        let code = block.code;
+        let condition = match code.is_on_purpose() {
+            true => Condition::Suspended { reason },
+            false => Condition::Blocked { code, reason },
         };
         return (condition, block.since);
     }
@@ -355,7 +353,7 @@ fn failure(facts: &Facts) -> Option<(Condition, Timestamp)> {
         // They say nothing about the resource: it is planned anew.
         ErrorCode::Superseded | ErrorCode::PlanStale => return None,
         ErrorCode::DependencyFailed => Condition::Blocked {
-            code: "dependency-failed".to_owned(),
+            code: BlockCode::DependencyFailed,
             reason,
         },
         ErrorCode::CancelledByUser => Condition::Stalled { error_code, reason },

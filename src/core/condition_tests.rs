@@ -104,7 +104,7 @@ fn the_life_of_a_change() {
     // Outside of a window it is put back later, and is no less drifted for that.
     facts.target = Some(Target {
         blocked: Some(Block {
-            code: OUTSIDE_WINDOW.to_owned(),
+            code: BlockCode::OutsideWindow,
             reason: "later".to_owned(),
             since: at(80),
         }),
@@ -132,17 +132,21 @@ fn the_life_of_a_change() {
 fn what_keeps_a_job_from_being_planned() {
     let mut facts = applied("a", ResourceStatus::Active);
     let mut lines = Vec::new();
-    let block = |code: &str| {
+    let block = |code: BlockCode| {
         Some(Target {
             blocked: Some(Block {
-                code: code.to_owned(),
+                code,
                 reason: "why".to_owned(),
                 since: at(40),
             }),
             ..wanted("b")
         })
     };
-    for code in ["not-supported", "suspended", OUTSIDE_WINDOW] {
+    for code in [
+        BlockCode::NotSupported,
+        BlockCode::Suspended,
+        BlockCode::OutsideWindow,
+    ] {
         facts.target = block(code);
         lines.push(shown(&facts));
     }
@@ -154,6 +158,30 @@ fn what_keeps_a_job_from_being_planned() {
     suspended - why desired b attempted a applied a at 40
     suspended - `node/web-1` is suspended desired b attempted a applied a at 10
     ");
+}
+
+#[test]
+fn what_this_version_cannot_do_hides_no_drift() {
+    let mut facts = applied("a", ResourceStatus::Active);
+    let mut found = Differences::default();
+    found.add("Serve the code".to_owned(), true);
+    facts.drift = Some(DriftFact {
+        since: at(70),
+        job: None,
+        found,
+    });
+    for code in BlockCode::ALL {
+        facts.target = Some(Target {
+            blocked: Some(Block {
+                code: *code,
+                reason: "why".to_owned(),
+                since: at(40),
+            }),
+            ..wanted("b")
+        });
+        let is_drifted = shown(&facts).starts_with("drifted by-hand");
+        assert_eq!(is_drifted, code.is_lasting(), "{code}");
+    }
 }
 
 #[test]

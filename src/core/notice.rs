@@ -6,7 +6,7 @@ use serde::Serialize;
 
 #[cfg(test)]
 use super::condition::BY_HAND;
-use super::condition::{ConditionKind, Standing};
+use super::condition::{Condition, ConditionKind, Standing};
 use super::document::fleet::NotifyEvent;
 use super::id::ResourceId;
 use super::job::ErrorCode;
@@ -54,10 +54,10 @@ pub fn settled(standing: &Standing, before: Option<&Noted>) -> Option<Noted> {
     let is_settled = match standing.condition.kind() {
         ConditionKind::Reconciling => false,
         ConditionKind::Suspended => !before.is_some_and(Noted::is_bad),
-        ConditionKind::Blocked => !matches!(
-            code,
-            Some("held" | "dependency-blocked" | "dependency-failed")
-        ),
+        ConditionKind::Blocked => match &standing.condition {
+            Condition::Blocked { code, .. } => !code.is_told_elsewhere(),
+            _ => true,
+        },
         ConditionKind::Stalled => {
             code != Some(ErrorCode::AnsibleHostUnreachable.as_str())
                 || matches!(standing.id, ResourceId::Node(_))

@@ -1,4 +1,4 @@
-//! What a job carries with it: the wanted form of everything that it concerns, and what its
+//! What a job carries with it: everything that it concerns in the form that it brings about, and what its
 //! success leaves in the record. With this the executor has nothing to look up or to decide.
 //!
 //! The jobs of a plan share most of it: all of them the fleet, those of a node the node. So
@@ -100,10 +100,29 @@ impl PackedPayload {
     }
 }
 
+/// The specs that jobs carry with them.
+pub(super) trait Carried {
+    /// What tells the forms apart that a resource has for different jobs.
+    fn version(&self, job: &PlannedJob, id: &ResourceId) -> Vec<usize>;
+
+    /// The spec of a resource in one of its forms.
+    fn spec(&self, id: &ResourceId, version: &[usize]) -> Option<Spec>;
+}
+
+/// Resources that look the same to every job.
+impl<F: Fn(&ResourceId) -> Option<Spec>> Carried for F {
+    fn version(&self, _: &PlannedJob, _: &ResourceId) -> Vec<usize> {
+        Vec::new()
+    }
+
+    fn spec(&self, id: &ResourceId, _: &[usize]) -> Option<Spec> {
+        self(id)
+    }
+}
+
 /// Packs the payloads of a plan.
 pub(super) struct Packer<'a> {
-    /// The wanted spec of a resource.
-    lookup: &'a dyn Fn(&ResourceId) -> Option<Spec>,
+    carried: &'a dyn Carried,
     /// The name of a site's production environment.
     production_of: &'a dyn Fn(&str) -> Option<String>,
     templates: Option<PartDigest>,
@@ -112,7 +131,7 @@ pub(super) struct Packer<'a> {
     reserved: Option<&'a Reserved>,
     grants: Option<Vec<Grant>>,
     parts: Parts,
-    packed: HashMap<ResourceId, Packed>,
+    packed: HashMap<(ResourceId, Vec<usize>), Packed>,
 }
 
 /// What is needed again of a resource whose spec is a part already.
@@ -124,13 +143,13 @@ struct Packed {
 }
 
 impl<'a> Packer<'a> {
-    /// A packer that looks resources up with these two; all payloads get `templates`. With
+    /// A packer of what is `carried`; all payloads get `templates`. With
     /// `reserved` it refuses jobs that use what is not theirs.
     ///
     /// # Errors
     /// When the templates cannot be written as JSON.
     pub(super) fn new(
-        lookup: &'a dyn Fn(&ResourceId) -> Option<Spec>,
+        carried: &'a dyn Carried,
         production_of: &'a dyn Fn(&str) -> Option<String>,
         templates: &BTreeMap<String, String>,
         reserved: Option<&'a Reserved>,
@@ -141,7 +160,7 @@ impl<'a> Packer<'a> {
             false => Some(parts.put(serde_json::to_string(templates)?)),
         };
         Ok(Self {
-            lookup,
+            carried,
             production_of,
             templates,
             reserved,
@@ -164,19 +183,21 @@ impl<'a> Packer<'a> {
             }
             env @ ResourceId::Env { .. } => Some(env.clone()),
         };
-        let fleet = self.resource(ResourceId::Fleet)?;
+        let fleet = self.resource(job, ResourceId::Fleet)?;
         let node_id = ResourceId::Node(job.node.clone());
-        let node = self.resource(node_id.clone())?;
+        let node = self.resource(job, node_id.clone())?;
         let site_id = job.resource.site();
         let site_id = site_id.map(|site| ResourceId::Site(site.to_owned()));
-        let site = site_id.clone().map(|id| self.resource(id)).transpose()?;
+        let site = site_id.clone().map(|id| self.resource(job, id));
+        let site = site.transpose()?;
         let env_id = environment;
-        let env = env_id.clone().map(|id| self.resource(id)).transpose()?;
+        let env = env_id.clone().map(|id| self.resource(job, id));
+        let env = env.transpose()?;
         let source_env = match (
             job.resource.site(),
             env.as_ref().and_then(|env| env.from.as_deref()),
         ) {
-            (Some(site), Some(from)) => Some(self.resource(ResourceId::env(site, from))?),
+            (Some(site), Some(from)) => Some(self.resource(job, ResourceId::env(site, from))?),
             _ => None,
         };
         let parts = [
@@ -215,9 +236,9 @@ impl<'a> Packer<'a> {
         let Some(reserved) = self.reserved else {
             return Ok(());
         };
-        let lookup = self.lookup;
+        let carried = self.carried;
         let grants = self.grants.get_or_insert_with(|| {
-            let fleet = lookup(&ResourceId::Fleet);
+            let fleet = carried.spec(&ResourceId::Fleet, &[]);
             fleet.as_ref().map(grants_of).unwrap_or_default()
         });
         let owners = Owners { grants, reserved };
@@ -229,17 +250,19 @@ impl<'a> Packer<'a> {
         self.parts
     }
 
-    fn resource(&mut self, id: ResourceId) -> Result<Packed, DaemonError> {
+    fn resource(&mut self, job: &PlannedJob, id: ResourceId) -> Result<Packed, DaemonError> {
+        let version = self.carried.version(job, &id);
+        let id = (id, version);
         if let Some(packed) = self.packed.get(&id) {
             return Ok(packed.clone());
         }
-        let Some(spec) = (self.lookup)(&id) else {
-            return Err(DaemonError::UnknownResource(id));
+        let Some(spec) = self.carried.spec(&id.0, &id.1) else {
+            return Err(DaemonError::UnknownResource(id.0));
         };
         let packed = Packed {
             digest: self.parts.put(serde_json::to_string(&spec)?),
             from: spec.str("from").map(str::to_owned),
-            uses: secret::uses(id.kind(), &spec),
+            uses: secret::uses(id.0.kind(), &spec),
         };
         self.packed.insert(id, packed.clone());
         Ok(packed)

@@ -6,10 +6,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::DaemonError;
-use super::payload::{PackedPayload, Packer, Parts};
+use super::payload::{Carried, PackedPayload, Packer, Parts};
 use super::queue::{PlannedRevision, Prepared};
 use crate::core::id::ResourceId;
-use crate::core::plan::{self, Choice, PlanInput, PlannedJob, Recorded, Wanted, secret};
+use crate::core::plan::{self, Choice, Forms, PlanInput, PlannedJob, Recorded, Wanted, secret};
 use crate::core::recorded::{RecordedHead, ResourceStatus};
 use crate::core::spec::Spec;
 use crate::git::{DesiredState, GitError, Snapshot, SourceFile};
@@ -27,7 +27,7 @@ pub enum Purpose {
 
 /// What the jobs of a plan carry with them.
 #[derive(Default)]
-struct Carried {
+struct Cargo {
     /// By the ids of the jobs.
     payloads: BTreeMap<String, PackedPayload>,
     parts: Parts,
@@ -97,7 +97,7 @@ pub fn plan(
     }
     let lookup = |id: &ResourceId| specs.get(id);
     let production_of = |site: &str| desired.production_of(site);
-    let plan = plan::build(&PlanInput {
+    let input = PlanInput {
         wanted,
         recorded,
         lookup: &lookup,
@@ -107,10 +107,21 @@ pub fn plan(
             .any(|(id, _)| matches!(id, ResourceId::Env { .. })),
         fingerprints: known,
         choice: choice.clone(),
-    });
+    };
+    let plan = plan::build(&input);
+    // What does not differ is recorded as it is wanted.
+    let recorded = |id: &ResourceId| match input.recorded.get(id) {
+        Some(recorded) => Some(recorded.spec.clone()),
+        None if differing.contains(id) => None,
+        None => specs.get(id),
+    };
+    let brought = Brought {
+        forms: Forms::new(&plan),
+        recorded: &recorded,
+    };
     let carried = match purpose {
-        Purpose::Show => Carried::default(),
-        Purpose::Apply => carried(&plan.jobs, desired, &lookup, &production_of)?,
+        Purpose::Show => Cargo::default(),
+        Purpose::Apply => carried(&plan.jobs, desired, &brought, &production_of)?,
     };
     let fleet = specs.get(&ResourceId::Fleet);
     specs.finish()?;
@@ -159,16 +170,32 @@ impl<'a> Specs<'a> {
     }
 }
 
+/// The forms that the jobs of a plan bring about.
+struct Brought<'a> {
+    forms: Forms<'a>,
+    recorded: &'a dyn Fn(&ResourceId) -> Option<Spec>,
+}
+
+impl Carried for Brought<'_> {
+    fn version(&self, job: &PlannedJob, id: &ResourceId) -> Vec<usize> {
+        self.forms.rests_on(job, id)
+    }
+
+    fn spec(&self, id: &ResourceId, version: &[usize]) -> Option<Spec> {
+        self.forms.form(id, version, (self.recorded)(id))
+    }
+}
+
 /// What the jobs of a plan carry with them.
 fn carried(
     jobs: &[PlannedJob],
     desired: &DesiredState,
-    lookup: &dyn Fn(&ResourceId) -> Option<Spec>,
+    brought: &Brought<'_>,
     production_of: &dyn Fn(&str) -> Option<String>,
-) -> Result<Carried, DaemonError> {
+) -> Result<Cargo, DaemonError> {
     let snapshot = &desired.snapshot;
     let templates = templates(snapshot)?;
-    let mut packer = Packer::new(lookup, production_of, &templates, Some(&desired.reserved))?;
+    let mut packer = Packer::new(brought, production_of, &templates, Some(&desired.reserved))?;
     let mut payloads = BTreeMap::new();
     for job in jobs {
         payloads.insert(job.id.clone(), packer.pack(job)?);
@@ -180,7 +207,7 @@ fn carried(
             secrets.insert(name.clone(), data_encoding::BASE64.encode(&ciphertext));
         }
     }
-    Ok(Carried {
+    Ok(Cargo {
         payloads,
         parts: packer.into_parts(),
         secrets,

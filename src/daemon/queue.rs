@@ -11,7 +11,7 @@ use super::payload::{JobPayload, PackedPayload, Parts, QueuedPayload};
 use super::record;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
-use crate::core::plan::{Effect, Plan, PlannedJob};
+use crate::core::plan::{BlockCode, Effect, Plan, PlannedJob};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
 use crate::core::retry::MAX_ATTEMPTS;
 use crate::core::secret_owner::Reserved;
@@ -295,13 +295,13 @@ fn targets(prepared: &Prepared, carried_by: &[JobId]) -> Vec<NewTarget> {
         }
     }
     for blocked in &plan.blocked {
-        let why = || (blocked.code.clone(), blocked.message.clone());
+        let why = || (blocked.code, blocked.message.clone());
         let id = &blocked.resource;
         let target = targets.entry(id).or_insert_with(|| new(id));
         target.blocked.get_or_insert_with(why);
     }
     for removed in &plan.removed {
-        let why = || ("removed".to_owned(), removed.message.clone());
+        let why = || (BlockCode::Removed, removed.message.clone());
         let id = &removed.resource;
         let target = targets.entry(id).or_insert_with(|| new(id));
         target.blocked.get_or_insert_with(why);

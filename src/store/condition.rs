@@ -273,7 +273,7 @@ fn away(facts: &mut Facts) {
 }
 
 fn target(row: &Row<'_>) -> Result<Target> {
-    let blocked = match get::<Option<String>>(row, "blocked_code")? {
+    let blocked = match parsed_option(row, "blocked_code")? {
         Some(code) => Some(Block {
             code,
             reason: get(row, "blocked_reason")?,

@@ -15,6 +15,7 @@ use super::job::{self, Job};
 use crate::core::audit::AuditAction;
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobStatus};
+use crate::core::plan::BlockCode;
 use crate::core::recorded::{JobId, ResourceStatus};
 use crate::core::spec::SpecHash;
 
@@ -26,8 +27,8 @@ pub struct NewTarget {
     pub wanted: SpecHash,
     /// The job that makes it so.
     pub job: Option<JobId>,
-    /// A stable word and a sentence for why something of it has no job.
-    pub blocked: Option<(String, String)>,
+    /// Why something of it has no job, with a sentence.
+    pub blocked: Option<(BlockCode, String)>,
 }
 
 /// What is wanted of a resource and how the last try went.
@@ -62,7 +63,7 @@ struct Known {
     job: Option<JobId>,
     /// Whether the job has not ended.
     is_open: bool,
-    blocked: Option<(String, String)>,
+    blocked: Option<(BlockCode, String)>,
 }
 
 impl Store {
@@ -255,7 +256,7 @@ fn known(connection: &Connection) -> Result<BTreeMap<ResourceId, Known>> {
          FROM targets",
     )?;
     let rows = statement.query_and_then([], |row| {
-        let code: Option<String> = get(row, "blocked_code")?;
+        let code: Option<BlockCode> = parsed_option(row, "blocked_code")?;
         let reason: Option<String> = get(row, "blocked_reason")?;
         let known = Known {
             wanted: SpecHash(digest(row, "wanted")?),
@@ -300,7 +301,7 @@ fn put(tx: &Connection, revision: &str, target: &NewTarget, now: Timestamp) -> R
         target.wanted.0,
         at,
         target.job.map(|job| job.to_string()),
-        code,
+        code.map(BlockCode::as_str),
         reason,
         code.as_ref().map(|_| at),
     ])?;

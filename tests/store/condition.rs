@@ -2,6 +2,7 @@
 
 use pressluft::core::condition::{Condition, ConditionKind, Standing};
 use pressluft::core::job::{ErrorCode, JobType};
+use pressluft::core::plan::BlockCode;
 use pressluft::core::recorded::JobId;
 use pressluft::core::spec::SpecHash;
 use pressluft::store::{
@@ -138,10 +139,10 @@ fn a_change_is_wanted_tried_and_applied() {
 fn blocked_and_new_and_not_wanted_any_more() {
     let mut fixture = recorded();
     let mut blocked = target(ENV, "512M", None);
-    blocked.blocked = Some(("not-supported".to_owned(), "no playbook".to_owned()));
+    blocked.blocked = Some((BlockCode::NotSupported, "no playbook".to_owned()));
     let mut removed = target("node/web-1", "1M", None);
     removed.wanted = SpecHash::NOTHING;
-    removed.blocked = Some(("removed".to_owned(), "kept".to_owned()));
+    removed.blocked = Some((BlockCode::Removed, "kept".to_owned()));
     let all = [blocked, removed, target("site/new", "1M", None)];
     let store = &mut fixture.store;
     store.set_targets(NEXT, &all, true, at(10)).expect("set");

@@ -7,7 +7,7 @@ mod update;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::{self, Draft};
-use super::{Action, Blocked, Effect, Plan, PlanInput, Removed, Wanted, secret};
+use super::{Action, BlockCode, Blocked, Effect, Plan, PlanInput, Removed, Wanted, secret};
 use crate::core::aspect::{Aspect, asks_for_what_is_missing, aspect_of, is_nothing};
 use crate::core::change::{Change, SpecPatch};
 use crate::core::id::{ResourceId, ResourceKind};
@@ -96,10 +96,17 @@ impl Work<'_> {
         wanted.or_else(|| (self.input.lookup)(id))
     }
 
-    fn block(&mut self, resource: &ResourceId, code: &str, message: String) {
+    /// The spec of a resource as it is, or as it is going to be made: where it is and what it is made from stay so.
+    fn standing(&self, id: &ResourceId) -> Option<Spec> {
+        let recorded = self.input.recorded.get(id);
+        let recorded = recorded.map(|recorded| recorded.spec.clone());
+        recorded.or_else(|| self.spec(id))
+    }
+
+    fn block(&mut self, resource: &ResourceId, code: BlockCode, message: String) {
         self.plan.blocked.push(Blocked {
             resource: resource.clone(),
-            code: code.to_owned(),
+            code,
             message,
         });
     }
@@ -117,14 +124,14 @@ impl Work<'_> {
         let verb = if fields.len() == 1 { "needs" } else { "need" };
         let fields = in_backticks(fields);
         let message = format!("{fields} {verb} `{job_type}`, which this version cannot run");
-        self.block(id, "not-supported", message);
+        self.block(id, BlockCode::NotSupported, message);
     }
 
     fn missing(&mut self, id: &ResourceId, what: &str, fields: &BTreeSet<String>) {
         let fields = in_backticks(fields);
         self.block(
             id,
-            "not-supported",
+            BlockCode::NotSupported,
             format!("{fields}: {what} by this version"),
         );
     }
@@ -170,7 +177,9 @@ impl Work<'_> {
     }
 
     fn rerun(&mut self, id: &ResourceId, reason: &str) {
-        let Some(spec) = self.spec(id) else { return };
+        let Some(spec) = self.standing(id) else {
+            return;
+        };
         let Some(node) = self.node_of(id) else { return };
         if self.is_held_back(id) {
             return;
@@ -211,7 +220,7 @@ impl Work<'_> {
             .map(secret::masked)
             .collect();
         let from = self
-            .spec(resource)
+            .standing(resource)
             .and_then(|spec| spec.str("from").map(str::to_owned));
         self.push(Draft {
             job_type,
@@ -250,9 +259,9 @@ impl Work<'_> {
         match id {
             ResourceId::Fleet => None,
             ResourceId::Node(name) => Some(name.clone()),
-            ResourceId::Site(_) => self.spec(id)?.str("node").map(str::to_owned),
+            ResourceId::Site(_) => self.standing(id)?.str("node").map(str::to_owned),
             ResourceId::Env { site, .. } => {
-                let own = self.spec(id)?.str("node").map(str::to_owned);
+                let own = self.standing(id)?.str("node").map(str::to_owned);
                 own.or_else(|| self.node_of(&ResourceId::Site(site.clone())))
             }
         }

@@ -3,7 +3,9 @@
 //! Pure and deterministic: the same commit and the same record give the same plan, byte for
 //! byte. Everything that the executor needs to know is decided here; it makes no choices.
 
+mod block;
 mod build;
+mod form;
 mod input;
 mod order;
 pub mod secret;
@@ -19,11 +21,10 @@ use super::change::{Change, SpecPatch};
 use super::id::ResourceId;
 use super::job::JobType;
 use super::recorded::Source;
+pub use block::BlockCode;
 pub use build::build;
+pub use form::Forms;
 pub use input::{Choice, PlanInput, Recorded, Wanted};
-
-/// Why something has no job when changes are applied in certain hours only.
-pub const OUTSIDE_WINDOW: &str = "outside-window";
 
 /// What a job does to its resource, for the marks and counts of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,9 +78,7 @@ pub struct PlannedJob {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Blocked {
     pub resource: ResourceId,
-    /// A stable word: `suspended`, `held`, `outside-window`, `not-supported`, `fixed-field`,
-    /// `dependency-blocked`.
-    pub code: String,
+    pub code: BlockCode,
     pub message: String,
 }
 
@@ -141,11 +140,18 @@ impl Plan {
         waiting.extend(self.records.drain(..).map(|record| record.resource));
         let blocked = waiting.into_iter().map(|resource| Blocked {
             resource,
-            code: OUTSIDE_WINDOW.to_owned(),
+            code: BlockCode::OutsideWindow,
             message: message.to_owned(),
         });
         self.blocked.extend(blocked);
         self.blocked.sort();
+    }
+
+    /// How many blocked steps there are that can be carried out once somebody or something lets them.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let waits = |blocked: &&Blocked| !blocked.code.is_lasting();
+        self.blocked.iter().filter(waits).count()
     }
 
     /// The numbers of the summary. What jobs make or change is counted once, however many jobs

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Blocked, Choice, Effect, PlannedJob};
+use super::{Action, BlockCode, Blocked, Choice, Effect, PlannedJob};
 use crate::core::change::Change;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
@@ -37,7 +37,7 @@ pub(super) fn order(
 ) -> Ordered {
     let stuck: BTreeSet<ResourceId> = blocked
         .iter()
-        .filter(|block| HOLDING.contains(&block.code.as_str()))
+        .filter(|block| block.code.holds_dependents())
         .map(|block| block.resource.clone())
         .collect();
     let depths = depths(&drafts);
@@ -81,14 +81,6 @@ pub(super) fn order(
     Ordered { jobs, partial }
 }
 
-/// Codes that keep a resource from being made at all, and with it what builds on it.
-const HOLDING: [&str; 4] = [
-    "suspended",
-    "held",
-    "node-not-available",
-    "dependency-blocked",
-];
-
 fn drop_dependents(
     drafts: &mut Vec<Draft>,
     mut stuck: BTreeSet<ResourceId>,
@@ -104,7 +96,7 @@ fn drop_dependents(
         };
         blocked.push(Blocked {
             resource: draft.resource.clone(),
-            code: "dependency-blocked".to_owned(),
+            code: BlockCode::DependencyBlocked,
             message: format!("waits for `{need}`, which is blocked"),
         });
         stuck.insert(draft.resource.clone());
@@ -174,7 +166,7 @@ fn drop_rings(
         if on_ring {
             blocked.push(Blocked {
                 resource: draft.resource.clone(),
-                code: "cycle".to_owned(),
+                code: BlockCode::Cycle,
                 message: "its `from` leads back to itself".to_owned(),
             });
         }

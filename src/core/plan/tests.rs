@@ -222,6 +222,14 @@ fn moving_a_site_is_blocked_and_says_why() {
             "fixed-field site/acme: `node`: moving a site to another node copies its data"
         ]
     );
+    // Until then it is changed where it is.
+    fleet.set("env/acme/production", "php", json!({"memory": "512M"}));
+    let plan = fleet.plan();
+    let job = plan
+        .jobs
+        .iter()
+        .find(|job| job.job_type == JobType::EnvConfigure);
+    assert_eq!(job.expect("a job").node, "web-1");
 }
 
 #[test]
@@ -391,6 +399,46 @@ fn the_first_administrator_is_made_once() {
     assert!(
         outline[0].starts_with("fixed-field site/acme: `admin.email`"),
         "{outline:?}"
+    );
+}
+
+/// The form of a resource that the job of this type has.
+fn form(fleet: &Fleet, plan: &Plan, job_type: JobType, of: &str) -> Spec {
+    let job = plan.jobs.iter().find(|job| job.job_type == job_type);
+    let forms = Forms::new(plan);
+    let jobs = forms.rests_on(job.expect("a job"), &id(of));
+    let recorded = fleet.recorded.get(&id(of)).cloned();
+    forms.form(&id(of), &jobs, recorded).expect("a form")
+}
+
+#[test]
+fn a_job_renders_what_its_success_records() {
+    let mut fleet = Fleet::new().applied();
+    fleet.set("env/acme/production", "php", json!({"memory": "512M"}));
+    fleet.set("env/acme/production", "cache", json!({"object": true}));
+    fleet.set("env/acme/production", "protect", json!(true));
+    fleet.set("node/web-1", "swap", json!("1GiB"));
+    let plan = fleet.plan();
+    let env = form(&fleet, &plan, JobType::EnvConfigure, "env/acme/production");
+    // Its own, what is recorded without a job, and nothing that is blocked.
+    assert_eq!(env.str("php.memory"), Some("512M"));
+    assert_eq!(env.get("protect"), Some(&json!(true)));
+    assert_eq!(env.get("cache"), None);
+    // What it waits for is done by then, and what comes later is not.
+    let node = form(&fleet, &plan, JobType::EnvConfigure, "node/web-1");
+    assert_eq!(node.str("swap"), Some("1GiB"));
+    let before = form(&fleet, &plan, JobType::NodeProvision, "env/acme/production");
+    assert_eq!(before.str("php.memory"), Some("256M"));
+
+    let new = Fleet::new();
+    let plan = new.plan();
+    let made = form(&new, &plan, JobType::SiteCreate, "env/acme/production");
+    assert_eq!(made.str("php.memory"), Some("256M"));
+    let staging = id("env/acme/staging");
+    let forms = Forms::new(&plan);
+    assert_eq!(
+        forms.form(&staging, &forms.rests_on(&plan.jobs[1], &staging), None),
+        None
     );
 }
 

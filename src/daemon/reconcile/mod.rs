@@ -23,7 +23,7 @@ use super::vet::{has_errors, vet};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::scalar::{self, Opening, Scalar, Window};
 use crate::core::id::ResourceId;
-use crate::core::plan::{Blocked, Choice, OUTSIDE_WINDOW};
+use crate::core::plan::{BlockCode, Blocked, Choice};
 use crate::core::reconcile::{Cause, Refusal, Verdict};
 use crate::core::secret_owner::Reserved;
 use crate::git::{self, Change, DesiredState, GitError, Loaded, Snapshot};
@@ -352,7 +352,7 @@ fn work(
         store.note_plan(revision, plan, queued.jobs)?;
     }
     let is_idle = queued.jobs == 0 && queued.joined.is_empty();
-    let waits = |blocked: &Blocked| blocked.code == OUTSIDE_WINDOW;
+    let waits = |blocked: &Blocked| blocked.code == BlockCode::OutsideWindow;
     if is_idle
         && choice.held.is_empty()
         && !prepared.plan.blocked.iter().any(waits)

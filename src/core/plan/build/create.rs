@@ -7,7 +7,7 @@ use crate::core::aspect::{Aspect, comes_with_creation, is_nothing};
 use crate::core::change::{SpecPatch, leaves};
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
-use crate::core::plan::{Action, Effect, Wanted, secret};
+use crate::core::plan::{Action, BlockCode, Effect, Wanted, secret};
 use crate::core::spec::Spec;
 
 impl Work<'_> {
@@ -78,10 +78,10 @@ impl Work<'_> {
                 let message = "the site exists, and its production environment came with it; \
                                use `moved` to rename an environment"
                     .to_owned();
-                self.block(id, "not-supported", message);
+                self.block(id, BlockCode::NotSupported, message);
             } else if !self.has(&site_id, JobType::SiteCreate) && !self.is_held_back(id) {
                 let message = format!("comes with `{site_id}`, which is blocked");
-                self.block(id, "dependency-blocked", message);
+                self.block(id, BlockCode::DependencyBlocked, message);
             }
             return;
         }

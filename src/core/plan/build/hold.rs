@@ -3,13 +3,14 @@
 use super::Work;
 use crate::core::aspect::is_nothing;
 use crate::core::id::ResourceId;
+use crate::core::plan::BlockCode;
 
 impl Work<'_> {
     /// Whether `id` gets no job now, because it or what it belongs to is suspended, or because it
     /// failed before; says so in the plan then.
     pub(super) fn is_held_back(&mut self, id: &ResourceId) -> bool {
         if let Some(reason) = self.input.choice.held.get(id) {
-            self.block(id, "held", reason.clone());
+            self.block(id, BlockCode::Held, reason.clone());
             return true;
         }
         self.is_suspended(id)
@@ -25,7 +26,7 @@ impl Work<'_> {
                 .is_some_and(|value| !is_nothing(&value))
         });
         if let Some(holder) = suspended {
-            self.block(id, "suspended", format!("`{holder}` is suspended"));
+            self.block(id, BlockCode::Suspended, format!("`{holder}` is suspended"));
             return true;
         }
         false
@@ -40,7 +41,7 @@ impl Work<'_> {
         if let Some(state) = state.filter(|state| state != "present") {
             self.block(
                 id,
-                "node-not-available",
+                BlockCode::NodeNotAvailable,
                 format!("`{node_id}` is {state} and takes nothing new"),
             );
             return true;

@@ -8,7 +8,7 @@ use crate::core::change::{Change, SpecPatch};
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::plan::order::Draft;
-use crate::core::plan::{Action, RecordOnly, Recorded, Wanted, secret};
+use crate::core::plan::{Action, BlockCode, RecordOnly, Recorded, Wanted, secret};
 use crate::core::spec::Spec;
 
 impl Work<'_> {
@@ -25,7 +25,7 @@ impl Work<'_> {
                 }
                 Aspect::Fixed(why) => {
                     let message = format!("{}: {why}", fields_of(&delta.changes));
-                    self.block(id, "fixed-field", message);
+                    self.block(id, BlockCode::FixedField, message);
                 }
                 Aspect::Missing(what) => {
                     let paths = delta.changes.into_iter().map(|change| change.path);
