@@ -4,6 +4,8 @@
 
 #[path = "documents/codes.rs"]
 mod codes;
+#[path = "documents/effects.rs"]
+mod effects;
 #[path = "documents/examples.rs"]
 mod examples;
 #[path = "documents/generated.rs"]

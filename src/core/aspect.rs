@@ -233,6 +233,16 @@ const ENVIRONMENT: Table = &[
     ("type", Fixed("an environment keeps its type")),
 ];
 
+/// What environments see of the node or the site that they are on, in the files and settings that are made for them.
+#[must_use]
+pub fn seen_by_environments(kind: ResourceKind) -> &'static [&'static str] {
+    match kind {
+        ResourceKind::Node => &["host", "php.opcache", "php.versions", "public_ip"],
+        ResourceKind::Site => &["locale"],
+        ResourceKind::Fleet | ResourceKind::Env => &[],
+    }
+}
+
 fn table(kind: ResourceKind) -> Table {
     match kind {
         ResourceKind::Fleet => FLEET,

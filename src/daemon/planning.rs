@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::DaemonError;
 use super::payload::{Carried, PackedPayload, Packer, Parts};
 use super::queue::{PlannedRevision, Prepared};
+use crate::core::aspect;
 use crate::core::id::ResourceId;
 use crate::core::plan::{self, Choice, Forms, PlanInput, PlannedJob, Recorded, Wanted, secret};
 use crate::core::recorded::{RecordedHead, ResourceStatus};
@@ -95,6 +96,31 @@ pub fn plan(
             );
         }
     }
+    let followers = followers(&wanted, &recorded, &heads, desired, store)?;
+    if let Some(store) = store {
+        let more: BTreeSet<ResourceId> = followers.keys().cloned().collect();
+        let more = &more - &differing;
+        for resource in store.recorded_many(&more)? {
+            // As it is recorded, or it would differ.
+            wanted.insert(
+                resource.id.clone(),
+                Wanted {
+                    spec: resource.spec.clone(),
+                    source: desired.source(&resource.id),
+                },
+            );
+            recorded.insert(
+                resource.id,
+                Recorded {
+                    settled: true,
+                    spec: resource.spec,
+                    generation: resource.generation,
+                    fingerprints: resource.secret_fingerprints,
+                },
+            );
+        }
+        differing.extend(more);
+    }
     let lookup = |id: &ResourceId| specs.get(id);
     let production_of = |site: &str| desired.production_of(site);
     let input = PlanInput {
@@ -106,6 +132,7 @@ pub fn plan(
             .iter()
             .any(|(id, _)| matches!(id, ResourceId::Env { .. })),
         fingerprints: known,
+        followers,
         choice: choice.clone(),
     };
     let plan = plan::build(&input);
@@ -140,6 +167,42 @@ pub fn plan(
             .and_then(|fleet| fleet.get("reconcile.max_parallel_nodes")?.as_u64())
             .and_then(|count| usize::try_from(count).ok()),
     })
+}
+
+/// The recorded environments that see something of their node or site that changes, each with what it is.
+fn followers(
+    wanted: &BTreeMap<ResourceId, Wanted>,
+    recorded: &BTreeMap<ResourceId, Recorded>,
+    heads: &[(ResourceId, RecordedHead)],
+    desired: &DesiredState,
+    store: Option<&Store>,
+) -> Result<BTreeMap<ResourceId, String>, DaemonError> {
+    let mut followers = BTreeMap::new();
+    for (id, wanted) in wanted {
+        let Some(recorded) = recorded.get(id) else {
+            continue;
+        };
+        let changes = |field: &&&str| wanted.spec.get(field) != recorded.spec.get(field);
+        let seen = aspect::seen_by_environments(id.kind());
+        let Some(field) = seen.iter().find(changes) else {
+            continue;
+        };
+        let environments: Vec<ResourceId> = match (id, store) {
+            (ResourceId::Site(site), _) => heads
+                .iter()
+                .filter(|(id, _)| id.site() == Some(site.as_str()))
+                .map(|(id, _)| id.clone())
+                .collect(),
+            (ResourceId::Node(node), Some(store)) => store.environments_on_node(node)?,
+            _ => Vec::new(),
+        };
+        for env in environments {
+            if matches!(env, ResourceId::Env { .. }) && desired.contains(&env) {
+                followers.insert(env, format!("`{field}` of `{id}` changed"));
+            }
+        }
+    }
+    Ok(followers)
 }
 
 /// The specs that the documents ask for. The planner is pure and asks for them as values, so a

@@ -5,7 +5,7 @@ use rusqlite::params;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::convert::moment;
+use super::convert::{moment, parsed};
 use super::error::Result;
 use super::{Revision, Store, resource, revision};
 use crate::core::id::{ResourceId, ResourceKind};
@@ -62,20 +62,15 @@ impl Store {
         rows.collect()
     }
 
-    /// The sites and environments on a node whose id comes after `after`, by id, at most `limit`.
+    /// The environments that are recorded on a node, by id.
     ///
     /// # Errors
-    /// When the database fails or holds a resource that cannot be read.
-    pub fn resources_on_node(
-        &self,
-        node: &str,
-        after: &str,
-        limit: u32,
-    ) -> Result<Vec<RecordedResource>> {
+    /// When the database fails or holds an id that cannot be read.
+    pub fn environments_on_node(&self, node: &str) -> Result<Vec<ResourceId>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT * FROM resources WHERE node = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+            "SELECT id FROM resources WHERE node = ?1 AND kind = 'env' ORDER BY id",
         )?;
-        let rows = statement.query_and_then(params![node, after, limit], resource::resource)?;
+        let rows = statement.query_and_then([node], |row| parsed(row, "id"))?;
         rows.collect()
     }
 

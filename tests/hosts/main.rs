@@ -8,6 +8,7 @@
 #[path = "../boundaries/mod.rs"]
 mod boundaries;
 mod converge;
+mod effects;
 mod errors;
 mod fence;
 mod interruption;

@@ -32,6 +32,9 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
             (None, _) => {}
         }
     }
+    for (id, reason) in &input.followers {
+        work.follow(id, reason);
+    }
     for id in &input.choice.rerun {
         work.rerun(id, "asked for again");
     }
@@ -202,6 +205,16 @@ impl Work<'_> {
             ResourceId::Site(site) => self.health(site, &node),
             ResourceId::Env { .. } => self.health_of(id, &node),
             ResourceId::Fleet | ResourceId::Node(_) => {}
+        }
+    }
+
+    /// The job of an environment that has not changed itself.
+    fn follow(&mut self, id: &ResourceId, reason: &str) {
+        let job_type = JobType::EnvConfigure;
+        let Some(node) = self.node_of(id) else { return };
+        if !self.has(id, job_type) && !self.is_held_back(id) {
+            self.draft(job_type, id, &node, Action::Run, reason, Vec::new());
+            self.health_of(id, &node);
         }
     }
 

@@ -43,7 +43,7 @@ pub struct Choice {
 /// Everything that the plan is a function of.
 ///
 /// `wanted` and `recorded` hold at least every resource that differs, every resource of
-/// `choice.rerun` and `choice.heal`, and the fleet; `lookup` answers for the others (a site's node, a job's
+/// `choice.rerun` and `choice.heal`, all `followers`, and the fleet; `lookup` answers for the others (a site's node, a job's
 /// context) with the wanted form.
 pub struct PlanInput<'a> {
     pub wanted: BTreeMap<ResourceId, Wanted>,
@@ -55,6 +55,9 @@ pub struct PlanInput<'a> {
     pub has_environments: bool,
     /// The present keyed hash of each secret by name; a name that is missing is not stored.
     pub fingerprints: BTreeMap<String, String>,
+    /// Recorded environments that are configured anew because something that they see of their node or site changes,
+    /// each with what it is.
+    pub followers: BTreeMap<ResourceId, String>,
     pub choice: Choice,
 }
 

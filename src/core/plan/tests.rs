@@ -13,6 +13,7 @@ struct Fleet {
     fingerprints: BTreeMap<String, String>,
     recorded_fingerprints: BTreeMap<String, String>,
     choice: Choice,
+    followers: BTreeMap<ResourceId, String>,
     unsettled: Vec<ResourceId>,
 }
 
@@ -102,6 +103,7 @@ impl Fleet {
                 .keys()
                 .any(|id| matches!(id, ResourceId::Env { .. })),
             fingerprints: self.fingerprints.clone(),
+            followers: self.followers.clone(),
             choice: self.choice.clone(),
         })
     }
@@ -379,6 +381,27 @@ fn what_nobody_carries_out_is_recorded_nowhere_as_done() {
     );
     let records = ["fleet", "node/web-1", "site/acme", "env/acme/production"];
     assert_eq!(fleet.outline(), records.map(|of| format!("record {of}")));
+}
+
+#[test]
+fn what_an_environment_sees_of_its_node_configures_it_anew() {
+    let mut fleet = Fleet::new().applied();
+    fleet.set("node/web-1", "php", json!({"opcache": "128MiB"}));
+    let why = "`php.opcache` of `node/web-1` changed".to_owned();
+    let all = ["env/acme/production", "env/acme/staging"];
+    fleet.followers = all.map(|of| (id(of), why.clone())).into();
+    fleet.set("env/acme/staging", "suspend", json!(true));
+    assert_eq!(
+        fleet.outline(),
+        [
+            "j0 node_provision node/web-1 ",
+            "j1 env_configure env/acme/production j0",
+            "j2 health_check env/acme/production j0,j1",
+            "record env/acme/staging",
+            "suspended env/acme/staging: `env/acme/staging` is suspended",
+        ]
+    );
+    assert_eq!(fleet.plan().jobs[1].reason, why);
 }
 
 #[test]

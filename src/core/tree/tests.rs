@@ -163,6 +163,32 @@ fn the_tree_of_a_node() {
     insta::assert_snapshot!(listing(&case.node()));
 }
 
+/// The planner configures environments anew when one of these changes, and for no other field.
+#[test]
+fn what_environments_see_of_their_node_is_known() {
+    let seen = crate::core::aspect::seen_by_environments(crate::core::id::ResourceKind::Node);
+    let before = Case::production().environment();
+    for (field, inner, value) in [
+        ("php", "opcache", json!("128MiB")),
+        ("php", "versions", json!(["8.2", "8.3"])),
+        ("database", "buffer_pool", json!("192MiB")),
+        ("redis", "maxmemory", json!("100MiB")),
+        ("ssh", "port", json!(2222)),
+        ("ssh", "user", json!("deploy")),
+        ("firewall", "open", json!(["8080/tcp"])),
+        ("firewall", "ssh_allow", json!(["203.0.113.0/24"])),
+        ("fail2ban", "allow", json!(["198.51.100.0/24"])),
+        ("patching", "hold", json!(["nano"])),
+    ] {
+        let mut case = Case::production();
+        case.node[field][inner] = value;
+        let differs = listing(&case.environment()) != listing(&before)
+            || format!("{:?}", case.environment()) != format!("{before:?}");
+        let name = format!("{field}.{inner}");
+        assert_eq!(differs, seen.contains(&name.as_str()), "{name}");
+    }
+}
+
 #[test]
 fn the_tree_of_a_production_environment() {
     insta::assert_snapshot!(listing(&Case::production().environment()));

@@ -70,7 +70,7 @@ STEPS = {
     "clone": {"rewritten": record({"from": few(line(2048), 10), "to": line(2048)})},
     "code": CHANGES,
     "database": CHANGES,
-    "packages": {"installed": NAMES, "held": NAMES},
+    "packages": {"installed": NAMES, "held": NAMES, "released": NAMES},
     "release": {"release": word(r"([A-Za-z0-9][A-Za-z0-9._+-]{0,127})?")},
     "services": {"enabled": NAMES, "started": NAMES},
     "source": CHANGES,

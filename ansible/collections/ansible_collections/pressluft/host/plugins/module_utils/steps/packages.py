@@ -2,7 +2,7 @@
 
 Installs what is missing. Where nothing is missing, it only reads dpkg's status. The package lists are fetched when
 something has to be installed and they are older than a day, or when there are none, whatever the age of their directory
-says.
+says. What is held back is remembered, so that it is let go when nobody asks for it any more; what others hold stays.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import os
 import re
 import time
 
-from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
+from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run, tail
 
 LISTS = "/var/lib/apt/lists"
+HELD = "/var/lib/pressluft/held"
 DAY = 86400
 STATUS = "/var/lib/dpkg/status"
 # What dpkg has not written into its status yet.
@@ -29,6 +30,10 @@ APT = [
     "-o=Dpkg::Options::=--force-confold",
     "-o=APT::Get::Assume-Yes=true",
 ]
+# The lock of the lists is another one than dpkg's, and `apt-get` does not wait for it: the system's own timers take it.
+BUSY = re.compile(r"Could not get lock \S+/lists/lock\S*(?: It is held by process (\d+ \([^)]*\)))?")
+LOCK_SECONDS = 300
+LOOK_SECONDS = 3
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "a", "APT_LISTCHANGES_FRONTEND": "none"}
 
 
@@ -47,13 +52,45 @@ def lists_are_old():
     return not files or max(os.stat(LISTS).st_mtime, *files) < time.time() - DAY
 
 
-def install(missing):
+def update(warn):
+    """Fetches the lists, once whoever does so already has ended."""
+    begin = time.monotonic()
+    while True:
+        done = run(["apt-get", "--quiet", "update"], timeout=600, check=False, env=ENVIRONMENT)
+        if done.returncode == 0:
+            return
+        busy = BUSY.search(done.stderr)
+        waited = int(time.monotonic() - begin)
+        if busy is None or waited > LOCK_SECONDS:
+            raise Failed("`apt-get update` failed with rc %d after %d s: %s" % (done.returncode, waited, tail(done)))
+        if waited < LOOK_SECONDS:
+            warn("apt's lists are being fetched by process %s; waiting" % (busy.group(1) or "that apt does not name"))
+        time.sleep(LOOK_SECONDS)
+
+
+def remembered():
+    """What we hold back."""
+    try:
+        with open(HELD, encoding="utf-8") as stream:
+            return stream.read().split()
+    except FileNotFoundError:
+        return []
+
+
+def remember(names):
+    os.makedirs(os.path.dirname(HELD), mode=0o700, exist_ok=True)
+    with open(os.open(HELD + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        stream.write("".join("%s\n" % name for name in names))
+    os.rename(HELD + ".new", HELD)
+
+
+def install(missing, warn):
     if lists_are_old():
-        run(["apt-get", "--quiet", "-o=DPkg::Lock::Timeout=300", "update"], timeout=600, env=ENVIRONMENT)
+        update(warn)
     done = run(APT + ["install", "--"] + missing, timeout=1500, check=False, env=ENVIRONMENT)
     if done.returncode != 0:
         # The lists may be younger than a day and older than the mirror.
-        run(["apt-get", "--quiet", "-o=DPkg::Lock::Timeout=300", "update"], timeout=600, env=ENVIRONMENT)
+        update(warn)
         run(APT + ["install", "--"] + missing, timeout=1500, env=ENVIRONMENT)
 
 
@@ -62,18 +99,30 @@ def carry_out(options, node):
     found = statuses()
     missing = [name for name in names if name not in found]
     if missing and not node.check_mode:
-        install(missing)
+        install(missing, node.warn)
         found = statuses()
         absent = [name for name in missing if name not in found]
         if absent:
             raise Failed("apt-get left packages out: %s" % ", ".join(absent))
     unheld = [name for name in hold if found.get(name, "hold") != "hold"]
-    if unheld and not node.check_mode:
-        run(["apt-mark", "hold", "--"] + unheld)
-    result = {"changed": bool(missing or unheld), "installed": missing, "held": unheld}
+    ours = remembered()
+    released = [name for name in ours if name not in hold and found.get(name) == "hold"]
+    if not node.check_mode:
+        # Remembered first: what is held and not known would stay so.
+        now_ours = sorted({name for name in ours if name in hold} | set(unheld))
+        if unheld or now_ours != ours:
+            remember(sorted(set(now_ours) | set(released)))
+        if unheld:
+            run(["apt-mark", "hold", "--"] + unheld)
+        if released:
+            run(["apt-mark", "unhold", "--"] + released)
+            remember(now_ours)
+    changed = bool(missing or unheld or released)
+    result = {"changed": changed, "installed": missing, "held": unheld, "released": released}
     if node.want_diff and result["changed"]:
         result["diff"] = {
             "before": "",
-            "after": "".join("install %s\n" % name for name in missing) + "".join("hold %s\n" % name for name in unheld),
+            "after": "".join("install %s\n" % name for name in missing) + "".join("hold %s\n" % name for name in unheld)
+            + "".join("unhold %s\n" % name for name in released),
         }
     return result

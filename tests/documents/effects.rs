@@ -1,0 +1,182 @@
+//! `docs/effects.md` says of each field who carries it out, and which test sees that it has an effect.
+
+use std::fmt::Write as _;
+
+use pressluft::core::aspect::{Aspect, aspect_of, comes_with_creation};
+use pressluft::core::document::{DocumentKind, schema};
+use pressluft::core::id::ResourceKind;
+use serde_json::Value;
+
+use crate::repository::{compare, path};
+
+const MARK: &str = "<!-- generated below this line -->\n";
+const EFFECTS: &str = "tests/hosts/effects.rs";
+
+/// Where the effect of a field is seen: the field, or the beginning of several, with the file and the function.
+const SEEN: &[(&str, &str, &str)] = &[
+    ("node database.buffer_pool", EFFECTS, "the_node_is_as_asked"),
+    ("node fail2ban.allow", EFFECTS, "the_node_is_as_asked"),
+    ("node firewall.open", EFFECTS, "the_node_is_as_asked"),
+    ("node firewall.ssh_allow", EFFECTS, "the_node_is_as_asked"),
+    ("node host", "tests/hosts/converge.rs", "answers"),
+    ("node patching.hold", EFFECTS, "the_node_is_as_asked"),
+    ("node patching.reboot", EFFECTS, "the_node_is_as_asked"),
+    ("node patching.window", EFFECTS, "the_node_is_as_asked"),
+    ("node php.opcache", EFFECTS, "php_runs_as_asked"),
+    ("node redis.maxmemory", EFFECTS, "the_node_is_as_asked"),
+    (
+        "node ssh.user",
+        "tests/boundaries/node.rs",
+        "an_upload_is_root_s_whoever_logs_in",
+    ),
+    ("site title", EFFECTS, "wordpress_is_as_asked"),
+    ("env constants", EFFECTS, "wordpress_is_as_asked"),
+    ("env cron.interval", EFFECTS, "wordpress_is_as_asked"),
+    (
+        "env http.basic_auth",
+        EFFECTS,
+        "the_web_server_answers_as_asked",
+    ),
+    (
+        "env http.headers",
+        EFFECTS,
+        "the_web_server_answers_as_asked",
+    ),
+    (
+        "env http.ip_allow",
+        EFFECTS,
+        "the_web_server_answers_as_asked",
+    ),
+    (
+        "env http.rate_limit",
+        EFFECTS,
+        "the_web_server_answers_as_asked",
+    ),
+    (
+        "env http.redirects",
+        EFFECTS,
+        "the_web_server_answers_as_asked",
+    ),
+    (
+        "env http.xmlrpc",
+        EFFECTS,
+        "the_web_server_answers_as_asked",
+    ),
+    (
+        "env maintenance",
+        EFFECTS,
+        "visitors_see_the_maintenance_page",
+    ),
+    ("env options", EFFECTS, "wordpress_is_as_asked"),
+    ("env php.ini", EFFECTS, "php_runs_as_asked"),
+    ("env php.memory", EFFECTS, "php_runs_as_asked"),
+    ("env php.workers", EFFECTS, "php_runs_as_asked"),
+    (
+        "env safety.basic_auth",
+        "tests/hosts/converge.rs",
+        "answers",
+    ),
+    ("env safety.mail", EFFECTS, "wordpress_is_as_asked"),
+    (
+        "env safety.noindex",
+        EFFECTS,
+        "the_web_server_answers_as_asked",
+    ),
+    ("env safety.outbound_http", EFFECTS, "wordpress_is_as_asked"),
+    (
+        "env safety.uploads",
+        EFFECTS,
+        "a_copy_reads_uploads_of_its_source",
+    ),
+];
+
+/// What no test here can show, and why.
+const NOT_SEEN: &[(&str, &str)] = &[
+    ("node php.versions", "the distribution has one version"),
+    ("node public_ip", "test hosts have one address"),
+    ("node ssh.port", "sshd is moved by hand first"),
+    ("node swap", "test hosts share the machine's swap"),
+    ("env php.version", "the distribution has one version"),
+    ("site locale", "no translation is installed yet"),
+];
+
+#[test]
+fn every_field_that_is_carried_out_has_an_effect_that_is_seen() {
+    let file = std::fs::read_to_string(path("docs/effects.md")).expect("the page is there");
+    let (head, _) = file.split_once(MARK).expect("the page has its mark");
+    let mut text = format!("{head}{MARK}");
+    for (document, kind) in [
+        (DocumentKind::Fleet, ResourceKind::Fleet),
+        (DocumentKind::Node, ResourceKind::Node),
+        (DocumentKind::Site, ResourceKind::Site),
+        (DocumentKind::Environment, ResourceKind::Env),
+    ] {
+        write!(text, "\n## {document}\n\n").expect("a string takes everything");
+        text.push_str("| Field | Carried out by | Seen by |\n|---|---|---|\n");
+        for leaf in leaves(schema::of(document)) {
+            let row = row(kind, &leaf);
+            writeln!(text, "| `{}` | {row} |", leaf.join(".")).expect("a string takes everything");
+        }
+    }
+    compare("docs/effects.md", &text);
+}
+
+#[test]
+fn every_test_that_is_named_is_there() {
+    for (field, file, function) in SEEN {
+        let code = std::fs::read_to_string(path(file)).unwrap_or_default();
+        assert!(
+            code.contains(&format!("fn {function}(")),
+            "{field}: {file}: {function}"
+        );
+    }
+}
+
+fn row(kind: ResourceKind, leaf: &[String]) -> String {
+    let name = format!("{} {}", kind.as_str(), leaf.join("."));
+    let is_about = |field: &str| name == field || name.starts_with(&format!("{field}."));
+    let seen = SEEN.iter().find(|(field, ..)| is_about(field));
+    let not_seen = NOT_SEEN.iter().find(|(field, _)| is_about(field));
+    let aspect = aspect_of(kind, leaf);
+    let comes_with_creation = comes_with_creation(kind, aspect, leaf);
+    match aspect {
+        Aspect::Job(job) if !job.is_available() && comes_with_creation => {
+            format!("its creation; a change is blocked: `{job}` cannot be run yet | ")
+        }
+        Aspect::Job(job) if !job.is_available() => format!("blocked: `{job}` cannot be run yet | "),
+        Aspect::Missing(what) => format!("blocked, where it asks for something: {what} | "),
+        Aspect::Record => "recorded: the control plane alone acts on it | ".to_owned(),
+        Aspect::Fixed(why) => format!("its creation; fixed then: {why} | "),
+        Aspect::Job(job) => {
+            let shown = match (seen, not_seen) {
+                (Some((_, file, function)), None) => format!("`{file}: {function}`"),
+                (None, Some((_, why))) => format!("not here: {why}"),
+                _ => panic!("`{name}` has no test, or two answers: add it to this file"),
+            };
+            format!("`{job}` | {shown}")
+        }
+    }
+}
+
+/// The leaves of a kind, without what says only how to get there.
+fn leaves(root: &Value) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    walk(root, root, &mut Vec::new(), &mut found);
+    found.retain(|path| !matches!(path[0].as_str(), "kind" | "moved" | "defaults"));
+    found
+}
+
+fn walk(root: &Value, block: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    for (name, property) in block["properties"].as_object().into_iter().flatten() {
+        let reference = property["$ref"].as_str();
+        let inner = reference.map_or(property, |reference| {
+            &root["$defs"][reference.rsplit('/').next().expect("a name")]
+        });
+        path.push(name.clone());
+        match inner["properties"].is_object() && inner["type"] != "array" {
+            true => walk(root, inner, path, found),
+            false => found.push(path.clone()),
+        }
+        path.pop();
+    }
+}
