@@ -303,6 +303,6 @@ fn read_settings(path: &Path) -> Result<Settings, CliError> {
             )));
         }
     };
-    toml::from_str(&text)
+    toml::from_str(text.strip_prefix('\u{FEFF}').unwrap_or(&text))
         .map_err(|error| CliError::new(format!("`{}`: {error}", path.display())).exit(Exit::Usage))
 }

@@ -9,6 +9,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::{git_settings, output};
 use crate::daemon::{self, HOOK_NOTE};
+use crate::process;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -45,7 +46,7 @@ fn install(args: &InstallArgs, context: &Context) -> Result<Exit, CliError> {
         .clone()
         .unwrap_or_else(|| PathBuf::from("."));
     let directory = git_directory(&repository)?;
-    let hooks = directory.join("hooks");
+    let hooks = hooks_of(&directory)?;
     fs::create_dir_all(&hooks)?;
     let script = script(context);
     let hook = hooks.join("post-receive");
@@ -65,7 +66,62 @@ fn install(args: &InstallArgs, context: &Context) -> Result<Exit, CliError> {
             )));
         }
     }
+    try_it(&directory, &hook)?;
     Ok(Exit::Done)
+}
+
+/// Where git looks for the hooks of a repository: not in it when `core.hooksPath` says otherwise.
+fn hooks_of(directory: &Path) -> Result<PathBuf, CliError> {
+    let output = process::command("git")
+        .arg("--git-dir")
+        .arg(directory)
+        .args(["rev-parse", "--git-path", "hooks"])
+        .current_dir(directory)
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            let path = String::from_utf8_lossy(&output.stdout);
+            Ok(std::path::absolute(
+                directory.join(path.trim_end_matches('\n')),
+            )?)
+        }
+        Ok(output) => Err(CliError::new(format!(
+            "git does not say where the hooks of `{}` are: {}",
+            directory.display(),
+            output::printable(String::from_utf8_lossy(&output.stderr).trim())
+        ))),
+        Err(error) => Err(CliError::new(format!("cannot run `git`: {error}"))),
+    }
+}
+
+/// Has git run the hook once, and looks whether it left its note.
+fn try_it(directory: &Path, hook: &Path) -> Result<(), CliError> {
+    let note = directory.join(HOOK_NOTE);
+    let noted = || fs::metadata(&note).and_then(|note| note.modified()).ok();
+    let before = noted();
+    let ran = process::command("git")
+        .arg("--git-dir")
+        .arg(directory)
+        .args(["hook", "run", "post-receive"])
+        .current_dir(directory)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|error| CliError::new(format!("cannot run `git`: {error}")))?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    if said.contains("is not a git command") {
+        return output::note("this git is too old to try the hook; push once to see that it works");
+    }
+    match (ran.status.success(), noted()) {
+        (true, Some(now)) if before != Some(now) => {
+            output::print("git runs it: tried\n")
+        }
+        _ => Err(CliError::new(format!(
+            "`{}` is written, and git does not run it: {}",
+            hook.display(),
+            output::printable(said.trim())
+        ))
+        .hint("`git config --show-origin core.hooksPath` says where git looks; the disk may be mounted `noexec`")),
+    }
 }
 
 /// Keeps a hook of somebody else as it is, and says how it calls ours.

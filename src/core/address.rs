@@ -22,6 +22,8 @@ fn is_private_v4(ip: Ipv4Addr) -> bool {
         (0 | 10 | 127 | 224.., ..)
             | (100, 64..=127, _)
             | (169, 254, _)
+            // What a cloud answers its machines from, beside addresses that lead elsewhere.
+            | (168, 63, 129)
             | (172, 16..=31, _)
             | (192, 0, 0 | 2)
             | (192, 88, 99)

@@ -95,6 +95,8 @@ impl<T> Selection<T> {
     pub(super) fn new(rules: &str) -> Self {
         let mut builder = GitignoreBuilder::new("");
         let mut diagnostics = Vec::new();
+        // Editors of other systems put it first.
+        let rules = rules.strip_prefix('\u{FEFF}').unwrap_or(rules);
         for (index, line) in rules.lines().enumerate() {
             if let Err(error) = builder.add_line(None, line) {
                 let mut diagnostic = refused(

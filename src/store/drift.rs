@@ -50,9 +50,21 @@ impl Store {
     /// # Errors
     /// When the database fails or holds a resource that cannot be read.
     pub fn watched_for_drift(&self) -> Result<Vec<ResourceId>> {
+        self.of_drift("status = 'active'")
+    }
+
+    /// Those that would be looked at, were their last job not to have left them otherwise than they are recorded.
+    ///
+    /// # Errors
+    /// When the database fails or holds a resource that cannot be read.
+    pub fn passed_over_for_drift(&self) -> Result<Vec<ResourceId>> {
+        self.of_drift("status <> 'active'")
+    }
+
+    fn of_drift(&self, status: &str) -> Result<Vec<ResourceId>> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT id FROM resources
-             WHERE kind IN ('node', 'env') AND status = 'active'
+             WHERE kind IN ('node', 'env') AND {status}
                AND json_extract(spec, '$.suspend') IS NOT 1 AND {IS_LOOKED_AT}
              ORDER BY kind DESC, id",
         ))?;

@@ -208,6 +208,7 @@ def hexadecimal(*fields):
 
 class Accounts(unittest.TestCase):
     OWN = ("user", *hexadecimal("localhost"), "0", accounts.password_hash("p"), accounts.PLUGIN, "0", "0", "0", "0", "")
+    AGE = ("1700000000", "-1")
     LIMITS = ("0", "0", "0", "14", "0.000000")
     GRANT = ("schema", *hexadecimal("localhost", "wp\\_a"), ",".join(accounts.PRIVILEGES))
 
@@ -215,7 +216,7 @@ class Accounts(unittest.TestCase):
         statements = []
         patched = mock.patch.object(accounts, "has_triggers", return_value=triggers)
         with patched, mock.patch.object(accounts, "query", side_effect=statements.append):
-            given = [("database",), user or self.OWN + self.LIMITS, *rows]
+            given = [("database",), user or self.OWN + self.AGE + self.LIMITS, *rows]
             changes, wider = accounts.ensure("wp_a", "p", accounts.connections(2), False, given)
         text = "".join(statements)
         decoded = [bytes.fromhex(part.partition("'")[0]).decode() for part in text.split("X'")[1:]]
@@ -235,8 +236,12 @@ class Accounts(unittest.TestCase):
     def test_what_is_narrower_is_granted(self):
         changes, wider, statements = self.ensure(self.GRANT[:3] + ("SELECT",))
         self.assertEqual((changes, wider, len(statements)), (["grants"], [], 1))
-        changes, _, statements = self.ensure(self.GRANT, user=self.OWN + ("0", "0", "0", "0", "0"))
+        changes, _, statements = self.ensure(self.GRANT, user=self.OWN + self.AGE + ("0", "0", "0", "0", "0"))
         self.assertEqual(changes, ["limits"])
+        for age in (("0", "-1"), ("1700000000", "30"), ("1700000000", "0")):
+            changes, _, statements = self.ensure(self.GRANT, user=self.OWN + age + self.LIMITS)
+            self.assertEqual(changes, ["password's end"])
+            self.assertIn("PASSWORD EXPIRE DEFAULT", statements[0])
         self.assertIn("MAX_USER_CONNECTIONS 14", statements[0])
 
     def test_each_right_beside_its_own_is_told_and_revoked(self):

@@ -337,11 +337,20 @@ fn what_lets_a_user_further_is_told(world: &World) {
         1,
         &format!(
             "echo '%{USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/x; chmod 0440 /etc/sudoers.d/x; \
+             printf '%s\\n' 'wp\\x5facme_production ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/y; chmod 0440 /etc/sudoers.d/y; \
              echo '* * * * * {USER} true' >/etc/cron.d/x; mkdir {ROOT}/.ssh; \
              mkdir -p /var/lib/systemd/linger; touch /var/lib/systemd/linger/{USER}; \
              printf '[Service]\nUser={USER}\nExecStart=/bin/true\n' >/etc/systemd/system/x.service; \
              useradd --non-unique --uid $(id -u {USER}) twin; useradd --gid {USER} guest; gpasswd -a games {USER}; \
-             {let_in}; cp /bin/true {ROOT}/tmp/su; chown {USER} {ROOT}/tmp/su; chmod 4755 {ROOT}/tmp/su; \
+             {let_in}; printf '[Service]\nUser={USER}\nExecStart=/bin/true\n' >/etc/systemd/system/pressluft-backup.service; \
+             mkdir -p /etc/systemd/system/pressluft-php-{USER}.service.d /run/systemd/system/pressluft-.service.d; \
+             printf '[Service]\nProtectSystem=no\n' >/etc/systemd/system/pressluft-php-{USER}.service.d/x.conf; \
+             printf '[Service]\nNoNewPrivileges=no\n' >/run/systemd/system/pressluft-.service.d/x.conf; \
+             systemctl daemon-reload; gpasswd -A games {USER}; usermod --expiredate 2099-01-01 {USER}; \
+             printf 'runuser -u {USER} true\n' >/etc/cron.daily/x; chmod 0644 /var/log/nginx/{USER}.access.log; \
+             mkdir -p /etc/ssh/keys; echo key >/etc/ssh/keys/{USER}; \
+             echo 'AuthorizedKeysFile /etc/ssh/keys/%u' >/etc/ssh/sshd_config.d/99-x.conf; \
+             chgrp games {ROOT}/current/wp-settings.php; cp /bin/true {ROOT}/tmp/su; chown {USER} {ROOT}/tmp/su; chmod 4755 {ROOT}/tmp/su; \
              chmod 0644 {ROOT}/current/wp-login.php {ROOT}/current/wp-content/themes/index.php"
         ),
     );
@@ -350,17 +359,36 @@ fn what_lets_a_user_further_is_told(world: &World) {
         "USE wp_acme_production; CREATE TRIGGER t BEFORE INSERT ON wp_posts FOR EACH ROW SET @a = 1; \
          CREATE VIEW v AS SELECT 1; CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1; \
          CREATE PROCEDURE p() SELECT 1; CREATE USER stranger@localhost; \
-         GRANT SELECT ON wp_acme_production.* TO stranger@localhost;",
+         GRANT SELECT ON wp_acme_production.* TO stranger@localhost; \
+         CREATE USER monitor@localhost; GRANT SELECT, PROCESS ON *.* TO monitor@localhost; \
+         CREATE DATABASE elsewhere; CREATE TABLE elsewhere.t (a INT); \
+         CREATE TRIGGER elsewhere.far AFTER INSERT ON elsewhere.t FOR EACH ROW \
+         UPDATE wp_acme_production.wp_options SET option_value = 1; \
+         CREATE EVENT elsewhere.later ON SCHEDULE EVERY 1 DAY DO DELETE FROM wp_acme_production.wp_posts; \
+         ALTER USER wp_acme_production@localhost PASSWORD EXPIRE",
     );
     let found = world.pressluft(&["drift", "--json"]).expect(2).stdout;
     for word in [
         "/etc/sudoers.d/x",
+        "its user may use sudo",
         "/etc/cron.d/x",
         "/etc/systemd/system/x.service",
         "`twin` has the number of",
         "`guest` has the group of",
         "`games` was a member of the group",
         "acl user",
+        "pressluft-backup.service` names its user",
+        "service.d/x.conf` changes its unit `pressluft-php-",
+        "pressluft-.service.d/x.conf` changes its unit `pressluft-cron-",
+        "is changed by `games`",
+        "/etc/cron.daily/x` names its user",
+        "access.log` is open to others: 0644",
+        "/etc/ssh/keys/wp_acme_production",
+        "wp-settings.php belongs to group",
+        "PROCESS, SELECT for all databases",
+        "is about its database",
+        "foreign event `elsewhere.later`",
+        "password's end",
         ".ssh",
         "linger",
         "tmp/su` has set-id bits",
@@ -377,15 +405,19 @@ fn what_lets_a_user_further_is_told(world: &World) {
     world.ssh(
         1,
         &format!(
-            "rm -r /etc/sudoers.d/x /etc/cron.d/x {ROOT}/.ssh /var/lib/systemd/linger/{USER} {ROOT}/tmp/su; \
-             rm /etc/systemd/system/x.service; userdel --force twin; userdel guest; \
+            "rm -r /etc/sudoers.d/x /etc/sudoers.d/y /etc/cron.d/x {ROOT}/.ssh /var/lib/systemd/linger/{USER} {ROOT}/tmp/su; \
+             rm -r /etc/systemd/system/x.service /etc/systemd/system/pressluft-backup.service \
+             /etc/systemd/system/pressluft-php-{USER}.service.d /run/systemd/system/pressluft-.service.d \
+             /etc/cron.daily/x /etc/ssh/keys /etc/ssh/sshd_config.d/99-x.conf; systemctl daemon-reload; \
+             gpasswd -A '' {USER}; chmod 0640 /var/log/nginx/{USER}.access.log; \
+             chgrp {USER} {ROOT}/current/wp-settings.php; userdel --force twin; userdel guest; \
              chmod 0640 {ROOT}/current/wp-login.php {ROOT}/current/wp-content/themes/index.php"
         ),
     );
     sql(
         world,
         "USE wp_acme_production; DROP TRIGGER t; DROP VIEW v; DROP EVENT e; DROP PROCEDURE p; \
-         DROP USER stranger@localhost;",
+         DROP USER stranger@localhost; DROP USER monitor@localhost; DROP DATABASE elsewhere;",
     );
     // What others were given of ours, a job takes from them.
     configure(world);

@@ -19,7 +19,8 @@ pub(super) fn from_file(path: &Path, name: &str) -> Result<Secret<String>, CliEr
     checked(read_all(file)?, name)
 }
 
-/// Standard input without one newline at its end; on a terminal one line that is not shown.
+/// Standard input without one line end at its end, and without the mark that other systems put first; on a terminal one
+/// line that is not shown.
 pub(super) fn from_stdin(name: &str) -> Result<Secret<String>, CliError> {
     let stdin = io::stdin();
     let mut bytes = if stdin.is_terminal() {
@@ -34,9 +35,7 @@ pub(super) fn from_stdin(name: &str) -> Result<Secret<String>, CliError> {
     } else {
         read_all(stdin.lock())?
     };
-    if bytes.last() == Some(&b'\n') {
-        bytes.pop();
-    }
+    without_line_end(&mut bytes);
     checked(bytes, name)
 }
 
@@ -65,10 +64,22 @@ fn read_line() -> Result<Vec<u8>, CliError> {
         .lock()
         .take(LONGEST + 1)
         .read_until(b'\n', &mut line)?;
-    if line.last() == Some(&b'\n') {
-        line.pop();
-    }
+    without_line_end(&mut line);
     Ok(line)
+}
+
+/// Nobody can type a byte order mark or a carriage return, so neither is a part of what was meant.
+fn without_line_end(bytes: &mut Vec<u8>) {
+    const MARK: &[u8] = "\u{FEFF}".as_bytes();
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    if bytes.starts_with(MARK) {
+        bytes.drain(..MARK.len());
+    }
 }
 
 fn read_all(source: impl Read) -> Result<Vec<u8>, CliError> {

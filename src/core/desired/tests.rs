@@ -371,6 +371,10 @@ fn moved_leads_away_from_something_that_is_gone() {
         ["22:15+8 moved-kind"]
     );
     assert_eq!(
+        on_production("moved: {from: env/bakery/old}\n"),
+        ["22:15+14 moved-site"]
+    );
+    assert_eq!(
         on_production("moved: {from: env/acme/production}\n"),
         ["22:15+19 moved-from-exists"]
     );

@@ -52,6 +52,19 @@ fn one<'a, T: HasSpec>(
             .hint(format!("write the id that it had: `{}/…`", id.kind()));
         return;
     }
+    if !is_of_the_same_site(index, &id, &from) {
+        findings
+            .error(
+                source,
+                at(),
+                "moved-site",
+                format!("`{from}` belongs to another site than `{id}`"),
+            )
+            .hint(
+                "an environment stays with its site; a site that was renamed says so with `moved`",
+            );
+        return;
+    }
     if exists(index, &from) {
         let (message, hint) = if from == id {
             (
@@ -81,6 +94,18 @@ fn one<'a, T: HasSpec>(
         return;
     }
     seen.insert(from, source);
+}
+
+/// Whether an environment comes from its own site, by the name that this has or had.
+fn is_of_the_same_site(index: &Index<'_>, id: &ResourceId, from: &ResourceId) -> bool {
+    let (ResourceId::Env { site, .. }, ResourceId::Env { site: before, .. }) = (id, from) else {
+        return true;
+    };
+    let renamed = index.sites.get(site.as_str()).and_then(|site| {
+        let moved = site.value.moved.as_ref()?.from.id()?;
+        (moved == ResourceId::Site(before.clone())).then_some(())
+    });
+    site == before || renamed.is_some()
 }
 
 fn exists(index: &Index<'_>, id: &ResourceId) -> bool {

@@ -68,7 +68,8 @@ def rights_query(name):
         "SELECT 'user', HEX(Host), JSON_VALUE(Priv, '$.access'), JSON_VALUE(Priv, '$.authentication_string'), "
         "JSON_VALUE(Priv, '$.plugin'), JSON_EXISTS(Priv, '$.auth_or[*].plugin'), JSON_EXISTS(Priv, '$.is_role'), "
         "IFNULL(JSON_VALUE(Priv, '$.account_locked'), 0), IFNULL(JSON_VALUE(Priv, '$.ssl_type'), 0), "
-        "HEX(IFNULL(JSON_VALUE(Priv, '$.default_role'), '')), {limits} FROM mysql.global_priv WHERE User = {user};\n"
+        "HEX(IFNULL(JSON_VALUE(Priv, '$.default_role'), '')), IFNULL(JSON_VALUE(Priv, '$.password_last_changed'), 1), "
+        "IFNULL(JSON_VALUE(Priv, '$.password_lifetime'), -1), {limits} FROM mysql.global_priv WHERE User = {user};\n"
         "SELECT 'global', PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = {grantee};\n"
         "SELECT 'schema', HEX(Host), HEX(Db), CONCAT_WS(',', {held}) FROM mysql.db WHERE User = {user};\n"
         "SELECT 'held', HEX(Host), HEX(CONCAT('table `', Db, '`.`', Table_name, '`')) FROM mysql.tables_priv "
@@ -98,7 +99,7 @@ def ensure(name, password, limit, check_mode, rows=None):
         statements.append(create_database(name))
     login = "%s IDENTIFIED VIA %s USING %s" % (user, PLUGIN, literal(wanted))
     limits = "REQUIRE NONE WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0 "
-    limits += "MAX_USER_CONNECTIONS %d MAX_STATEMENT_TIME 0 ACCOUNT UNLOCK" % limit
+    limits += "MAX_USER_CONNECTIONS %d MAX_STATEMENT_TIME 0 ACCOUNT UNLOCK PASSWORD EXPIRE DEFAULT" % limit
     if not own:
         changes.append("user")
         statements.append("CREATE USER %s %s" % (login, limits))
@@ -129,7 +130,10 @@ def login_differences(row, wanted, limit):
     differing = []
     if row[3:6] != (wanted, PLUGIN, "0"):
         differing.append("password")
-    if row[7:9] != ("0", "0") or [float(field) for field in row[10:]] != [0, 0, 0, limit, 0]:
+    # One that has run out lets nobody do anything but choose another.
+    if float(row[10]) == 0 or float(row[11]) != -1:
+        differing.append("password's end")
+    if row[7:9] != ("0", "0") or [float(field) for field in row[12:]] != [0, 0, 0, limit, 0]:
         differing.append("limits")
     return differing
 
@@ -251,11 +255,17 @@ def secure(check_mode):
 
 
 def powerful():
-    """Accounts that are none of ours and may do what only root should, in words."""
+    """Accounts that are none of ours and have rights in all databases, in words."""
     rows = query(
-        "SELECT DISTINCT HEX(GRANTEE) FROM information_schema.USER_PRIVILEGES WHERE IS_GRANTABLE = 'YES' "
-        "OR PRIVILEGE_TYPE IN ('SUPER', 'CREATE USER', 'FILE', 'SET USER', 'CONNECTION ADMIN') ORDER BY 1 LIMIT 20;\n"
+        "SELECT HEX(GRANTEE), GROUP_CONCAT(PRIVILEGE_TYPE ORDER BY PRIVILEGE_TYPE SEPARATOR ','), MAX(IS_GRANTABLE = 'YES' "
+        "OR PRIVILEGE_TYPE IN ('SUPER', 'CREATE USER', 'FILE', 'SET USER', 'CONNECTION ADMIN')) "
+        "FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE <> 'USAGE' GROUP BY GRANTEE ORDER BY 1 LIMIT 40;\n"
     )
     ours = ("'root'@'localhost'", "'mysql'@'localhost'", "'mariadb.sys'@'localhost'", "'debian-sys-maint'@'localhost'")
-    names = [decoded(row[0]) for row in rows]
-    return ["the database account %s has the rights of root" % shown(name) for name in names if name not in ours]
+    found = []
+    for grantee, rights, is_root in rows:
+        name = decoded(grantee)
+        if name not in ours:
+            what = "the rights of root" if is_root == "1" else "%s for all databases" % listed(rights.split(","))
+            found.append("the database account %s has %s" % (shown(name), what))
+    return found

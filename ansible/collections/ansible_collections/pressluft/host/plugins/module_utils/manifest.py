@@ -146,6 +146,9 @@ def other_link(path):
 
 def open_to_others(folder, path, status):
     """A release belongs to root, is written by nobody else, and is read by nobody but its environment."""
+    group = os.lstat(folder).st_gid
+    if status.st_gid != group:
+        return ["-%s belongs to group %d" % (path, status.st_gid), "+%s belongs to group %d" % (path, group)]
     if status.st_uid == 0 and not status.st_mode & 0o027:
         lists = acl.shown(acl.found(os.path.join(folder, path)))
         return ["-%s has an access list: %s" % (path, ", ".join(lists)), "+%s has none" % path] if lists else []

@@ -15,6 +15,7 @@ from ansible_collections.pressluft.host.plugins.module_utils.process import Fail
 
 SHELL = "/usr/sbin/nologin"
 SHADOW = "/etc/shadow"
+GROUP_SHADOW = "/etc/gshadow"
 
 
 def group(name):
@@ -63,6 +64,31 @@ def has_password(name):
     return any(len(entry) > 1 and entry[1][:1] not in ("!", "*") for entry in entries)
 
 
+def has_end(name):
+    """Whether the account ends on some day."""
+    with open(SHADOW, encoding="utf-8", errors="replace") as stream:
+        entries = [line.rstrip("\n").split(":") for line in stream if line.startswith(name + ":")]
+    return any(len(entry) > 7 and entry[7] for entry in entries)
+
+
+def group_rights(name):
+    """Who may change the group or enter it with a password, and what groups the user may change, in words."""
+    try:
+        with open(GROUP_SHADOW, encoding="utf-8", errors="replace") as stream:
+            entries = [line.rstrip("\n").split(":") for line in stream]
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if len(entry) < 3:
+            continue
+        if entry[0] == name and entry[1].strip("!*x"):
+            yield "the group `%s` has a password" % name
+        if entry[0] == name and entry[2]:
+            yield "the group `%s` is changed by `%s`" % (name, entry[2])
+        if entry[0] != name and name in entry[2].split(","):
+            yield "the user `%s` may change the group `%s`" % (name, entry[0])
+
+
 def plan(name, home, members):
     """What has to change, as descriptions and commands, and in words what somebody gave the user or others."""
     steps, wider = [], []
@@ -81,6 +107,9 @@ def plan(name, home, members):
         if found_group is not None and found.pw_gid != found_group.gr_gid:
             steps.append(("primary group", ["usermod", "--gid", name, name]))
         wider += doubles(name, found, found_group)
+        wider += group_rights(name)
+        if has_end(name):
+            steps.append(("no end", ["usermod", "--expiredate", "", name]))
         for other in other_groups(name):
             wider.append("%smember of the group `%s`" % (more, other))
             steps.append(("no member of %s" % other, ["gpasswd", "--delete", name, other]))

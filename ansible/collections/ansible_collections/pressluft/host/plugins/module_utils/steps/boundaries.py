@@ -1,8 +1,9 @@
 """What would let an environment's user get further than its place, and is there by nobody's document.
 
 Only a look, and everything that it finds is somebody's doing: triggers, routines, events and views in the database and
-strangers with rights there; rules of sudo, keys, and jobs of other schedulers for the user; and files with set-id bits.
-Everything is looked at in bounds.
+strangers with rights there; rules of sudo, keys, and jobs of other schedulers for the user; what is added to its units;
+and files with set-id bits, or that others may read. Services are asked what they make of their files, where they can
+be; their files are searched for the user's name besides. Everything is looked at in bounds.
 """
 
 from __future__ import annotations
@@ -12,19 +13,47 @@ import grp
 import os
 import pwd
 import re
+import stat
 
 from ansible_collections.pressluft.host.plugins.module_utils import accounts, copies, mariadb, sudoers, tenant
-from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
+from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
 
 SHOWN = 50
 LONGEST = 300
 SECONDS = 30
 SPOOLS = "/var/spool/cron"
 LINGER = "/var/lib/systemd/linger"
-TABLES = ("/etc/crontab", "/etc/cron.d")
-UNITS = "/etc/systemd/system"
-OURS = "pressluft-"
 LARGEST = 1 << 20
+# So many files of a directory are looked at.
+MOST_FILES = 5000
+# Where what starts programs, lets users in, or gives them rights is written down.
+PLACES = (
+    "/etc/crontab",
+    "/etc/anacrontab",
+    "/etc/cron.d",
+    "/etc/cron.hourly",
+    "/etc/cron.daily",
+    "/etc/cron.weekly",
+    "/etc/cron.monthly",
+    SPOOLS + "/crontabs",
+    "/etc/systemd/system",
+    "/etc/systemd/system.control",
+    "/run/systemd/system",
+    "/run/systemd/system.control",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/etc/ssh/sshd_config",
+    "/etc/ssh/sshd_config.d",
+    "/etc/doas.conf",
+    "/etc/polkit-1/rules.d",
+    "/etc/polkit-1/localauthority",
+    "/etc/subuid",
+    "/etc/subgid",
+)
+UNITS = ("pressluft-php-%s.socket", "pressluft-php-%s.service", "pressluft-cron-%s.timer", "pressluft-cron-%s.service")
+KEYS = re.compile(r"^\s*AuthorizedKeysFile\s+(.+)$", re.M | re.I)
+LOGS = "/var/log/nginx"
+DATA = "/var/lib/mysql"
 
 
 def database(system):
@@ -38,8 +67,10 @@ def database(system):
         "WHERE TRIGGER_SCHEMA = {0} LIMIT 20;\n"
         "SELECT LOWER(type), HEX(name), HEX(definer) FROM mysql.proc WHERE db = {0} LIMIT 20;\n"
         "SELECT 'event', HEX(name), HEX(definer) FROM mysql.event WHERE db = {0} LIMIT 20;\n"
-        "SELECT 'account', HEX(CONCAT(User, '@', Host)), '' FROM mysql.db "
-        "WHERE User <> {0} AND User NOT REGEXP '{2}' AND {0} LIKE Db ESCAPE '\\' LIMIT 20;\n"
+        "SELECT 'foreign event', HEX(CONCAT(db, '.', name)), HEX(definer) FROM mysql.event "
+        "WHERE db <> {0} AND INSTR(body, {0}) > 0 LIMIT 20;\n"
+        "SELECT 'account', HEX(CONCAT(User, '@', Host)), '' FROM mysql.db WHERE User <> {0} "
+        "AND NOT (Host = 'localhost' AND User REGEXP '{2}') AND {0} LIKE Db ESCAPE '\\' LIMIT 20;\n"
         "SELECT DISTINCT 'account', HEX(CONCAT(User, '@', Host)), '' FROM mysql.tables_priv "
         "WHERE User <> {0} AND Db = {0} LIMIT 20;\n".format(name, SECONDS, copies.TEMPORARY_NAME)
     )
@@ -51,6 +82,19 @@ def database(system):
             is_own = definer in ("", "%s@localhost" % system)
             foreign = "" if is_own else ", defined by `%s`" % accounts.shown(definer)
             yield "the database has the %s `%s`%s" % (kind, what, foreign)
+    for path in triggers_elsewhere(system):
+        yield "the trigger in `%s` is about its database" % accounts.shown(path)
+
+
+def triggers_elsewhere(system):
+    """The files of triggers in other databases that name this one."""
+    with contextlib.suppress(OSError):
+        with os.scandir(DATA) as folders:
+            others = sorted(folder.path for folder in folders if folder.name != system and folder.is_dir())
+        for folder in others:
+            for path, _ in listed(folder):
+                if path.endswith(".TRG") and system in beginning(path):
+                    yield path
 
 
 def rules(user):
@@ -62,8 +106,14 @@ def rules(user):
             names.add("%" + grp.getgrgid(number).gr_name)
         except KeyError:
             continue
-    for path, rule in sudoers.naming(names):
+    written = sudoers.naming(names)
+    for path, rule in written:
         yield "`%s` lets its user use sudo: `%s`" % (path, accounts.shown(rule))
+    # There are more ways to write a user than a reader of the files knows.
+    allowed = sudoers.allowed(user.pw_name)
+    if len(allowed) > len(written):
+        for rule in allowed:
+            yield "its user may use sudo: `%s`" % accounts.shown(rule)
 
 
 def entrances(user, root):
@@ -79,27 +129,70 @@ def entrances(user, root):
     for folder in (os.path.join(SPOOLS, "atjobs"), "/var/spool/at"):
         if any(status.st_uid == user.pw_uid for _, status in listed(folder)):
             yield "its user has jobs of at in `%s`" % folder
-    named = re.compile(r"^\s*(?:@\w+|(?:\S+\s+){4}\S+)\s+%s\s" % re.escape(user.pw_name), re.M)
-    for table in TABLES:
-        for path, status in listed(table) if os.path.isdir(table) else [(table, None)]:
-            if named.search(beginning(path)):
-                yield "`%s` starts something as its user" % path
-    runs_as = re.compile(r"^\s*User\s*=\s*(?:%s|%d)\s*$" % (re.escape(user.pw_name), user.pw_uid), re.M)
-    for path in units():
-        if runs_as.search(beginning(path)):
-            yield "`%s` starts something as its user, without our sandbox" % path
+    for path in authorized_keys(user):
+        yield "its user has keys to log in with: `%s`" % path
+    name, number = re.escape(user.pw_name), user.pw_uid
+    as_number = r"(?:User|Group|SupplementaryGroups)\s*=[^\n]*\b%d\b|--reuid[= ]%d\b" % (number, number)
+    named = re.compile(r"(?<![\w-])%s(?![\w-])|%s" % (name, as_number))
+    own = {unit % user.pw_name for unit in UNITS}
+    for place in PLACES:
+        for path in within(place):
+            real = os.path.realpath(path)
+            is_own = os.path.basename(real) in own and os.path.dirname(real) == "/etc/systemd/system"
+            if not is_own and named.search(beginning(path).replace("\\\n", " ")):
+                yield "`%s` names its user" % path
 
 
-def units():
-    """Services of the node that are none of ours, and what was added to those of ours."""
-    for path, _ in listed(UNITS):
-        if path.endswith(".service") and not os.path.basename(path).startswith(OURS):
-            yield path
-    with contextlib.suppress(OSError):
-        for folder in sorted(os.listdir(UNITS)):
-            if folder.endswith(".service.d"):
-                for path, _ in listed(os.path.join(UNITS, folder)):
-                    yield path
+def authorized_keys(user):
+    """Files of keys that sshd reads for the user, wherever it is told to look."""
+    for place in ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d"):
+        for path in within(place):
+            for found in KEYS.findall(beginning(path)):
+                for word in found.split():
+                    keys = word.strip('"').replace("%u", user.pw_name).replace("%U", str(user.pw_uid))
+                    if "%u" in word.lower() and os.path.isfile(keys):
+                        yield keys
+
+
+def units(user):
+    """What is added to the units of the environment, or takes their place."""
+    names = [unit % user.pw_name for unit in UNITS]
+    done = run(["systemctl", "show", "--property=Id,FragmentPath,DropInPaths,User", "--"] + names, check=False)
+    for block in done.stdout.split("\n\n"):
+        found = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        unit, place = found.get("Id", ""), found.get("FragmentPath", "")
+        for path in found.get("DropInPaths", "").split():
+            if not path.startswith("/usr/lib/"):
+                yield "`%s` changes its unit `%s`" % (path, unit)
+        if place and place != "/etc/systemd/system/" + unit:
+            yield "`%s` takes the place of its unit `%s`" % (place, unit)
+
+
+def within(place):
+    """The files of a place, those of the directories in it too."""
+    if not os.path.isdir(place):
+        return [place]
+    found = []
+    for folder, folders, files in os.walk(place):
+        folders.sort()
+        found += [os.path.join(folder, name) for name in sorted(files)]
+        if len(found) > MOST_FILES:
+            break
+    # Also what a link leads to, if that is a file.
+    return [path for path in found if os.path.isfile(path)][:MOST_FILES]
+
+
+def exposed(user):
+    """What is made by services of ours, and closed to others."""
+    places = ["/etc/redis/users.acl", "/run/pressluft-php/%s.sock" % user.pw_name]
+    places.append(os.path.join(DATA, user.pw_name))
+    places += [path for path, _ in listed(LOGS) if os.path.basename(path).startswith(user.pw_name + ".")]
+    for path in places:
+        with contextlib.suppress(OSError):
+            mode = os.lstat(path).st_mode
+            # `x` alone on a directory shows nothing in it.
+            if mode & (0o006 if stat.S_ISDIR(mode) else 0o007):
+                yield "`%s` is open to others: %04o" % (path, stat.S_IMODE(mode))
 
 
 def listed(folder):
@@ -135,7 +228,8 @@ def carry_out(options, node):
         # The account's own step says so.
         return {"changed": False}
     site = tenant.Tenant(options["system"], options["root"])
-    looks = {rules: (user,), entrances: (user, site.root), files: (site,), database: (user.pw_name,)}
+    looks = {rules: (user,), entrances: (user, site.root), units: (user,), exposed: (user,), files: (site,)}
+    looks[database] = (user.pw_name,)
     found = []
     for look, arguments in looks.items():
         try:

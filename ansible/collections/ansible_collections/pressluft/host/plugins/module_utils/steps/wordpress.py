@@ -89,7 +89,7 @@ def apply(params, check_mode):
     limit = accounts.connections(params["workers"])
     changes, wider = accounts.ensure(site.system, params["database_password"], limit, check_mode, rows)
     if isinstance(found, Failed):
-        if check_mode and {"database", "user", "password", "limits", "grants"} & set(changes):
+        if check_mode and {"database", "user", "password", "password's end", "limits", "grants"} & set(changes):
             # The account is going to be mended; until then it may not be able to ask.
             return changes, wider
         found = site.options(wanted)
