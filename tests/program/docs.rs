@@ -122,12 +122,13 @@ fn ci_script(program: &Program, repo: &Path) -> Command {
         .replace("/var/lib/pressluft", &program.state().display().to_string());
     let path = dir.join("pressluft-ci");
     fs::write(&path, script).expect("written");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("own file");
     let bin = Path::new(env!("CARGO_BIN_EXE_pressluft"))
         .parent()
         .expect("it is in a directory");
-    let mut command = Command::new(path);
+    // Not by itself: a process that another test starts at this moment may have it open for writing.
+    let mut command = Command::new("/bin/sh");
     command
+        .arg(path)
         .env_clear()
         .env(
             "PATH",
