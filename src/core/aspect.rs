@@ -370,30 +370,6 @@ mod tests {
     use super::*;
     use crate::core::document::{DocumentKind, schema};
 
-    /// The leaves of a kind as the schemas have them, without what says only how to get there.
-    fn leaves(kind: DocumentKind) -> Vec<Vec<String>> {
-        let root = schema::of(kind);
-        let mut found = Vec::new();
-        walk(root, root, &mut Vec::new(), &mut found);
-        found.retain(|path| !matches!(path[0].as_str(), "kind" | "moved" | "defaults"));
-        found
-    }
-
-    fn walk(root: &Value, block: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
-        for (name, property) in block["properties"].as_object().into_iter().flatten() {
-            let reference = property["$ref"].as_str();
-            let inner = reference.map_or(property, |reference| {
-                &root["$defs"][reference.rsplit('/').next().expect("a name")]
-            });
-            path.push(name.clone());
-            match inner["properties"].is_object() && inner["type"] != "array" {
-                true => walk(root, inner, path, found),
-                false => found.push(path.clone()),
-            }
-            path.pop();
-        }
-    }
-
     #[test]
     fn every_leaf_of_every_schema_has_exactly_one_owner() {
         for (document, kind) in [
@@ -402,7 +378,7 @@ mod tests {
             (DocumentKind::Site, ResourceKind::Site),
             (DocumentKind::Environment, ResourceKind::Env),
         ] {
-            let leaves = leaves(document);
+            let leaves = schema::leaves(document);
             assert!(leaves.len() > 20, "{document}: {leaves:?}");
             for leaf in &leaves {
                 let owners = owners(kind, leaf).count();

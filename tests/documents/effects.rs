@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use pressluft::core::aspect::{Aspect, aspect_of, comes_with_creation};
 use pressluft::core::document::{DocumentKind, schema};
 use pressluft::core::id::ResourceKind;
-use serde_json::Value;
 
 use crate::repository::{compare, path};
 
@@ -113,7 +112,7 @@ fn every_field_that_is_carried_out_has_an_effect_that_is_seen() {
     ] {
         write!(text, "\n## {document}\n\n").expect("a string takes everything");
         text.push_str("| Field | Carried out by | Seen by |\n|---|---|---|\n");
-        for leaf in leaves(schema::of(document)) {
+        for leaf in schema::leaves(document) {
             let row = row(kind, &leaf);
             writeln!(text, "| `{}` | {row} |", leaf.join(".")).expect("a string takes everything");
         }
@@ -155,28 +154,5 @@ fn row(kind: ResourceKind, leaf: &[String]) -> String {
             };
             format!("`{job}` | {shown}")
         }
-    }
-}
-
-/// The leaves of a kind, without what says only how to get there.
-fn leaves(root: &Value) -> Vec<Vec<String>> {
-    let mut found = Vec::new();
-    walk(root, root, &mut Vec::new(), &mut found);
-    found.retain(|path| !matches!(path[0].as_str(), "kind" | "moved" | "defaults"));
-    found
-}
-
-fn walk(root: &Value, block: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
-    for (name, property) in block["properties"].as_object().into_iter().flatten() {
-        let reference = property["$ref"].as_str();
-        let inner = reference.map_or(property, |reference| {
-            &root["$defs"][reference.rsplit('/').next().expect("a name")]
-        });
-        path.push(name.clone());
-        match inner["properties"].is_object() && inner["type"] != "array" {
-            true => walk(root, inner, path, found),
-            false => found.push(path.clone()),
-        }
-        path.pop();
     }
 }

@@ -80,17 +80,22 @@ fn a_cancelled_job_takes_with_it_what_waits_for_it_and_both_come_back() {
     program.run(&["audit", "verify"]).expect(0);
 }
 
+/// Queues what another address of the node asks for.
+fn want_another_host(program: &Program, repo: &str) {
+    let nodes = Path::new(repo).join("nodes/web-1.yaml");
+    let text = fs::read_to_string(&nodes).expect("the node");
+    fs::write(&nodes, text.replace("203.0.113.10", "203.0.113.66")).expect("a file");
+    program
+        .run(&["apply", "--no-wait", "--auto-approve", repo])
+        .expect(0);
+}
+
 #[test]
 fn a_plan_of_the_whole_fleet_cancels_what_it_makes_pointless() {
     let (program, repo) = Program::queued();
     // The site is not wanted any more, so the new plan has no job for it.
     fs::remove_dir_all(Path::new(&repo).join("sites")).expect("removed");
-    let nodes = Path::new(&repo).join("nodes/web-1.yaml");
-    let text = fs::read_to_string(&nodes).expect("the node");
-    fs::write(&nodes, text.replace("203.0.113.10", "203.0.113.66")).expect("a file");
-    program
-        .run(&["apply", "--no-wait", "--auto-approve", &repo])
-        .expect(0);
+    want_another_host(&program, &repo);
     let statuses = program.statuses();
     assert_eq!(statuses.len(), 6, "{statuses:?}");
     assert!(
@@ -116,12 +121,7 @@ fn a_job_that_brings_about_what_is_not_wanted_any_more_is_not_repeated() {
     let jobs = program.jobs();
     program.run(&["jobs", "cancel", id(&jobs[0])]).expect(0);
     // Something else is wanted of the node, and nothing has been queued for it yet.
-    let nodes = Path::new(&repo).join("nodes/web-1.yaml");
-    let text = fs::read_to_string(&nodes).expect("the node");
-    fs::write(&nodes, text.replace("203.0.113.10", "203.0.113.66")).expect("a file");
-    program
-        .run(&["apply", "--no-wait", "--auto-approve", &repo])
-        .expect(0);
+    want_another_host(&program, &repo);
     let newer = program.jobs();
     program.run(&["jobs", "cancel", id(&newer[5])]).expect(0);
     let ran = program.run(&["jobs", "retry", id(&jobs[0])]).expect(5);

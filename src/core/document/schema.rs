@@ -131,3 +131,31 @@ fn title_fields(schema: &mut Value) {
         }
     }
 }
+
+/// The paths of the fields of a kind that hold values, without those that only say what the document is and how it came to
+/// be (`kind`, `moved`) and without `defaults`. A list, or a map of the operator's own names, is one of them.
+#[must_use]
+pub fn leaves(kind: DocumentKind) -> Vec<Vec<String>> {
+    let root = of(kind);
+    let mut found = Vec::new();
+    collect(root, root, &mut Vec::new(), &mut found);
+    found.retain(|path| {
+        let first = path.first().map(String::as_str);
+        !matches!(first, Some("kind" | "moved" | "defaults"))
+    });
+    found
+}
+
+fn collect(root: &Value, block: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    for (name, property) in block["properties"].as_object().into_iter().flatten() {
+        let reference = property["$ref"].as_str();
+        let inner = reference.and_then(|reference| reference.rsplit('/').next());
+        let inner = inner.map_or(property, |name| &root["$defs"][name]);
+        path.push(name.clone());
+        match inner["properties"].is_object() && inner["type"] != "array" {
+            true => collect(root, inner, path, found),
+            false => found.push(path.clone()),
+        }
+        path.pop();
+    }
+}

@@ -98,7 +98,9 @@ def read(root, name):
 def differences(root, name):
     """The lines of a difference from what is there to a release's list."""
     folder = os.path.join(root, "releases", name)
-    lines = open_to_others(folder, ".", os.lstat(folder))
+    status = os.lstat(folder)
+    group = status.st_gid
+    lines = open_to_others(folder, group, ".", status)
     listed = read(root, name)
     if listed is None:
         lines.append("+releases/%s.sha256, which says what the files were" % name)
@@ -109,14 +111,14 @@ def differences(root, name):
         is_known = path in left
         wanted = left.pop(path, None)
         if stat.S_ISDIR(status.st_mode) and path in folders:
-            lines += open_to_others(folder, path, status)
+            lines += open_to_others(folder, group, path, status)
         elif not is_known:
             lines.append("-%s" % path)
         elif path == CONFIGURATION:
             lines += other_link(os.path.join(folder, path))
         else:
-            lines += other_file(folder, path, status, wanted)
-    return lines + ["+%s" % path for path in sorted(left)] + content(folder)
+            lines += other_file(folder, group, path, status, wanted)
+    return lines + ["+%s" % path for path in sorted(left)] + content(folder, group)
 
 
 def parents(path):
@@ -124,10 +126,10 @@ def parents(path):
         yield path
 
 
-def other_file(folder, path, status, wanted):
+def other_file(folder, group, path, status, wanted):
     found = digest_as_found(os.path.join(folder, path)) if stat.S_ISREG(status.st_mode) else None
     if found == wanted:
-        return open_to_others(folder, path, status)
+        return open_to_others(folder, group, path, status)
     told = "is no file of WordPress" if found is None else "sha256:" + found
     return ["-%s %s" % (path, told), "+%s sha256:%s" % (path, wanted)]
 
@@ -144,9 +146,8 @@ def other_link(path):
     return ["-%s %s" % (CONFIGURATION, told), "+%s -> %s" % (CONFIGURATION, CONFIGURATION_TARGET)]
 
 
-def open_to_others(folder, path, status):
+def open_to_others(folder, group, path, status):
     """A release belongs to root, is written by nobody else, and is read by nobody but its environment."""
-    group = os.lstat(folder).st_gid
     if status.st_gid != group:
         return ["-%s belongs to group %d" % (path, status.st_gid), "+%s belongs to group %d" % (path, group)]
     if status.st_uid == 0 and not status.st_mode & 0o027:
@@ -157,14 +158,14 @@ def open_to_others(folder, path, status):
     return ["-%s belongs to user %d with mode %04o" % found, "+%s is %s" % (path, wanted)]
 
 
-def content(folder):
+def content(folder, group):
     """What is not listed may be anything, but nobody else writes or reads it either."""
     lines = []
     for here, folders, files in os.walk(os.path.join(folder, NOT_LISTED)):
         for path in [here] + [os.path.join(here, name) for name in files]:
             status = os.lstat(path)
             if not stat.S_ISLNK(status.st_mode):
-                lines += open_to_others(folder, os.path.relpath(path, folder), status)
+                lines += open_to_others(folder, group, os.path.relpath(path, folder), status)
             if len(lines) > MOST:
                 return lines
     return lines

@@ -2,7 +2,8 @@
 
 Members of the group may read what belongs to it; the web server is one. The user itself is in no other group, has no
 password, and is known to the firewall. Where it had more than that, or others were let in, somebody did it: a job takes
-it away, and a look says so apart, because what was done with it in the meantime is for somebody to find out.
+it away, and a look says so apart, because what was done with it in the meantime is for somebody to find out. Doubled
+numbers, and who may change a group, stay until a person mends them.
 """
 
 from __future__ import annotations

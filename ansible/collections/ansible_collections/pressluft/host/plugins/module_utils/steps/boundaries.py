@@ -157,7 +157,7 @@ def authorized_keys(user):
 def units(user):
     """What is added to the units of the environment, or takes their place."""
     names = [unit % user.pw_name for unit in UNITS]
-    done = run(["systemctl", "show", "--property=Id,FragmentPath,DropInPaths,User", "--"] + names, check=False)
+    done = run(["systemctl", "show", "--property=Id,FragmentPath,DropInPaths", "--"] + names, check=False)
     for block in done.stdout.split("\n\n"):
         found = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         unit, place = found.get("Id", ""), found.get("FragmentPath", "")
