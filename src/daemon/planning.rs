@@ -11,7 +11,7 @@ use super::queue::{PlannedRevision, Prepared};
 use crate::core::aspect;
 use crate::core::id::ResourceId;
 use crate::core::plan::{self, Choice, Forms, PlanInput, PlannedJob, Recorded, Wanted, secret};
-use crate::core::recorded::{RecordedHead, ResourceStatus};
+use crate::core::recorded::{RecordedHead, RecordedResource, ResourceStatus};
 use crate::core::spec::Spec;
 use crate::git::{DesiredState, GitError, Snapshot, SourceFile};
 use crate::secrets::FingerprintKey;
@@ -85,15 +85,7 @@ pub fn plan(
     if let Some(store) = store {
         for resource in store.recorded_many(&differing)? {
             let settled = !unsettled.contains(&resource.id);
-            recorded.insert(
-                resource.id,
-                Recorded {
-                    settled,
-                    spec: resource.spec,
-                    generation: resource.generation,
-                    fingerprints: resource.secret_fingerprints,
-                },
-            );
+            recorded.insert(resource.id.clone(), as_recorded(resource, settled));
         }
     }
     let followers = followers(&wanted, &recorded, &heads, desired, store)?;
@@ -109,15 +101,7 @@ pub fn plan(
                     source: desired.source(&resource.id),
                 },
             );
-            recorded.insert(
-                resource.id,
-                Recorded {
-                    settled: true,
-                    spec: resource.spec,
-                    generation: resource.generation,
-                    fingerprints: resource.secret_fingerprints,
-                },
-            );
+            recorded.insert(resource.id.clone(), as_recorded(resource, true));
         }
         differing.extend(more);
     }
@@ -167,6 +151,16 @@ pub fn plan(
             .and_then(|fleet| fleet.get("reconcile.max_parallel_nodes")?.as_u64())
             .and_then(|count| usize::try_from(count).ok()),
     })
+}
+
+/// A resource as the planner takes it from the record.
+fn as_recorded(resource: RecordedResource, settled: bool) -> Recorded {
+    Recorded {
+        settled,
+        spec: resource.spec,
+        generation: resource.generation,
+        fingerprints: resource.secret_fingerprints,
+    }
 }
 
 /// The recorded environments that see something of their node or site that changes, each with what it is.

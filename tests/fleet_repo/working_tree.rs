@@ -149,6 +149,17 @@ fn pressluftignore_excludes_and_hides_what_would_be_refused() {
 }
 
 #[test]
+fn patterns_from_other_systems_mean_the_same() {
+    let repository = Repository::with(&[
+        (".pressluftignore", "\u{FEFF}first.yaml\r\nsecond.yaml\r\n"),
+        ("first.yaml", "a"),
+        ("second.yaml", "a"),
+        ("third.yaml", "a"),
+    ]);
+    assert_eq!(paths(&open(&repository)), ["third.yaml"]);
+}
+
+#[test]
 fn unchanged_files_are_not_read_again_and_changed_ones_are() {
     let repository = Repository::with(&[("a.yaml", "one"), ("b.yaml", "two")]);
     let cache = tempfile::tempdir().expect("temporary directory");

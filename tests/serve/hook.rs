@@ -57,3 +57,27 @@ fn a_hook_of_somebody_else_stays_and_is_told_what_to_call() {
     let elsewhere = world.path().display().to_string();
     world.run(&["hook", "install", &elsewhere]).expect(1);
 }
+
+#[test]
+fn a_hook_goes_where_git_looks_and_is_tried_there() {
+    let world = World::new();
+    let bare = world.bare().display().to_string();
+    let elsewhere = world.path().join("hooks-of-all");
+    let path = elsewhere.display().to_string();
+    crate::world::git(
+        world.path(),
+        ["-C", &bare, "config", "core.hooksPath", &path],
+    );
+    let ran = world.run(&["hook", "install", &bare]).expect(0);
+    assert!(ran.stdout.contains("git runs it"), "{}", ran.stdout);
+    assert!(elsewhere.join("post-receive").exists());
+    assert!(!world.bare().join("hooks/post-receive").exists());
+    // One that is there and cannot be run is told.
+    fs::set_permissions(
+        elsewhere.join("post-receive"),
+        fs::Permissions::from_mode(0o644),
+    )
+    .expect("set");
+    let ran = world.run(&["hook", "install", &bare]).expect(1);
+    assert!(ran.stderr.contains("git does not run it"), "{}", ran.stderr);
+}

@@ -122,3 +122,24 @@ impl Drop for HiddenInput {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_types_is_no_part_of_a_value() {
+        for (given, meant) in [
+            ("a\n", "a"),
+            ("a\r\n", "a"),
+            ("\u{FEFF}a\r\n", "a"),
+            ("a\r", "a\r"),
+            ("a\n\n", "a\n"),
+            ("", ""),
+        ] {
+            let mut bytes = given.as_bytes().to_vec();
+            without_line_end(&mut bytes);
+            assert_eq!(bytes, meant.as_bytes(), "{given:?}");
+        }
+    }
+}
