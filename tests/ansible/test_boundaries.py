@@ -322,11 +322,11 @@ class Modes(Scratch):
         for folder in ("r", "r/wp-content", "r/wp-content/plugins"):
             os.chmod(self.path(folder), 0o750)
         os.symlink("/", self.path("r/wp-content/link"))
-        self.assertEqual(manifest.content(self.path("r")), [])
+        self.assertEqual(manifest.content(self.path("r"), os.getgid()), [])
         os.chmod(self.path("r/wp-content/plugins/a.php"), 0o644)
         os.chmod(self.path("r/wp-content/plugins"), 0o770)
         self.assertEqual(
-            manifest.content(self.path("r")),
+            manifest.content(self.path("r"), os.getgid()),
             [
                 "-wp-content/plugins belongs to user 0 with mode 0770",
                 "+wp-content/plugins is written by root alone",

@@ -212,8 +212,35 @@ fn all_needs(drafts: &[Draft]) -> Vec<Vec<usize>> {
 
 /// Whether `resource` is inside of the part that was asked for.
 pub(super) fn is_chosen(resource: &ResourceId, choice: &Choice) -> bool {
-    let within = |ids: &[ResourceId]| ids.iter().any(|id| covers(id, resource));
-    (choice.targets.is_empty() || within(&choice.targets)) && !within(&choice.excludes)
+    let mut targets = choice.targets.iter();
+    (choice.targets.is_empty() || targets.any(|id| covers(id, resource)))
+        && !is_excluded(resource, choice)
+}
+
+/// Whether `resource` is left out although something that was asked for may need it.
+pub(super) fn is_excluded(resource: &ResourceId, choice: &Choice) -> bool {
+    choice.excludes.iter().any(|id| covers(id, resource))
+}
+
+/// The resources whose forms the jobs take something from: what they act on, where it is, and the fleet.
+pub(super) fn needed(
+    jobs: &[PlannedJob],
+    production_of: &dyn Fn(&str) -> Option<String>,
+) -> BTreeSet<ResourceId> {
+    let mut needed = BTreeSet::new();
+    for job in jobs {
+        needed.extend([
+            ResourceId::Fleet,
+            ResourceId::Node(job.node.clone()),
+            job.resource.clone(),
+        ]);
+        if let Some(site) = job.resource.site() {
+            needed.insert(ResourceId::Site(site.to_owned()));
+            let production = production_of(site);
+            needed.extend(production.map(|env| ResourceId::env(site, &env)));
+        }
+    }
+    needed
 }
 
 /// A site stands for its environments too.

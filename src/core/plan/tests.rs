@@ -562,7 +562,29 @@ fn a_target_brings_what_it_needs_and_nothing_else() {
         "{outline:?}"
     );
     assert!(outline[0].contains("node/web-1"), "{outline:?}");
+    // Its jobs read the fleet's document, which is not recorded yet.
+    assert_eq!(outline.last().map(String::as_str), Some("record fleet"));
     assert!(fleet.plan().partial);
+    fleet.choice.excludes = vec![id("fleet")];
+    assert_eq!(fleet.outline(), Vec::<String>::new());
+}
+
+#[test]
+fn a_target_brings_what_its_jobs_read_of_the_fleet_and_of_the_node() {
+    let mut fleet = Fleet::new().applied();
+    fleet.set("fleet", "sources", json!({"wordpress": {"path": "a.zip"}}));
+    fleet.set("node/web-1", "labels", json!({"rack": "b"}));
+    fleet.choice.targets = vec![id("env/acme/production")];
+    // Nothing needs them.
+    assert_eq!(fleet.outline(), Vec::<String>::new());
+    fleet.choice.rerun = vec![id("env/acme/production")];
+    assert_eq!(
+        fleet.outline()[2..],
+        ["record fleet", "record node/web-1"]
+    );
+    // As recorded already, it can be left out.
+    fleet.choice.excludes = vec![id("fleet")];
+    assert_eq!(fleet.outline()[2..], ["record node/web-1"]);
 }
 
 #[test]
