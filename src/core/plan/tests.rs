@@ -578,10 +578,7 @@ fn a_target_brings_what_its_jobs_read_of_the_fleet_and_of_the_node() {
     // Nothing needs them.
     assert_eq!(fleet.outline(), Vec::<String>::new());
     fleet.choice.rerun = vec![id("env/acme/production")];
-    assert_eq!(
-        fleet.outline()[2..],
-        ["record fleet", "record node/web-1"]
-    );
+    assert_eq!(fleet.outline()[2..], ["record fleet", "record node/web-1"]);
     // As recorded already, it can be left out.
     fleet.choice.excludes = vec![id("fleet")];
     assert_eq!(fleet.outline()[2..], ["record node/web-1"]);
