@@ -83,7 +83,7 @@ fn passed_over(store: &Store) -> Result<(), CliError> {
         return Ok(());
     }
     output::note(&format!(
-        "not looked at, because the last job did not succeed: {}{more}; name it to look all the same",
+        "not checked, because a job is still at work there or the last one did not succeed: {}{more}; give an ID to check it anyway",
         names.join(", ")
     ))
 }

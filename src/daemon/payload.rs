@@ -176,13 +176,6 @@ impl<'a> Packer<'a> {
     /// [`DaemonError::UnknownResource`] when no document describes what it concerns, and
     /// [`DaemonError::NotOwned`] when it would use a secret that is not its own.
     pub(super) fn pack(&mut self, job: &PlannedJob) -> Result<PackedPayload, DaemonError> {
-        let environment = match &job.resource {
-            ResourceId::Fleet | ResourceId::Node(_) => None,
-            ResourceId::Site(site) => {
-                (self.production_of)(site).map(|env| ResourceId::env(site, &env))
-            }
-            env @ ResourceId::Env { .. } => Some(env.clone()),
-        };
         let fleet = self.resource(job, ResourceId::Fleet)?;
         let node_id = ResourceId::Node(job.node.clone());
         let node = self.resource(job, node_id.clone())?;
@@ -190,7 +183,7 @@ impl<'a> Packer<'a> {
         let site_id = site_id.map(|site| ResourceId::Site(site.to_owned()));
         let site = site_id.clone().map(|id| self.resource(job, id));
         let site = site.transpose()?;
-        let env_id = environment;
+        let env_id = job.environment(self.production_of);
         let env = env_id.clone().map(|id| self.resource(job, id));
         let env = env.transpose()?;
         let source_env = match (

@@ -62,6 +62,14 @@ class Code(Scratch):
         expected += [told % ("wp-content/plugins", NOBODY.pw_uid, "r-x"), "+wp-content/plugins has none"]
         self.assertEqual(self.look(), expected)
 
+    def test_a_release_that_was_given_to_another_group_is_told(self):
+        for folder, _, files in os.walk(self.inside()):
+            for place in [folder] + [os.path.join(folder, name) for name in files]:
+                os.chown(place, 0, NOBODY.pw_gid, follow_symlinks=False)
+        lines = self.look()
+        self.assertEqual(lines[:2], ["-. belongs to group %d" % NOBODY.pw_gid, "+. belongs to group 0"])
+        self.assertIn("-wp-load.php belongs to group %d" % NOBODY.pw_gid, lines)
+
     def test_each_kind_of_difference_is_told(self):
         with open(self.inside("wp-includes", "version.php"), "a") as stream:
             stream.write(" evil();")

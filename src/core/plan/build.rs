@@ -50,26 +50,22 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
         }
     }
     let Work {
-        drafts, mut plan, ..
+        mut drafts,
+        mut plan,
+        ..
     } = work;
-    let drafts = match order::is_excluded(&ResourceId::Fleet, &input.choice)
+    if order::is_excluded(&ResourceId::Fleet, &input.choice)
         && !input.recorded.contains_key(&ResourceId::Fleet)
     {
         // Every job takes something from the fleet's document.
-        true => Vec::new(),
-        false => drafts,
-    };
+        drafts.clear();
+    }
     let ordered = order::order(drafts, &input.choice, &mut plan.blocked);
     plan.partial = ordered.partial;
     plan.jobs = ordered.jobs;
     plan.blocked
         .retain(|blocked| order::is_chosen(&blocked.resource, &input.choice));
-    let needed = order::needed(&plan.jobs, input.production_of);
-    plan.records.retain(|record| {
-        order::is_chosen(&record.resource, &input.choice)
-            || needed.contains(&record.resource)
-                && !order::is_excluded(&record.resource, &input.choice)
-    });
+    order::keep_records(&mut plan, input);
     plan.blocked.sort();
     plan.blocked.dedup();
     plan.generations = plan

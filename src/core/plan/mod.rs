@@ -188,4 +188,16 @@ impl PlannedJob {
             .map(|effect| &effect.resource)
             .chain(own)
     }
+
+    /// The environment that the job works on; of a site its production environment.
+    pub fn environment(
+        &self,
+        production_of: &dyn Fn(&str) -> Option<String>,
+    ) -> Option<ResourceId> {
+        match &self.resource {
+            ResourceId::Fleet | ResourceId::Node(_) => None,
+            ResourceId::Site(site) => production_of(site).map(|env| ResourceId::env(site, &env)),
+            env @ ResourceId::Env { .. } => Some(env.clone()),
+        }
+    }
 }

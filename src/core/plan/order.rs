@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, BlockCode, Blocked, Choice, Effect, PlannedJob};
+use super::{Action, BlockCode, Blocked, Choice, Effect, Plan, PlanInput, PlannedJob};
 use crate::core::change::Change;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
@@ -222,25 +222,23 @@ pub(super) fn is_excluded(resource: &ResourceId, choice: &Choice) -> bool {
     choice.excludes.iter().any(|id| covers(id, resource))
 }
 
-/// The resources whose forms the jobs take something from: what they act on, where it is, and the fleet.
-pub(super) fn needed(
-    jobs: &[PlannedJob],
-    production_of: &dyn Fn(&str) -> Option<String>,
-) -> BTreeSet<ResourceId> {
-    let mut needed = BTreeSet::new();
+/// Keeps the changes without a job that were asked for, and those that the kept jobs read: of what they act on, of where
+/// that is, and of the fleet.
+pub(super) fn keep_records(plan: &mut Plan, input: &PlanInput<'_>) {
+    let choice = &input.choice;
+    let mut read = BTreeSet::new();
+    // Without targets everything was asked for.
+    let jobs = plan.jobs.iter().filter(|_| !choice.targets.is_empty());
     for job in jobs {
-        needed.extend([
-            ResourceId::Fleet,
-            ResourceId::Node(job.node.clone()),
-            job.resource.clone(),
-        ]);
-        if let Some(site) = job.resource.site() {
-            needed.insert(ResourceId::Site(site.to_owned()));
-            let production = production_of(site);
-            needed.extend(production.map(|env| ResourceId::env(site, &env)));
-        }
+        let site = job.resource.site();
+        read.extend([ResourceId::Fleet, ResourceId::Node(job.node.clone())]);
+        read.extend(site.map(|site| ResourceId::Site(site.to_owned())));
+        read.extend(job.environment(input.production_of));
     }
-    needed
+    plan.records.retain(|record| {
+        let id = &record.resource;
+        is_chosen(id, choice) || read.contains(id) && !is_excluded(id, choice)
+    });
 }
 
 /// A site stands for its environments too.

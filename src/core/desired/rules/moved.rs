@@ -101,11 +101,9 @@ fn is_of_the_same_site(index: &Index<'_>, id: &ResourceId, from: &ResourceId) ->
     let (ResourceId::Env { site, .. }, ResourceId::Env { site: before, .. }) = (id, from) else {
         return true;
     };
-    let renamed = index.sites.get(site.as_str()).and_then(|site| {
-        let moved = site.value.moved.as_ref()?.from.id()?;
-        (moved == ResourceId::Site(before.clone())).then_some(())
-    });
-    site == before || renamed.is_some()
+    let had = index.sites.get(site.as_str());
+    let had = had.and_then(|site| site.value.moved.as_ref()?.from.id());
+    site == before || had == Some(ResourceId::Site(before.clone()))
 }
 
 fn exists(index: &Index<'_>, id: &ResourceId) -> bool {

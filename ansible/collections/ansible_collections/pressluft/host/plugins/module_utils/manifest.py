@@ -98,9 +98,9 @@ def read(root, name):
 def differences(root, name):
     """The lines of a difference from what is there to a release's list."""
     folder = os.path.join(root, "releases", name)
-    status = os.lstat(folder)
-    group = status.st_gid
-    lines = open_to_others(folder, group, ".", status)
+    # That of the environment: its directory is looked at by itself.
+    group = os.lstat(root).st_gid
+    lines = open_to_others(folder, group, ".", os.lstat(folder))
     listed = read(root, name)
     if listed is None:
         lines.append("+releases/%s.sha256, which says what the files were" % name)

@@ -58,28 +58,29 @@ def doubles(name, found, own):
             yield "the group `%s` has the number of the group `%s`: %d" % (entry.gr_name, name, own.gr_gid)
 
 
+def entries(path):
+    """The lines of a file such as the one of passwords, each as its fields."""
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        return [line.rstrip("\n").split(":") for line in stream]
+
+
 def has_password(name):
     """Whether the user could log in with a password, or without one."""
-    with open(SHADOW, encoding="utf-8", errors="replace") as stream:
-        entries = [line.split(":") for line in stream if line.startswith(name + ":")]
-    return any(len(entry) > 1 and entry[1][:1] not in ("!", "*") for entry in entries)
+    return any(len(entry) > 1 and entry[1][:1] not in ("!", "*") for entry in entries(SHADOW) if entry[0] == name)
 
 
 def has_end(name):
     """Whether the account ends on some day."""
-    with open(SHADOW, encoding="utf-8", errors="replace") as stream:
-        entries = [line.rstrip("\n").split(":") for line in stream if line.startswith(name + ":")]
-    return any(len(entry) > 7 and entry[7] for entry in entries)
+    return any(len(entry) > 7 and entry[7] for entry in entries(SHADOW) if entry[0] == name)
 
 
 def group_rights(name):
     """Who may change the group or enter it with a password, and what groups the user may change, in words."""
     try:
-        with open(GROUP_SHADOW, encoding="utf-8", errors="replace") as stream:
-            entries = [line.rstrip("\n").split(":") for line in stream]
+        found = entries(GROUP_SHADOW)
     except FileNotFoundError:
         return
-    for entry in entries:
+    for entry in found:
         if len(entry) < 3:
             continue
         if entry[0] == name and entry[1].strip("!*x"):
