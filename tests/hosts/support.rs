@@ -216,7 +216,9 @@ impl World {
             .arg(format!("http://{name}{path}"))
             .output()
             .expect("curl runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // What curl says when nobody answers is seen in the failed assertion.
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         (head.to_owned(), body.to_owned())
     }
