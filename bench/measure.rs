@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use pressluft::core::change::SpecPatch;
 use pressluft::core::document::{EnvironmentDocument, FleetDocument, NodeDocument, SiteDocument};
 use pressluft::core::plan::Choice;
 use pressluft::core::recorded::ResourceStatus;
 use pressluft::core::secret_owner::Reserved;
 use pressluft::daemon::{self, Purpose};
-use pressluft::store::{NewRecord, Revision, StateChange, Store};
+use pressluft::store::{RecordPatch, Revision, StateChange, Store};
 use pressluft::{clock, git, process};
 
 /// What one run took.
@@ -144,18 +145,15 @@ fn record(fleet: &Path, state: &Path) -> io::Result<()> {
     let mut changes = Vec::new();
     for (id, _) in desired.hashes() {
         let gone = || io::Error::other(format!("`{id}` is gone"));
-        changes.push(StateChange::Put(Box::new(NewRecord {
+        let spec = desired.spec(id).map_err(io::Error::other)?;
+        changes.push(StateChange::Patch(Box::new(RecordPatch {
             id: id.clone(),
-            spec: desired
-                .spec(id)
-                .map_err(io::Error::other)?
-                .ok_or_else(gone)?,
+            patch: SpecPatch::of(&spec.ok_or_else(gone)?),
             status: Some(ResourceStatus::Active),
             node: None,
             revision: "bench".to_owned(),
-            source: desired.source(id).ok_or_else(gone)?,
-            secret_fingerprints: std::collections::BTreeMap::new(),
-            protect: false,
+            source: desired.source(id),
+            fingerprints: std::collections::BTreeMap::new(),
         })));
     }
     store

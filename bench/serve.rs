@@ -17,10 +17,11 @@ use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use pressluft::core::change::SpecPatch;
 use pressluft::core::recorded::ResourceStatus;
 use pressluft::core::secret_owner::Reserved;
 use pressluft::git::{Loaded, load_desired, open_working_tree};
-use pressluft::store::{NewRecord, Revision, StateChange, Store};
+use pressluft::store::{RecordPatch, Revision, StateChange, Store};
 use serde_json::Value;
 
 /// For so long the daemon has nothing to do.
@@ -224,15 +225,14 @@ fn record(clone: &Path, state: &Path) -> usize {
             let spec = desired.spec(id).expect("read").expect("is there");
             let site = id.site().map(|name| format!("site/{name}"));
             let site = site.and_then(|site| desired.spec(&site.parse().ok()?).ok().flatten());
-            StateChange::Put(Box::new(NewRecord {
+            StateChange::Patch(Box::new(RecordPatch {
                 id: id.clone(),
-                spec,
+                patch: SpecPatch::of(&spec),
                 status: Some(ResourceStatus::Active),
                 node: site.and_then(|site| site.str("node").map(str::to_owned)),
                 revision: commit.clone(),
-                source: desired.source(id).expect("is there"),
-                secret_fingerprints: std::collections::BTreeMap::new(),
-                protect: false,
+                source: desired.source(id),
+                fingerprints: std::collections::BTreeMap::new(),
             }))
         })
         .collect();

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
+use pressluft::core::change::SpecPatch;
 use pressluft::core::id::ResourceId;
-use pressluft::core::job::JobType;
+use pressluft::core::job::{JobOrigin, JobType};
 use pressluft::core::recorded::{JobId, ResourceStatus, Source};
-use pressluft::core::spec::Spec;
 use pressluft::store::{
-    Joins, NewJob, NewPlan, NewRecord, Revision, StateChange, Store, StoreError, new_job_id,
+    Joins, NewJob, NewPlan, RecordPatch, Revision, StateChange, Store, StoreError, new_job_id,
     new_plan_id,
 };
 
@@ -73,12 +73,14 @@ fn job(n: usize, nodes: usize, is_hot: bool) -> NewJob {
             name: format!("env-{n}"),
         },
         node: format!("node-{:04}", site % nodes),
+        origin: JobOrigin::Plan,
         max_attempts: 3,
         run_after: at(0),
         status_on_start: Some(ResourceStatus::Deploying),
         status_on_failure: Some(ResourceStatus::Failed),
         reason: "php.memory changes".to_owned(),
         changes: r#"[{"path":"php.memory","before":"256M","after":"512M"}]"#.to_owned(),
+        has_effects: true,
         payload: r#"{"spec":{"php":{"memory":"512M"}}}"#.to_owned(),
         depends_on: vec![],
     }
@@ -86,17 +88,16 @@ fn job(n: usize, nodes: usize, is_hot: bool) -> NewJob {
 
 /// What the success of a job records.
 pub(crate) fn record(id: &ResourceId, node: &str) -> StateChange {
-    StateChange::Put(Box::new(NewRecord {
+    StateChange::Patch(Box::new(RecordPatch {
         id: id.clone(),
-        spec: Spec::default(),
+        patch: SpecPatch::default(),
         status: Some(ResourceStatus::Active),
         node: Some(node.to_owned()),
         revision: REVISION.to_owned(),
-        source: Source {
+        source: Some(Source {
             file: "sites/a.yaml".to_owned(),
             line: 1,
-        },
-        secret_fingerprints: BTreeMap::new(),
-        protect: false,
+        }),
+        fingerprints: BTreeMap::new(),
     }))
 }

@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::{open, output};
 use crate::clock;
 use crate::core::id::ResourceId;
-use crate::core::job::JobType;
+use crate::core::job::{JobOrigin, JobType};
 use crate::core::recorded::ResourceStatus;
 use crate::daemon::{self, Check};
 
@@ -51,6 +51,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         job_type: JobType::HealthCheck,
         resource: environment.clone(),
         reason: format!("`{id}` is to be reset"),
+        origin: JobOrigin::Person,
     };
     let since = clock::now();
     let summary = execute::run_checks(&mut store, context, &[check], &args.limits, false)?;

@@ -58,6 +58,12 @@ pub struct SpecPatch {
 }
 
 impl SpecPatch {
+    /// The patch that makes all of `spec` of nothing.
+    #[must_use]
+    pub fn of(spec: &Spec) -> Self {
+        Self::between(&Spec::default(), spec, |_| true)
+    }
+
     /// The patch that makes the leaves chosen by `carries` like those of `after`.
     #[must_use]
     pub fn between(before: &Spec, after: &Spec, carries: impl Fn(&[String]) -> bool) -> Self {

@@ -82,6 +82,20 @@ words! {
     }
 }
 
+words! {
+    /// Who asked for a job.
+    JobOrigin, "origin" {
+        /// A plan of the fleet.
+        Plan = "plan",
+        /// A schedule of the documents.
+        Schedule = "schedule",
+        /// Somebody at a terminal.
+        Person = "person",
+        /// Another job of its plan, which it looks at.
+        Job = "job",
+    }
+}
+
 impl JobType {
     /// Whether this version has a playbook for the type.
     #[must_use]

@@ -397,7 +397,7 @@ pub fn is_retryable(code: ErrorCode) -> bool {
 pub fn hint(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::AnsiblePlayError => {
-            "the playbook itself is at fault; look at the log of the job, and at `hooks:` of the fleet"
+            "the playbook itself is at fault; the log of the job has all that it printed"
         }
         ErrorCode::AnsibleHostFailed => {
             "`pressluft jobs show ID` has the failed task and what it printed; mend the node or the document and apply again"
@@ -405,9 +405,7 @@ pub fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::AnsibleHostUnreachable => {
             "check that the node runs, that `host` and `ssh.port` are right and that its firewall lets this machine in"
         }
-        ErrorCode::AnsibleSyntaxError => {
-            "check the playbooks under `hooks:`; for Pressluft's own run `pressluft doctor --fix`"
-        }
+        ErrorCode::AnsibleSyntaxError => "`pressluft doctor --fix` unpacks the playbooks anew",
         ErrorCode::AnsibleUnexpectedError => {
             "run `pressluft doctor`; the log of the job has all that ansible printed"
         }

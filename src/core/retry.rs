@@ -5,8 +5,8 @@ use jiff::SignedDuration;
 use super::job::ErrorCode;
 use super::outcome::is_retryable;
 
-/// How often a job is tried where nothing else is asked for.
-pub const MAX_ATTEMPTS: u32 = 3;
+/// How often a job is tried where nothing else is asked for: at once, and after each of the waits.
+pub const MAX_ATTEMPTS: u32 = 4;
 
 /// How often what runs a job may end before the job does. It says little about the job, for a
 /// deployment or an operator ends it too, so it spends no attempt; but a job that brings it about

@@ -10,7 +10,7 @@ use super::error::DaemonError;
 use super::payload::{Packer, Parts, QueuedPayload};
 use super::worker::Plans;
 use crate::core::id::ResourceId;
-use crate::core::job::JobType;
+use crate::core::job::{JobOrigin, JobType};
 use crate::core::plan::{Action, PlannedJob};
 use crate::core::recorded::{RecordedResource, ResourceStatus};
 use crate::store::{Checks, Joins, NewJob, NewPlan, Store, StoreError, new_job_id, new_plan_id};
@@ -22,6 +22,7 @@ pub struct Check {
     pub job_type: JobType,
     pub resource: ResourceId,
     pub reason: String,
+    pub origin: JobOrigin,
 }
 
 /// Queues checks of recorded resources, as they are recorded. Each is tried once. What is being
@@ -124,12 +125,14 @@ fn jobs(
             job_type: check.job_type,
             resource: check.resource.clone(),
             node: wanted.node,
+            origin: check.origin,
             max_attempts: 1,
             run_after: now,
             status_on_start: None,
             status_on_failure: is_health.then_some(ResourceStatus::Failed),
             reason: check.reason.clone(),
             changes: "[]".to_owned(),
+            has_effects: false,
             payload: serde_json::to_string(&payload)?,
             depends_on: Vec::new(),
         });

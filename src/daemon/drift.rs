@@ -6,7 +6,7 @@ use super::checks::Check;
 use super::error::DaemonError;
 use crate::core::document::choice::Drift;
 use crate::core::id::ResourceId;
-use crate::core::job::JobType;
+use crate::core::job::{JobOrigin, JobType};
 use crate::core::spec::Spec;
 use crate::git::DesiredState;
 use crate::store::Store;
@@ -22,13 +22,14 @@ pub fn drift_mode(spec: &Spec, fleet: Option<&Spec>) -> Drift {
         .unwrap_or(Drift::Report)
 }
 
-/// A look at one resource.
+/// A look at one resource that somebody asked for.
 #[must_use]
 pub fn drift_check(resource: ResourceId, reason: &str) -> Check {
     Check {
         job_type: JobType::DriftCheck,
         resource,
         reason: reason.to_owned(),
+        origin: JobOrigin::Person,
     }
 }
 

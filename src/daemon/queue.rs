@@ -10,7 +10,7 @@ use super::error::DaemonError;
 use super::payload::{JobPayload, PackedPayload, Parts, QueuedPayload};
 use super::record;
 use crate::core::id::ResourceId;
-use crate::core::job::JobType;
+use crate::core::job::{JobOrigin, JobType};
 use crate::core::plan::{BlockCode, Effect, Plan, PlannedJob};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
 use crate::core::retry::MAX_ATTEMPTS;
@@ -263,7 +263,7 @@ fn record_only(
     if effects.is_empty() {
         return Ok((queued, expected));
     }
-    let changes = record::effects(store, &effects, None, &prepared.revision.id)?;
+    let changes = record::effects(effects.clone(), None, &prepared.revision.id);
     store.set_recorded(&changes, &expected, "recorded without a job", actor, now)?;
     queued.recorded = changes.len();
     for (id, generation) in &mut expected {
@@ -363,12 +363,17 @@ fn new_job(
         job_type: job.job_type,
         resource: job.resource.clone(),
         node: job.node.clone(),
+        origin: match job.job_type.only_looks() {
+            true => JobOrigin::Job,
+            false => JobOrigin::Plan,
+        },
         max_attempts: MAX_ATTEMPTS,
         run_after: now,
         status_on_start: on_start,
         status_on_failure: on_failure,
         reason: job.reason.clone(),
         changes: serde_json::to_string(&job.changes)?,
+        has_effects: !job.effects.is_empty(),
         payload: serde_json::to_string(&payload)?,
         depends_on: job
             .after

@@ -48,12 +48,15 @@ pub fn repeat(
             job_type: old.job_type,
             resource: old.resource.clone(),
             node: old.node_id.clone(),
+            // Who wanted it still does: a plan that makes it pointless ends it as it would the old one.
+            origin: old.origin,
             max_attempts: MAX_ATTEMPTS,
             run_after: now,
             status_on_start: content.status_on_start,
             status_on_failure: content.status_on_failure,
             reason: old.reason.clone(),
             changes: content.changes,
+            has_effects: content.has_effects,
             payload: content.payload,
             depends_on: store
                 .job_dependencies(old.id)?

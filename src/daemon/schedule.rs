@@ -12,7 +12,7 @@ use super::error::DaemonError;
 use crate::core::condition::{ConditionKind, Standing};
 use crate::core::document::scalar::Schedule;
 use crate::core::id::ResourceId;
-use crate::core::job::{ErrorCode, JobType};
+use crate::core::job::{ErrorCode, JobOrigin, JobType};
 use crate::core::schedule::{self, Occurrence};
 use crate::store::{Due, NewSchedule, Store};
 
@@ -89,6 +89,7 @@ pub fn run_due(store: &mut Store, actor: &str, now: Timestamp) -> Result<usize, 
             job_type: due.job_type,
             resource: due.resource.clone(),
             reason,
+            origin: JobOrigin::Schedule,
         };
         let planned = match is_wanted {
             true => plan_checks(store, &[check], now)?,

@@ -17,7 +17,7 @@ use super::supersede::{supersede, supersede_rest};
 use super::unreachable::wake;
 use crate::core::audit::AuditAction;
 use crate::core::id::ResourceId;
-use crate::core::job::JobType;
+use crate::core::job::{JobOrigin, JobType};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
 use crate::crash_point::reach;
 
@@ -59,6 +59,7 @@ pub struct NewJob {
     pub resource: ResourceId,
     /// The name of the node that it works on: its lane.
     pub node: String,
+    pub origin: JobOrigin,
     pub max_attempts: u32,
     /// Not claimed before this moment.
     pub run_after: Timestamp,
@@ -68,6 +69,8 @@ pub struct NewJob {
     pub reason: String,
     /// A JSON array for people, secrets as `(sensitive)`.
     pub changes: String,
+    /// Whether its success changes what is recorded of a resource.
+    pub has_effects: bool,
     /// A JSON object with all that the executor needs, without secrets.
     pub payload: String,
     /// Jobs of the same plan that have to succeed first.
@@ -174,7 +177,7 @@ impl Store {
             .exists([])?)
     }
 
-    /// Whether a job is queued that would change something.
+    /// Whether a job is queued that a plan asked for and that would change what is recorded.
     ///
     /// # Errors
     /// When the database fails.
@@ -183,8 +186,7 @@ impl Store {
             .connection
             .prepare_cached(
                 "SELECT 1 FROM jobs INDEXED BY jobs_by_status
-                 WHERE status = 'queued'
-                   AND (SELECT changes <> '[]' FROM job_payloads WHERE job = jobs.id)",
+                 WHERE status = 'queued' AND origin = 'plan' AND has_effects",
             )?
             .exists([])?)
     }
@@ -436,9 +438,9 @@ pub(super) fn insert_jobs(
             "INSERT INTO jobs (id, sequence, plan_id, job_type, status, resource, node_id,
                  site_id, environment_id, blocked_by, max_attempts, run_after,
                  base_generation, status_on_start, status_on_failure, revision, reason,
-                 created_at, updated_at, work)
+                 created_at, updated_at, work, origin, has_effects)
              VALUES (?1, ?2, ?3, ?4, 'queued', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-                 ?16, ?17, ?17, ?18)",
+                 ?16, ?17, ?17, ?18, ?19, ?20)",
         )?
         .execute(params![
             id,
@@ -459,6 +461,8 @@ pub(super) fn insert_jobs(
             job.reason,
             now.as_microsecond(),
             work(job),
+            job.origin.as_str(),
+            job.has_effects,
         ])?;
         reach("enqueue: job row inserted");
         tx.prepare_cached("INSERT INTO job_payloads (job, changes, payload) VALUES (?1, ?2, ?3)")?

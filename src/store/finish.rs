@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Store;
 use super::audit::{NewEntry, append};
 use super::convert::{parsed, parsed_option};
 use super::error::{Result, StoreError};
 use super::job::{AttemptEnd, Job, require};
-use super::resource::{Author, StateChange, apply, set_status, summary};
+use super::resource::{Author, StateChange, apply, set_status};
 use super::unreachable::{forget, park, wake};
 use crate::core::audit::AuditAction;
 use crate::core::job::{ErrorCode, JobEvent, JobStatus, next_status};
@@ -89,9 +89,9 @@ impl Store {
                 job: Some(job.id),
             };
             reach("finish: settled");
-            apply(tx, finish.changes, author, actor, now)?;
+            let applied = apply(tx, finish.changes, author, actor, now)?;
             reach("finish: state applied");
-            audit_end(tx, &job, &finish.outcome, finish.changes, actor, now)?;
+            audit_end(tx, &job, &finish.outcome, &applied, actor, now)?;
             reach("finish: audited");
             match &finish.outcome {
                 Outcome::Park {
@@ -352,12 +352,12 @@ fn leave_resource(tx: &Connection, job: &Job, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// The audit entry about the end of an attempt.
+/// The audit entry about the end of an attempt, with what it changed of the record.
 pub(super) fn audit_end(
     tx: &Connection,
     job: &Job,
     outcome: &Outcome,
-    changes: &[StateChange],
+    changes: &[Value],
     actor: &str,
     now: Timestamp,
 ) -> Result<()> {
@@ -371,7 +371,7 @@ pub(super) fn audit_end(
     };
     // The message of a failure stays in the job: it quotes what a node printed.
     let detail = json!({
-        "job_type": job.job_type, "error_code": code, "changes": summary(changes),
+        "job_type": job.job_type, "error_code": code, "changes": changes,
     });
     let resource = Some(&job.resource);
     append(

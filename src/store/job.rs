@@ -14,7 +14,7 @@ use super::convert::{get, moment, moment_option, parsed, parsed_option, signed, 
 use super::error::{Result, StoreError};
 use super::filter::{Conditions, text};
 use crate::core::id::ResourceId;
-use crate::core::job::{ErrorCode, JobStatus, JobType, UnknownWord, words};
+use crate::core::job::{ErrorCode, JobOrigin, JobStatus, JobType, UnknownWord, words};
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
 
 words! {
@@ -44,6 +44,7 @@ pub struct Job {
     /// The name of the node.
     pub node_id: String,
     pub plan_id: PlanId,
+    pub origin: JobOrigin,
     pub attempt_count: u32,
     pub max_attempts: u32,
     pub run_after: Timestamp,
@@ -67,6 +68,7 @@ pub struct Job {
 pub struct JobContent {
     /// A JSON array.
     pub changes: String,
+    pub has_effects: bool,
     /// A JSON object.
     pub payload: String,
     pub status_on_start: Option<ResourceStatus>,
@@ -221,12 +223,13 @@ impl Store {
     pub fn job_content(&self, id: JobId) -> Result<JobContent> {
         self.connection
             .prepare_cached(
-                "SELECT changes, payload, status_on_start, status_on_failure FROM jobs
+                "SELECT changes, has_effects, payload, status_on_start, status_on_failure FROM jobs
                  JOIN job_payloads ON job_payloads.job = jobs.id WHERE jobs.id = ?1",
             )?
             .query_and_then([id.to_string()], |row| {
                 Ok(JobContent {
                     changes: get(row, "changes")?,
+                    has_effects: get(row, "has_effects")?,
                     payload: get(row, "payload")?,
                     status_on_start: parsed_option(row, "status_on_start")?,
                     status_on_failure: parsed_option(row, "status_on_failure")?,
@@ -322,6 +325,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Job> {
         environment_id: parsed_option(row, "environment_id")?,
         node_id: get(row, "node_id")?,
         plan_id: parsed(row, "plan_id")?,
+        origin: parsed(row, "origin")?,
         attempt_count: get(row, "attempt_count")?,
         max_attempts: get(row, "max_attempts")?,
         run_after: moment(row, "run_after")?,

@@ -81,7 +81,7 @@ pub use notice::{Channel, Message, NewMessage};
 pub use open::{SCHEMA, files_open_to_others};
 pub use pause::Pause;
 pub use recover::{HeldJob, Process};
-pub use resource::{NewRecord, StateChange};
+pub use resource::{RecordPatch, StateChange};
 pub use restore::{Exclusive, Restored};
 pub use revision::Revision;
 pub use secret::{GeneratedSecret, StoredSecret};

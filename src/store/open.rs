@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];
 
 /// The schema that this program reads and writes.
@@ -416,6 +417,7 @@ mod tests {
             include_str!("migrations/0003.populated.sql"),
             include_str!("migrations/0004.populated.sql"),
             include_str!("migrations/0005.populated.sql"),
+            include_str!("migrations/0006.populated.sql"),
         ];
         for (migration, rows) in populated.into_iter().enumerate() {
             migrate_to(&mut raw, &MIGRATIONS[..=migration]).expect("schema");

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::audit::{NewEntry, append};
 use super::convert::{corrupt, digest, get, moment, parse, parsed, unsigned};
 use super::error::{Result, StoreError};
 use super::{Domain, Release, Store, artifact, drift, fact};
 use crate::core::audit::AuditAction;
+use crate::core::change::{SpecPatch, leaves};
 use crate::core::drift::Differences;
 use crate::core::facts::NodeFacts;
 use crate::core::id::{ResourceId, ResourceKind};
@@ -21,26 +22,28 @@ use crate::core::recorded::{
 use crate::core::spec::{Spec, SpecHash};
 use crate::crash_point::reach;
 
-/// A resource as it is to be recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewRecord {
+/// What becomes of the record of one resource: all that the patch does not name stays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordPatch {
     pub id: ResourceId,
-    pub spec: Spec,
+    pub patch: SpecPatch,
+    /// Keyed hashes of the secrets that the patch refers to, by the path of the field.
+    pub fingerprints: BTreeMap<String, String>,
     /// None leaves it as it is: only a job makes something active. What is new is active.
     pub status: Option<ResourceStatus>,
+    /// The node that a site or an environment is on; none leaves it as it is.
     pub node: Option<String>,
     /// The id of a saved revision.
     pub revision: String,
-    pub source: Source,
-    pub secret_fingerprints: BTreeMap<String, String>,
-    pub protect: bool,
+    /// None leaves it as it is.
+    pub source: Option<Source>,
 }
 
 /// One change of what is recorded.
 #[derive(Clone, Debug)]
 pub enum StateChange {
-    /// Records the resource; its generation grows when the spec or a secret is another one.
-    Put(Box<NewRecord>),
+    /// Records what is new of the resource; its generation grows when the spec or a secret is another one.
+    Patch(Box<RecordPatch>),
     /// Changes the status of a resource if it is recorded.
     Status {
         id: ResourceId,
@@ -155,18 +158,13 @@ impl Store {
             if changes.is_empty() {
                 return Ok(());
             }
-            apply(
-                tx,
-                changes,
-                Author {
-                    plan: None,
-                    job: None,
-                },
-                actor,
-                now,
-            )?;
+            let nobody = Author {
+                plan: None,
+                job: None,
+            };
+            let applied = apply(tx, changes, nobody, actor, now)?;
             reach("record: applied");
-            let detail = json!({ "reason": reason, "changes": summary(changes) });
+            let detail = json!({ "reason": reason, "changes": applied });
             let action = AuditAction::StateRecorded;
             append(
                 tx,
@@ -267,88 +265,90 @@ pub(super) fn check_generations(tx: &Connection, expected: &[(ResourceId, u64)])
     }
 }
 
-/// Writes `changes`; the caller audits them.
+/// Writes `changes`; what was touched, without the specs, for the audit entry of the caller.
 pub(super) fn apply(
     tx: &Connection,
     changes: &[StateChange],
     author: Author,
     actor: &str,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Vec<Value>> {
+    let mut applied = Vec::with_capacity(changes.len());
     for change in changes {
         reach("record: next change");
-        match change {
-            StateChange::Put(record) => put(tx, record, author, now)?,
-            StateChange::Status { id, status } => set_status(tx, &id.to_string(), *status, now)?,
-            StateChange::Remove(id) => {
-                tx.prepare_cached("DELETE FROM resources WHERE id = ?1")?
-                    .execute([id.to_string()])?;
-            }
-            StateChange::Facts { node, facts } => {
-                fact::record(tx, node, facts, author.job, actor, now)?;
-            }
-            StateChange::Release(release) => {
-                artifact::put_release(tx, release, author.job, now)?;
-            }
-            StateChange::Domain(domain) => artifact::put_domain(tx, domain, now)?,
-            StateChange::RemoveDomain(name) => {
-                tx.prepare_cached("DELETE FROM domains WHERE name = ?1")?
-                    .execute([name])?;
-            }
-            StateChange::Looked { id, found } => drift::found(tx, id, found, author.job, now)?,
-            StateChange::Converged(id) => drift::converged(tx, id, author.job, now)?,
-            StateChange::UsedToken {
-                resource,
-                field,
-                token,
-            } => {
-                tx.prepare_cached(
-                    "INSERT INTO tokens (resource, field, token, job, used_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-                )?
-                .execute(params![
-                    resource.to_string(),
-                    field,
-                    token,
-                    author.job.map(|job| job.to_string()),
-                    now.as_microsecond()
-                ])?;
-            }
-        }
+        applied.push(apply_one(tx, change, author, actor, now)?);
     }
-    Ok(())
+    Ok(applied)
 }
 
-/// The changes for an audit entry: what was touched, without the specs.
-pub(super) fn summary(changes: &[StateChange]) -> Vec<serde_json::Value> {
-    changes
-        .iter()
-        .map(|change| match change {
-            StateChange::Put(record) => json!({
+fn apply_one(
+    tx: &Connection,
+    change: &StateChange,
+    author: Author,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Value> {
+    Ok(match change {
+        StateChange::Patch(record) => {
+            let hash = put(tx, record, author, now)?;
+            json!({
                 "put": record.id, "status": record.status, "revision": record.revision,
-                "spec_hash": record.spec.hash().to_hex(),
-            }),
-            StateChange::Status { id, status } => json!({ "status": status, "of": id }),
-            StateChange::Remove(id) => json!({ "remove": id }),
-            StateChange::Facts { node, .. } => json!({ "facts": node }),
-            StateChange::Release(release) => {
-                json!({ "release": release.name, "of": release.environment })
-            }
-            StateChange::Domain(domain) => {
-                json!({ "domain": domain.name, "of": domain.environment })
-            }
-            StateChange::RemoveDomain(name) => json!({ "remove_domain": name }),
-            StateChange::Looked { id, found } => json!({ "drift": found.tasks, "of": id }),
-            StateChange::Converged(id) => json!({ "converged": id }),
-            StateChange::UsedToken {
-                resource,
+                "spec_hash": hash.to_hex(),
+            })
+        }
+        StateChange::Status { id, status } => {
+            set_status(tx, &id.to_string(), *status, now)?;
+            json!({ "status": status, "of": id })
+        }
+        StateChange::Remove(id) => {
+            tx.prepare_cached("DELETE FROM resources WHERE id = ?1")?
+                .execute([id.to_string()])?;
+            json!({ "remove": id })
+        }
+        StateChange::Facts { node, facts } => {
+            fact::record(tx, node, facts, author.job, actor, now)?;
+            json!({ "facts": node })
+        }
+        StateChange::Release(release) => {
+            artifact::put_release(tx, release, author.job, now)?;
+            json!({ "release": release.name, "of": release.environment })
+        }
+        StateChange::Domain(domain) => {
+            artifact::put_domain(tx, domain, now)?;
+            json!({ "domain": domain.name, "of": domain.environment })
+        }
+        StateChange::RemoveDomain(name) => {
+            tx.prepare_cached("DELETE FROM domains WHERE name = ?1")?
+                .execute([name])?;
+            json!({ "remove_domain": name })
+        }
+        StateChange::Looked { id, found } => {
+            drift::found(tx, id, found, author.job, now)?;
+            json!({ "drift": found.tasks, "of": id })
+        }
+        StateChange::Converged(id) => {
+            drift::converged(tx, id, author.job, now)?;
+            json!({ "converged": id })
+        }
+        StateChange::UsedToken {
+            resource,
+            field,
+            token,
+        } => {
+            tx.prepare_cached(
+                "INSERT INTO tokens (resource, field, token, job, used_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                resource.to_string(),
                 field,
                 token,
-            } => {
-                json!({ "token": token, "field": field, "of": resource })
-            }
-        })
-        .collect()
+                author.job.map(|job| job.to_string()),
+                now.as_microsecond()
+            ])?;
+            json!({ "token": token, "field": field, "of": resource })
+        }
+    })
 }
 
 /// Sets the status of a resource if it is recorded.
@@ -363,15 +363,28 @@ pub(super) fn set_status(
     Ok(())
 }
 
-fn put(tx: &Connection, record: &NewRecord, author: Author, now: Timestamp) -> Result<()> {
-    let fingerprints = (!record.secret_fingerprints.is_empty())
-        .then(|| json!(record.secret_fingerprints).to_string());
-    let canonical = record.spec.canonical();
+/// Applies a patch to what is recorded at this moment; the hash of what that makes.
+fn put(tx: &Connection, record: &RecordPatch, author: Author, now: Timestamp) -> Result<SpecHash> {
+    let id = record.id.to_string();
+    let (before, mut fingerprints) = form(tx, &id)?.unwrap_or_default();
+    let spec = record.patch.apply(&before);
+    fingerprints.extend(record.fingerprints.clone());
+    let paths = leaves(&spec);
+    fingerprints.retain(|path, _| {
+        let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+        paths.contains_key(&path)
+    });
+    let fingerprints = (!fingerprints.is_empty()).then(|| json!(fingerprints).to_string());
+    let protect = spec.get("protect").and_then(Value::as_bool) == Some(true);
+    let canonical = spec.canonical();
+    let hash = SpecHash::of_canonical(canonical.as_bytes());
+    let source = record.source.as_ref();
     tx.prepare_cached(
         "INSERT INTO resources (id, kind, spec_hash, generation, status, protect,
              secret_fingerprints, node, revision, source_file, source_line, plan_id,
              created_at, updated_at, spec)
-         VALUES (?1, ?2, ?3, 1, coalesce(?4, 'active'), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)
+         VALUES (?1, ?2, ?3, 1, coalesce(?4, 'active'), ?5, ?6, ?7, ?8, coalesce(?9, ''),
+             coalesce(?10, 0), ?11, ?12, ?12, ?13)
          ON CONFLICT (id) DO UPDATE SET
              generation = generation + (spec_hash <> excluded.spec_hash
                  OR secret_fingerprints IS NOT excluded.secret_fingerprints),
@@ -380,26 +393,45 @@ fn put(tx: &Connection, record: &NewRecord, author: Author, now: Timestamp) -> R
                  THEN excluded.plan_id ELSE plan_id END,
              spec_hash = excluded.spec_hash, status = coalesce(?4, status),
              protect = excluded.protect, secret_fingerprints = excluded.secret_fingerprints,
-             node = excluded.node, revision = excluded.revision,
-             source_file = excluded.source_file, source_line = excluded.source_line,
+             node = coalesce(?7, node), revision = excluded.revision,
+             source_file = coalesce(?9, source_file), source_line = coalesce(?10, source_line),
              updated_at = excluded.updated_at, spec = excluded.spec",
     )?
     .execute(params![
-        record.id.to_string(),
+        id,
         record.id.kind().as_str(),
-        SpecHash::of_canonical(canonical.as_bytes()).0,
+        hash.0,
         record.status.map(ResourceStatus::as_str),
-        record.protect,
+        protect,
         fingerprints,
         record.node,
         record.revision,
-        record.source.file,
-        record.source.line,
+        source.map(|source| &source.file),
+        source.map(|source| source.line),
         author.plan.map(|plan| plan.to_string()),
         now.as_microsecond(),
         canonical,
     ])?;
-    Ok(())
+    Ok(hash)
+}
+
+/// The spec that is recorded and the fingerprints of its secrets.
+fn form(tx: &Connection, id: &str) -> Result<Option<(Spec, BTreeMap<String, String>)>> {
+    tx.prepare_cached("SELECT spec, secret_fingerprints FROM resources WHERE id = ?1")?
+        .query_and_then([id], |row| {
+            let spec: String = get(row, "spec")?;
+            let spec = serde_json::from_str(&spec).map_err(corrupt)?;
+            Ok((spec, fingerprints(row)?))
+        })?
+        .next()
+        .transpose()
+}
+
+fn fingerprints(row: &Row<'_>) -> Result<BTreeMap<String, String>> {
+    match get::<Option<String>>(row, "secret_fingerprints")? {
+        None => Ok(BTreeMap::new()),
+        Some(text) => serde_json::from_str(&text).map_err(corrupt),
+    }
 }
 
 /// By position: this runs once for each resource of the fleet in every plan.
@@ -422,7 +454,6 @@ fn head(row: &Row<'_>) -> Result<(ResourceId, RecordedHead)> {
 
 pub(super) fn resource(row: &Row<'_>) -> Result<RecordedResource> {
     let spec: String = get(row, "spec")?;
-    let fingerprints: Option<String> = get(row, "secret_fingerprints")?;
     Ok(RecordedResource {
         id: parsed(row, "id")?,
         spec: serde_json::from_str(&spec).map_err(corrupt)?,
@@ -435,10 +466,7 @@ pub(super) fn resource(row: &Row<'_>) -> Result<RecordedResource> {
             file: get(row, "source_file")?,
             line: get(row, "source_line")?,
         },
-        secret_fingerprints: match fingerprints {
-            None => BTreeMap::new(),
-            Some(text) => serde_json::from_str(&text).map_err(corrupt)?,
-        },
+        secret_fingerprints: fingerprints(row)?,
         protect: get(row, "protect")?,
         created_at: moment(row, "created_at")?,
         updated_at: moment(row, "updated_at")?,

@@ -13,7 +13,8 @@ use crate::core::job::ErrorCode;
 use crate::core::recorded::JobId;
 use crate::crash_point::reach;
 
-/// Cancels what is queued by other plans for the resources of `jobs`.
+/// Cancels what other plans have queued for the resources of `jobs`, and what looks at them: it would compare them with
+/// what they are not any more. What a person or a schedule wants changed stays.
 pub(super) fn supersede(
     tx: &Connection,
     plan: &NewPlan,
@@ -29,7 +30,9 @@ pub(super) fn supersede(
             let found = tx
                 .prepare_cached(
                     "SELECT id, job_type FROM jobs INDEXED BY jobs_queued_resource
-                     WHERE status = 'queued' AND resource = ?1 ORDER BY sequence LIMIT 1",
+                     WHERE status = 'queued' AND resource = ?1
+                       AND (origin IN ('plan', 'job') OR NOT has_effects)
+                     ORDER BY sequence LIMIT 1",
                 )?
                 .query_and_then([&resource], |row| {
                     let job_type: String = get(row, "job_type")?;
@@ -46,7 +49,7 @@ pub(super) fn supersede(
     Ok(superseded)
 }
 
-/// Cancels what is queued and would change something, but for the `spared` jobs. A job that waits
+/// Cancels what plans have queued and would change something, but for the `spared` jobs. A job that waits
 /// for one that runs, directly or not, is left alone: what that one does is not known yet.
 pub(super) fn supersede_rest(
     tx: &Connection,
@@ -58,8 +61,7 @@ pub(super) fn supersede_rest(
     let queued: Vec<(JobId, String, String)> = tx
         .prepare_cached(
             "SELECT id, job_type, resource FROM jobs INDEXED BY jobs_by_status
-             WHERE status = 'queued'
-               AND (SELECT changes <> '[]' FROM job_payloads WHERE job = jobs.id)
+             WHERE status = 'queued' AND origin = 'plan' AND has_effects
              ORDER BY sequence",
         )?
         .query_and_then([], |row| {

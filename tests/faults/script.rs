@@ -8,15 +8,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use pressluft::core::change::SpecPatch;
 use pressluft::core::event::TaskStatus;
 use pressluft::core::facts::NodeFacts;
 use pressluft::core::id::ResourceId;
-use pressluft::core::job::{ErrorCode, JobStatus, JobType};
+use pressluft::core::job::{ErrorCode, JobOrigin, JobStatus, JobType};
 use pressluft::core::recorded::{JobId, PlanId, ResourceStatus, Source};
 use pressluft::store::{
-    Domain, Finish, GeneratedSecret, HostKeySource, JobFilter, Joins, NewJob, NewPlan, NewRecord,
-    NewTaskEvent, Outcome, Process, Release, ReleaseHealth, Revision, Scope, StateChange, Store,
-    StoreError, TlsStatus,
+    Domain, Finish, GeneratedSecret, HostKeySource, JobFilter, Joins, NewJob, NewPlan,
+    NewTaskEvent, Outcome, Process, RecordPatch, Release, ReleaseHealth, Revision, Scope,
+    StateChange, Store, StoreError, TlsStatus,
 };
 
 use crate::account::{self, Account};
@@ -362,12 +363,14 @@ impl Script {
                 job_type: JobType::EnvConfigure,
                 resource: resource(name),
                 node: node.to_owned(),
+                origin: JobOrigin::Plan,
                 max_attempts: attempts,
                 run_after: now,
                 status_on_start: Some(ResourceStatus::Deploying),
                 status_on_failure: Some(ResourceStatus::Failed),
                 reason: "it is new".to_owned(),
                 changes: r#"["something"]"#.to_owned(),
+                has_effects: true,
                 payload: "{}".to_owned(),
                 depends_on: jobs
                     .last()
@@ -386,18 +389,17 @@ impl Script {
         let id = resource(name);
         let spec = serde_json::from_value(serde_json::json!({ "memory": index }))
             .expect("a spec is an object");
-        let mut changes = vec![StateChange::Put(Box::new(NewRecord {
+        let mut changes = vec![StateChange::Patch(Box::new(RecordPatch {
             id: id.clone(),
-            spec,
+            patch: SpecPatch::of(&spec),
             status: Some(ResourceStatus::Active),
             node: Some(node.to_owned()),
             revision: REVISION.to_owned(),
-            source: Source {
+            source: Some(Source {
                 file: "a.yaml".to_owned(),
                 line: 3,
-            },
-            secret_fingerprints: BTreeMap::new(),
-            protect: false,
+            }),
+            fingerprints: BTreeMap::new(),
         }))];
         match &id {
             ResourceId::Node(_) => changes.push(StateChange::Facts {

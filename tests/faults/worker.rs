@@ -15,14 +15,15 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use pressluft::core::change::SpecPatch;
 use pressluft::core::event::TaskStatus;
 use pressluft::core::job::{ErrorCode, JobStatus};
 use pressluft::core::plan::Effect;
 use pressluft::core::recorded::{ResourceStatus, Source};
 use pressluft::daemon::{self, Timeouts, WorkerId};
 use pressluft::store::{
-    Claim, Finish, JobFilter, NewRecord, NewTaskEvent, Outcome, Process, Scope, StateChange, Store,
-    StoreError,
+    Claim, Finish, JobFilter, NewTaskEvent, Outcome, Process, RecordPatch, Scope, StateChange,
+    Store, StoreError,
 };
 use pressluft::{clock, process};
 
@@ -222,7 +223,7 @@ impl Worker {
             serde_json::from_str(&claim.payload).map_err(|error| Failed::Other(error.into()))?;
         let effects: Vec<Effect> = serde_json::from_value(payload["effects"].clone())
             .map_err(|error| Failed::Other(error.into()))?;
-        Ok(daemon::after_success(&self.store, &claim.job, &effects)?)
+        Ok(daemon::after_success(&claim.job, effects))
     }
 
     fn outcome(
@@ -263,20 +264,22 @@ impl Worker {
             }
             _ => {
                 let spec = serde_json::from_value(serde_json::json!({ "token": claim.token }));
-                let record = NewRecord {
+                let record = RecordPatch {
                     id: claim.job.resource.clone(),
-                    spec: spec.expect("a spec is an object"),
+                    patch: SpecPatch::of(&spec.expect("a spec is an object")),
                     status: Some(ResourceStatus::Active),
                     node: Some(claim.job.node_id.clone()),
                     revision: REVISION.to_owned(),
-                    source: Source {
+                    source: Some(Source {
                         file: "a.yaml".to_owned(),
                         line: 1,
-                    },
-                    secret_fingerprints: BTreeMap::new(),
-                    protect: false,
+                    }),
+                    fingerprints: BTreeMap::new(),
                 };
-                (Outcome::Succeeded, vec![StateChange::Put(Box::new(record))])
+                (
+                    Outcome::Succeeded,
+                    vec![StateChange::Patch(Box::new(record))],
+                )
             }
         }
     }

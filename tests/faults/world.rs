@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pressluft::clock;
-use pressluft::core::job::{JobStatus, JobType};
+use pressluft::core::job::{JobOrigin, JobStatus, JobType};
 use pressluft::core::recorded::{JobId, ResourceStatus};
 use pressluft::store::{
     JobFilter, Joins, NewJob, NewPlan, Scope, Store, StoreError, new_job_id, new_plan_id,
@@ -113,12 +113,14 @@ impl World {
                     job_type: JobType::EnvConfigure,
                     resource: resource(&name),
                     node: format!("node-{node}"),
+                    origin: JobOrigin::Plan,
                     max_attempts: 1 + u32::try_from(self.random.below(8))?,
                     run_after: now,
                     status_on_start: Some(ResourceStatus::Deploying),
                     status_on_failure: Some(ResourceStatus::Failed),
                     reason: "a test".to_owned(),
                     changes: "[]".to_owned(),
+                    has_effects: false,
                     payload: "{}".to_owned(),
                     depends_on: before.into_iter().collect(),
                 });

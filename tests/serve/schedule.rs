@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use pressluft::core::change::SpecPatch;
 use pressluft::core::job::{ErrorCode, JobType};
 use pressluft::core::recorded::{ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::daemon::{note_changes, run_due, sync_schedules};
 use pressluft::store::{
-    Channel, Finish, JobFilter, NewRecord, Outcome, Revision, Scope, StateChange, Store,
+    Channel, Finish, JobFilter, Outcome, RecordPatch, Revision, Scope, StateChange, Store,
 };
 use serde_json::{Value, json};
 
@@ -22,18 +23,23 @@ fn at(seconds: i64) -> Timestamp {
 
 fn record(id: &str, spec: &Value) -> StateChange {
     let spec: Spec = serde_json::from_value(spec.clone()).expect("a spec");
-    StateChange::Put(Box::new(NewRecord {
+    StateChange::Patch(Box::new(RecordPatch {
         id: id.parse().expect("an id"),
-        spec,
+        patch: SpecPatch {
+            // What an earlier form had and this one has not.
+            unset: [vec!["drift"], vec!["suspend"], vec!["health", "schedule"]]
+                .map(|path| path.into_iter().map(str::to_owned).collect())
+                .to_vec(),
+            ..SpecPatch::of(&spec)
+        },
         status: Some(ResourceStatus::Active),
         node: (!id.starts_with("node")).then(|| "web-1".to_owned()),
         revision: REVISION.to_owned(),
-        source: Source {
+        source: Some(Source {
             file: "a.yaml".to_owned(),
             line: 1,
-        },
-        secret_fingerprints: BTreeMap::new(),
-        protect: false,
+        }),
+        fingerprints: BTreeMap::new(),
     }))
 }
 

@@ -9,11 +9,12 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pressluft::core::change::SpecPatch;
 use pressluft::core::id::ResourceId;
 use pressluft::core::recorded::ResourceStatus;
 use pressluft::core::secret_owner::Reserved;
 use pressluft::git::{Loaded, load_desired, open_working_tree};
-use pressluft::store::{NewRecord, Revision, StateChange};
+use pressluft::store::{RecordPatch, Revision, StateChange};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -174,15 +175,14 @@ impl World {
         };
         store.save_revision(&revision, now).expect("saved");
         let record = |id: &ResourceId| {
-            StateChange::Put(Box::new(NewRecord {
+            StateChange::Patch(Box::new(RecordPatch {
                 id: id.clone(),
-                spec: desired.spec(id).expect("read").expect("is there"),
+                patch: SpecPatch::of(&desired.spec(id).expect("read").expect("is there")),
                 status: Some(ResourceStatus::Active),
                 node: id.site().map(|_| "web-1".to_owned()),
                 revision: commit.clone(),
-                source: desired.source(id).expect("is there"),
-                secret_fingerprints: std::collections::BTreeMap::new(),
-                protect: false,
+                source: desired.source(id),
+                fingerprints: std::collections::BTreeMap::new(),
             }))
         };
         let records: Vec<StateChange> = desired.hashes().map(|(id, _)| record(id)).collect();

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use pressluft::core::change::SpecPatch;
 use pressluft::core::event::TaskStatus;
 use pressluft::core::id::ResourceId;
-use pressluft::core::job::{ErrorCode, JobStatus, JobType};
+use pressluft::core::job::{ErrorCode, JobOrigin, JobStatus, JobType};
 use pressluft::core::recorded::{JobId, PlanId, ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::store::{
-    Finish, JobFilter, Joins, NewJob, NewPlan, NewRecord, NewTaskEvent, Outcome, Revision, Scope,
+    Finish, JobFilter, Joins, NewJob, NewPlan, NewTaskEvent, Outcome, RecordPatch, Revision, Scope,
     StateChange, Store, StoreError,
 };
 use proptest_state_machine::StateMachineTest;
@@ -393,12 +394,14 @@ fn new_job(n: usize, place: usize, attempts: u32, run_after: i64, depends_on: &[
         job_type: JobType::EnvConfigure,
         resource: id(PLACES[place].0),
         node: PLACES[place].1.to_owned(),
+        origin: JobOrigin::Plan,
         max_attempts: attempts,
         run_after: at(run_after),
         status_on_start: Some(ResourceStatus::Deploying),
         status_on_failure: Some(ResourceStatus::Failed),
         reason: "a test".to_owned(),
         changes: r#"["something"]"#.to_owned(),
+        has_effects: true,
         payload: "{}".to_owned(),
         depends_on: depends_on.iter().map(|n| job_id(*n)).collect(),
     }
@@ -420,17 +423,16 @@ fn numbers(model: &Model, jobs: &[JobId]) -> Vec<usize> {
 fn record(place: usize, spec: u32) -> StateChange {
     let (name, node) = PLACES[place];
     let spec: Spec = serde_json::from_value(serde_json::json!({ "n": spec })).expect("a spec");
-    StateChange::Put(Box::new(NewRecord {
+    StateChange::Patch(Box::new(RecordPatch {
         id: id(name),
-        spec,
+        patch: SpecPatch::of(&spec),
         status: Some(ResourceStatus::Active),
         node: Some(node.to_owned()),
         revision: REVISION.to_owned(),
-        source: Source {
+        source: Some(Source {
             file: "a.yaml".to_owned(),
             line: 1,
-        },
-        secret_fingerprints: BTreeMap::new(),
-        protect: false,
+        }),
+        fingerprints: BTreeMap::new(),
     }))
 }

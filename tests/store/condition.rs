@@ -120,7 +120,7 @@ fn a_change_is_wanted_tried_and_applied() {
     let claimed = claim(&mut fixture, 62);
     assert_eq!(kind(&fixture, ENV), ConditionKind::Reconciling);
     let mut changed = record(ENV, "512M");
-    if let StateChange::Put(record) = &mut changed {
+    if let StateChange::Patch(record) = &mut changed {
         record.revision = NEXT.to_owned();
     }
     let changes = [changed];
@@ -172,9 +172,9 @@ fn blocked_and_new_and_not_wanted_any_more() {
 fn what_is_suspended_holds_what_is_on_it() {
     let mut fixture = recorded();
     let mut node = record("node/web-1", "1M");
-    if let StateChange::Put(record) = &mut node {
-        let suspend = "suspend".to_owned();
-        record.spec.0.insert(suspend, serde_json::json!(true));
+    if let StateChange::Patch(record) = &mut node {
+        let suspend = vec!["suspend".to_owned()];
+        record.patch.set.push((suspend, serde_json::json!(true)));
     }
     fixture
         .store

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use pressluft::core::change::SpecPatch;
 use pressluft::core::id::ResourceId;
-use pressluft::core::job::JobType;
+use pressluft::core::job::{JobOrigin, JobType};
 use pressluft::core::recorded::{JobId, PlanId, ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::store::{
-    Finish, Joins, NewJob, NewPlan, NewRecord, Outcome, Revision, StateChange, Store, new_job_id,
+    Finish, Joins, NewJob, NewPlan, Outcome, RecordPatch, Revision, StateChange, Store, new_job_id,
     new_plan_id,
 };
 
@@ -78,12 +79,14 @@ pub(crate) fn job(job_type: JobType, resource: &str, node: &str, after: &[JobId]
         job_type,
         resource: id(resource),
         node: node.to_owned(),
+        origin: JobOrigin::Plan,
         max_attempts: 3,
         run_after: at(0),
         status_on_start: Some(ResourceStatus::Deploying),
         status_on_failure: Some(ResourceStatus::Failed),
         reason: "it is new".to_owned(),
         changes: r#"[{"path":"php.memory"}]"#.to_owned(),
+        has_effects: true,
         payload: r#"{"spec":{}}"#.to_owned(),
         depends_on: after.to_vec(),
     }
@@ -94,18 +97,17 @@ pub(crate) fn spec(memory: &str) -> Spec {
 }
 
 pub(crate) fn record(resource: &str, memory: &str) -> StateChange {
-    StateChange::Put(Box::new(NewRecord {
+    StateChange::Patch(Box::new(RecordPatch {
         id: id(resource),
-        spec: spec(memory),
+        patch: SpecPatch::of(&spec(memory)),
         status: Some(ResourceStatus::Active),
         node: Some("web-1".to_owned()),
         revision: REVISION.to_owned(),
-        source: Source {
+        source: Some(Source {
             file: "sites/acme.yaml".to_owned(),
             line: 3,
-        },
-        secret_fingerprints: BTreeMap::new(),
-        protect: false,
+        }),
+        fingerprints: BTreeMap::new(),
     }))
 }
 

@@ -1,11 +1,11 @@
 //! From a plan to its last job: lanes, order, dependencies, superseding, stale plans.
 
 use pressluft::core::event::TaskStatus;
-use pressluft::core::job::{ErrorCode, JobStatus, JobType};
+use pressluft::core::job::{ErrorCode, JobOrigin, JobStatus, JobType};
 use pressluft::core::recorded::{JobId, ResourceStatus};
 use pressluft::store::{
-    Clock, Enqueued, Finish, JobFilter, Joins, NewJob, NewTaskEvent, Outcome, Scope, Store,
-    StoreError, new_job_id,
+    Clock, Enqueued, Finish, JobFilter, Joins, NewJob, NewPlan, NewTaskEvent, Outcome, Scope,
+    Store, StoreError, new_job_id,
 };
 
 use crate::fixture::{Fixture, at, id, job, plan, record, succeed};
@@ -328,7 +328,7 @@ fn what_is_not_wanted_is_cancelled_behind_a_job_that_stays() {
     let behind = job(JobType::EnvConfigure, resource, "web-1", &[stays.id]);
     // One that changes nothing itself, before one that does.
     let mut look = job(JobType::HealthCheck, "env/bakery/staging", "web-2", &[]);
-    "[]".clone_into(&mut look.changes);
+    look.has_effects = false;
     let after = job(
         JobType::EnvConfigure,
         "env/bakery/staging",
@@ -370,6 +370,47 @@ fn a_job_that_would_end_with_what_it_waits_for_is_queued_anew() {
         let claim = fixture.store.claim("w", Scope::All, at(2));
         assert_eq!(claim.expect("claimed").expect("a job").job.id, new.id);
         fixture.assert_sound();
+    }
+}
+
+#[test]
+fn a_plan_ends_only_what_plans_asked_for() {
+    let asked = |origin, has_effects| NewJob {
+        origin,
+        has_effects,
+        ..job(JobType::EnvConfigure, "env/acme/production", "web-1", &[])
+    };
+    for (origin, has_effects, beside, for_it) in [
+        (JobOrigin::Plan, true, true, true),
+        (JobOrigin::Plan, false, false, true),
+        (JobOrigin::Job, false, false, true),
+        // A look would compare it with what it is not any more.
+        (JobOrigin::Person, false, false, true),
+        (JobOrigin::Schedule, false, false, true),
+        (JobOrigin::Person, true, false, false),
+        (JobOrigin::Schedule, true, false, false),
+    ] {
+        for (resource, ends) in [
+            ("node/web-2", beside),
+            ("env/acme/production", for_it || beside),
+        ] {
+            let mut fixture = Fixture::new();
+            let first = asked(origin, has_effects);
+            fixture.enqueue(std::slice::from_ref(&first));
+            let is_counted = fixture.store.has_queued_changes().expect("read");
+            assert_eq!(is_counted, origin == JobOrigin::Plan && has_effects);
+            let second = job(JobType::EnvConfigure, resource, "web-1", &[]);
+            let whole = NewPlan {
+                partial: false,
+                ..plan(&[])
+            };
+            let enqueued = fixture.store.enqueue(&whole, &[second], "ops", at(1));
+            let enqueued = enqueued.expect("enqueued");
+            let what = format!("{origin} {has_effects} {resource}");
+            let expected = if ends { vec![first.id] } else { Vec::new() };
+            assert_eq!(enqueued.superseded, expected, "{what}");
+            fixture.assert_sound();
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use pressluft::core::change::SpecPatch;
 use pressluft::core::id::ResourceKind;
 use pressluft::core::job::{ErrorCode, JobType};
-use pressluft::core::recorded::ResourceStatus;
+use pressluft::core::recorded::{ResourceStatus, Source};
 use pressluft::store::{
     Finish, GeneratedSecret, HostKeySource, Outcome, Release, ReleaseHealth, Scope, StateChange,
     Store, StoreError,
@@ -64,9 +65,9 @@ fn another_secret_is_another_generation() {
     let env = id("env/acme/production");
     let with_secret = |fingerprint: &str| {
         let mut change = record("env/acme/production", "256M");
-        if let StateChange::Put(record) = &mut change {
-            let path = "safety.basic_auth".to_owned();
-            record.secret_fingerprints = [(path, fingerprint.to_owned())].into();
+        if let StateChange::Patch(record) = &mut change {
+            let path = "php.memory".to_owned();
+            record.fingerprints = [(path, fingerprint.to_owned())].into();
         }
         [change]
     };
@@ -270,7 +271,7 @@ fn what_is_recorded_without_a_job_leaves_the_status_alone() {
     let store = &mut fixture.store;
     let put = |store: &mut Store, memory: &str, status: Option<ResourceStatus>| {
         let mut change = record("env/acme/production", memory);
-        if let StateChange::Put(record) = &mut change {
+        if let StateChange::Patch(record) = &mut change {
             record.status = status;
         }
         let put = store.set_recorded(&[change], &[], "recorded", "ops", at(0));
@@ -282,6 +283,54 @@ fn what_is_recorded_without_a_job_leaves_the_status_alone() {
     let failed = Some(ResourceStatus::Failed);
     assert_eq!(put(store, "1M", failed), (ResourceStatus::Failed, 1));
     assert_eq!(put(store, "2M", None), (ResourceStatus::Failed, 2));
+    fixture.assert_sound();
+}
+
+#[test]
+fn a_job_leaves_what_was_recorded_while_it_ran() {
+    let mut fixture = Fixture::new();
+    let env = id("env/acme/production");
+    let leaf = |name: &str| vec![name.to_owned()];
+    let patched = |name: &str, value: &str, source: Option<u32>| {
+        let mut change = record("env/acme/production", "256M");
+        if let StateChange::Patch(record) = &mut change {
+            record.patch = SpecPatch::default();
+            record.patch.set.push((leaf(name), value.into()));
+            record.fingerprints = [(name.to_owned(), "f".to_owned())].into();
+            record.node = None;
+            let file = "moved.yaml".to_owned();
+            record.source = source.map(|line| Source { file, line });
+        }
+        change
+    };
+    let store = &mut fixture.store;
+    let first = [record("env/acme/production", "256M")];
+    let put = store.set_recorded(&first, &[], "adopted", "ops", at(1));
+    put.expect("recorded");
+    let waiting = job(JobType::EnvConfigure, "env/acme/production", "web-1", &[]);
+    fixture.enqueue(std::slice::from_ref(&waiting));
+    let store = &mut fixture.store;
+    let claim = store.claim("w", Scope::All, at(2)).expect("claims");
+    let token = claim.expect("a job").token;
+    let between = [patched("protect", "of the document", Some(9))];
+    let put = store.set_recorded(&between, &[], "beside it", "ops", at(3));
+    put.expect("recorded");
+    let changes = [patched("title", "of the job", None)];
+    let finish = Finish {
+        job: waiting.id,
+        token,
+        outcome: Outcome::Succeeded,
+        changes: &changes,
+    };
+    store.finish(&finish, "w", at(4)).expect("finished");
+    let recorded = store.recorded(&env).expect("read").expect("recorded");
+    assert_eq!(recorded.spec.str("protect"), Some("of the document"));
+    assert_eq!(recorded.spec.str("title"), Some("of the job"));
+    assert_eq!(recorded.spec.str("php.memory"), Some("256M"));
+    let secrets: Vec<&String> = recorded.secret_fingerprints.keys().collect();
+    assert_eq!(secrets, ["protect", "title"]);
+    assert_eq!(recorded.source.file, "moved.yaml");
+    assert_eq!(recorded.node.as_deref(), Some("web-1"));
     fixture.assert_sound();
 }
 

@@ -8,14 +8,15 @@ use std::thread::JoinHandle;
 
 use jiff::{SignedDuration, Timestamp};
 use pressluft::clock;
+use pressluft::core::change::SpecPatch;
 use pressluft::core::event::TaskStatus;
 use pressluft::core::id::ResourceId;
-use pressluft::core::job::{ErrorCode, JobType};
+use pressluft::core::job::{ErrorCode, JobOrigin, JobType};
 use pressluft::core::recorded::{JobId, ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::secrets::Secret;
 use pressluft::store::{
-    Claim, Domain, Finish, Joins, NewJob, NewPlan, NewRecord, NewTarget, NewTaskEvent, Outcome,
+    Claim, Domain, Finish, Joins, NewJob, NewPlan, NewTarget, NewTaskEvent, Outcome, RecordPatch,
     Release, ReleaseHealth, Revision, Scope, StateChange, Store, TlsStatus, new_job_id,
     new_plan_id,
 };
@@ -339,12 +340,14 @@ pub(crate) fn job(job_type: JobType, resource: &str, node: &str) -> NewJob {
         job_type,
         resource: resource.parse().expect("an id"),
         node: node.to_owned(),
+        origin: JobOrigin::Plan,
         max_attempts: 3,
         run_after: now(),
         status_on_start: Some(ResourceStatus::Deploying),
         status_on_failure: Some(ResourceStatus::Failed),
         reason: "`php.memory` changes".to_owned(),
         changes: r#"[{"path":"php.memory","before":"256M","after":"512M"}]"#.to_owned(),
+        has_effects: true,
         payload: "{}".to_owned(),
         depends_on: Vec::new(),
     }
@@ -372,17 +375,16 @@ fn target(id: &str, job: Option<JobId>, blocked: Option<(&str, &str)>) -> NewTar
 }
 
 pub(crate) fn record(id: &str, node: Option<&str>, spec: &Value) -> StateChange {
-    StateChange::Put(Box::new(NewRecord {
+    StateChange::Patch(Box::new(RecordPatch {
         id: id.parse().expect("an id"),
-        spec: serde_json::from_value(spec.clone()).expect("a spec"),
+        patch: SpecPatch::of(&serde_json::from_value(spec.clone()).expect("a spec")),
         status: Some(ResourceStatus::Active),
         node: node.map(str::to_owned),
         revision: FIRST.to_owned(),
-        source: Source {
+        source: Some(Source {
             file: "fleet/sites.yaml".to_owned(),
             line: 12,
-        },
-        secret_fingerprints: BTreeMap::new(),
-        protect: false,
+        }),
+        fingerprints: BTreeMap::new(),
     }))
 }

@@ -140,8 +140,8 @@ impl Work<'_> {
             changes.extend(made.map(StateChange::Converged));
             changes.push(StateChange::Converged(self.claim.job.resource.clone()));
         }
-        let (job, effects) = (&self.claim.job, &subject.payload.effects);
-        changes.extend(record::after_success(self.store, job, effects)?);
+        let effects = subject.payload.effects;
+        changes.extend(record::after_success(&self.claim.job, effects));
         Ok(Ok(changes))
     }
 
