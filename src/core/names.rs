@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 
 use super::facts::NodeFacts;
-use super::spec::Spec;
 
 /// The longest user name that Linux tools accept.
 const LONGEST_USER: usize = 32;
@@ -35,13 +34,16 @@ impl EnvironmentNames {
     }
 }
 
-/// The address that visitors reach the node at: what the document says, else its host when
+/// The address that visitors reach the node at: `public_ip` of its document, else its `host` when
 /// that is an address, else the first one that the node itself has.
 #[must_use]
-pub fn public_address(node: &Spec, facts: Option<&NodeFacts>) -> Option<IpAddr> {
-    let from_document = ["public_ip", "host"]
-        .iter()
-        .find_map(|field| node.str(field)?.parse().ok());
+pub fn public_address(
+    public_ip: Option<&str>,
+    host: Option<&str>,
+    facts: Option<&NodeFacts>,
+) -> Option<IpAddr> {
+    let mut from_document = [public_ip, host].into_iter().flatten();
+    let from_document = from_document.find_map(|text| text.parse().ok());
     from_document.or_else(|| facts?.ipv4.iter().find_map(|address| address.parse().ok()))
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::payload::JobPayload;
+use crate::core::desired::HasSpec;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::plan::secret::{self, Need, Use};
@@ -47,7 +48,7 @@ pub(super) fn entitled(
     reserved: &Reserved,
 ) -> Result<Entitled, NotEntitled> {
     let specs = specs(payload, resource, node)?;
-    let grants = grants_of(&payload.fleet);
+    let grants = grants_of(&payload.fleet.spec());
     let owners = Owners {
         grants: &grants,
         reserved,
@@ -56,7 +57,7 @@ pub(super) fn entitled(
     let mut entitled = Entitled::default();
     let mut used = BTreeSet::new();
     for (id, spec) in specs {
-        for Use { name, need } in secret::uses(id.kind(), spec) {
+        for Use { name, need } in secret::uses(id.kind(), &spec) {
             let is_of_job = secret::concerns(acts_as, id.kind(), need);
             if !is_of_job && need != Need::Connection {
                 continue;
@@ -83,20 +84,16 @@ pub(super) fn entitled(
 }
 
 /// The specs of a payload with their ids, which are those that a job of `resource` has.
-fn specs<'a>(
-    payload: &'a JobPayload,
+fn specs(
+    payload: &JobPayload,
     resource: &ResourceId,
     node: &str,
-) -> Result<Vec<(ResourceId, &'a Spec)>, NotEntitled> {
-    let name = |spec: &Spec| spec.str("name").unwrap_or_default().to_owned();
-    let mut specs = vec![(ResourceId::Node(name(&payload.node)), &payload.node)];
+) -> Result<Vec<(ResourceId, Spec)>, NotEntitled> {
+    let mut specs = vec![(payload.node.id(), payload.node.spec())];
     let site = payload.site.as_ref();
-    specs.extend(site.map(|site| (ResourceId::Site(name(site)), site)));
+    specs.extend(site.map(|site| (site.id(), site.spec())));
     let env = payload.env.as_ref();
-    specs.extend(env.map(|env| {
-        let site = env.str("site").unwrap_or_default();
-        (ResourceId::env(site, &name(env)), env)
-    }));
+    specs.extend(env.map(|env| (env.id(), env.spec())));
     let is_fitting = |id: &ResourceId| match (id, resource) {
         (ResourceId::Node(name), _) => name == node,
         (ResourceId::Env { .. }, ResourceId::Env { .. }) => id == resource,

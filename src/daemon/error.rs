@@ -2,6 +2,7 @@
 
 use super::entitlement::NotEntitled;
 use crate::ansible::EngineError;
+use crate::core::desired::SpecError;
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
@@ -38,6 +39,8 @@ pub enum DaemonError {
     DamagedSecret(String),
     #[error("the payload part `{0}` is missing; plan again and apply the new plan")]
     MissingPart(String),
+    #[error(transparent)]
+    Spec(#[from] SpecError),
     #[error("no document describes `{0}`")]
     UnknownResource(ResourceId),
     #[error("the record of `{0}` moved since the job was planned")]

@@ -5,6 +5,7 @@ use super::error::DaemonError;
 use super::payload::JobPayload;
 use super::queue::Prepared;
 use super::variables::Subject;
+use crate::core::desired::HasSpec;
 use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
 use crate::core::plan::{Action, PlannedJob};
@@ -88,24 +89,23 @@ fn recorded_payload(
     store: &Store,
     payload: &JobPayload,
 ) -> Result<Option<JobPayload>, DaemonError> {
-    let spec = |id: ResourceId| -> Result<_, DaemonError> {
-        Ok(store.recorded(&id)?.map(|resource| resource.spec))
-    };
-    let fleet = spec(ResourceId::Fleet)?;
-    let node = match payload.node.str("name") {
-        Some(name) => spec(ResourceId::Node(name.to_owned()))?,
-        None => None,
-    };
+    fn recorded<T: HasSpec>(store: &Store, id: &ResourceId) -> Result<Option<T>, DaemonError> {
+        match store.recorded(id)? {
+            Some(resource) => Ok(Some(T::from_spec(&resource.spec)?)),
+            None => Ok(None),
+        }
+    }
+    let fleet = recorded(store, &ResourceId::Fleet)?;
+    let node = recorded(store, &payload.node.id())?;
     let (Some(fleet), Some(node)) = (fleet, node) else {
         return Ok(None);
     };
-    let site_name = payload.site.as_ref().and_then(|site| site.str("name"));
-    let site = match site_name {
-        Some(name) => spec(ResourceId::Site(name.to_owned()))?,
+    let site = match &payload.site {
+        Some(site) => recorded(store, &site.id())?,
         None => None,
     };
-    let env = match payload.environment_id() {
-        Some(id) => spec(id)?,
+    let env = match &payload.env {
+        Some(env) => recorded(store, &env.id())?,
         None => None,
     };
     Ok(Some(JobPayload {

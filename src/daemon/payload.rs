@@ -6,26 +6,28 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::DaemonError;
+use crate::core::desired::HasSpec;
 use crate::core::document::fleet::Grant;
+use crate::core::document::{Environment, Fleet, Node, Site};
 use crate::core::id::ResourceId;
 use crate::core::plan::secret::{self, Need, Use};
 use crate::core::plan::{Effect, PlannedJob};
 use crate::core::secret_owner::{Owners, Reserved, User, grants_of};
 use crate::core::spec::Spec;
 
-/// The payload of one job. It names secrets and holds none.
+/// The payload of one job, read into documents before anything else happens with it. It names
+/// secrets and holds none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobPayload {
-    pub fleet: Spec,
-    pub node: Spec,
-    pub site: Option<Spec>,
-    pub env: Option<Spec>,
+    pub fleet: Fleet,
+    pub node: Node,
+    pub site: Option<Site>,
+    pub env: Option<Environment>,
     /// The environment that `env` is made from.
-    pub source_env: Option<Spec>,
+    pub source_env: Option<Environment>,
     pub effects: Vec<Effect>,
     /// Templates of the fleet repo that take the place of ours, by path.
     pub templates: BTreeMap<String, String>,
@@ -266,34 +268,35 @@ impl JobPayload {
     /// Puts a payload together; `part` gives the JSON of a digest.
     ///
     /// # Errors
-    /// Those of `part`, and when a part cannot be read.
-    pub fn unpack<E: From<serde_json::Error>>(
+    /// Those of `part`, and [`DaemonError::Spec`] when another version wrote what this one cannot
+    /// read.
+    pub fn unpack(
         packed: &PackedPayload,
         effects: Vec<Effect>,
         repo_secrets: BTreeMap<String, String>,
-        part: &dyn Fn(&str) -> Result<String, E>,
-    ) -> Result<Self, E> {
-        fn read<T: DeserializeOwned, E: From<serde_json::Error>>(
+        part: &dyn Fn(&str) -> Result<String, DaemonError>,
+    ) -> Result<Self, DaemonError> {
+        fn document<T: HasSpec>(
             digest: &str,
-            part: &dyn Fn(&str) -> Result<String, E>,
-        ) -> Result<T, E> {
-            Ok(serde_json::from_str(&part(digest)?)?)
+            part: &dyn Fn(&str) -> Result<String, DaemonError>,
+        ) -> Result<T, DaemonError> {
+            let spec: Spec = serde_json::from_str(&part(digest)?)?;
+            Ok(T::from_spec(&spec)?)
         }
-        let optional = |digest: &Option<PartDigest>| -> Result<Option<Spec>, E> {
-            digest
-                .as_deref()
-                .map(|digest| read(digest, part))
-                .transpose()
+        let environment = |digest: &Option<PartDigest>| {
+            let digest = digest.as_deref();
+            digest.map(|digest| document(digest, part)).transpose()
         };
+        let site = packed.site.as_deref();
         Ok(Self {
-            fleet: read(&packed.fleet, part)?,
-            node: read(&packed.node, part)?,
-            site: optional(&packed.site)?,
-            env: optional(&packed.env)?,
-            source_env: optional(&packed.source_env)?,
+            fleet: document(&packed.fleet, part)?,
+            node: document(&packed.node, part)?,
+            site: site.map(|digest| document(digest, part)).transpose()?,
+            env: environment(&packed.env)?,
+            source_env: environment(&packed.source_env)?,
             effects,
             templates: match &packed.templates {
-                Some(digest) => read(digest, part)?,
+                Some(digest) => serde_json::from_str(&part(digest)?)?,
                 None => BTreeMap::new(),
             },
             secrets: packed.secrets.clone(),
@@ -304,8 +307,7 @@ impl JobPayload {
     /// The environment that the job works on; for a new site its production environment.
     #[must_use]
     pub fn environment_id(&self) -> Option<ResourceId> {
-        let site = self.site.as_ref()?.str("name")?;
-        Some(ResourceId::env(site, self.env.as_ref()?.str("name")?))
+        self.env.as_ref().map(HasSpec::id)
     }
 }
 
@@ -321,17 +323,21 @@ mod tests {
 
     fn lookup(id: &ResourceId) -> Option<Spec> {
         Some(match id {
-            ResourceId::Fleet => spec(serde_json::json!({"name": "bench"})),
-            ResourceId::Node(name) => spec(
-                serde_json::json!({"name": name, "ssh": {"key": format!("secret:nodes/{name}/ssh")}}),
+            ResourceId::Fleet => spec(serde_json::json!({"version": 1, "name": "bench"})),
+            ResourceId::Node(name) => spec(serde_json::json!({"name": name, "host": "192.0.2.1",
+                    "ssh": {"key": format!("secret:nodes/{name}/ssh")}})),
+            ResourceId::Site(name) => spec(serde_json::json!({"name": name, "node": "web-1",
+                "title": "A site", "admin": {"user": "owner", "email": "owner@acme.example"}})),
+            ResourceId::Env { name, .. } if name == "staging" => spec(
+                serde_json::json!({"site": "acme", "name": "staging", "type": "staging",
+                    "from": "production", "cron": {"interval": "0s"},
+                    "safety": {"basic_auth": "secret:sites/acme/login", "mail": "capture",
+                        "noindex": true},
+                    "constants": {"KEY": "secret:sites/acme/key"}}),
             ),
-            ResourceId::Site(name) => spec(serde_json::json!({"name": name})),
-            ResourceId::Env { name, .. } if name == "staging" => {
-                spec(serde_json::json!({"name": "staging", "from": "production",
-                    "safety": {"basic_auth": "secret:sites/acme/login"},
-                    "constants": {"KEY": "secret:sites/acme/key"}}))
-            }
-            ResourceId::Env { name, .. } => spec(serde_json::json!({"name": name})),
+            ResourceId::Env { site, name } => spec(serde_json::json!({"site": site, "name": name,
+                "type": "production", "safety": {"mail": "send", "noindex": false},
+                "cron": {"interval": "5m"}})),
         })
     }
 
@@ -366,16 +372,19 @@ mod tests {
         let parts = packer.into_parts();
         // The fleet, the node, the site and its two environments; the three jobs name 11.
         assert_eq!(parts.0.len(), 5);
-        let part = |digest: &str| Ok::<_, serde_json::Error>(parts.0[digest].clone());
+        let part = |digest: &str| Ok(parts.0[digest].clone());
         let whole = JobPayload::unpack(&packed[2], Vec::new(), BTreeMap::new(), &part)
             .expect("every part is there");
         assert_eq!(
             whole.environment_id(),
             Some(ResourceId::env("acme", "staging"))
         );
+        let production = ResourceId::env("acme", "production");
+        assert_eq!(whole.source_env.map(|env| env.id()), Some(production));
         assert_eq!(
-            whole.source_env,
-            lookup(&ResourceId::env("acme", "production"))
+            whole.env.map(|env| env.php.workers.get()),
+            Some(4),
+            "defaults"
         );
         assert_eq!(whole.secrets, ["sites/acme/key", "sites/acme/login"]);
     }

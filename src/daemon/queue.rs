@@ -85,9 +85,9 @@ impl Prepared {
     /// [`DaemonError::UnknownResource`] for a job without one, and when a part is not there or
     /// cannot be read.
     pub fn payload(&self, job: &PlannedJob) -> Result<JobPayload, DaemonError> {
-        let part = |digest: &str| match self.parts.0.get(digest) {
-            Some(json) => Ok(json.clone()),
-            None => Err(DaemonError::MissingPart(digest.to_owned())),
+        let part = |digest: &str| {
+            let json = self.parts.0.get(digest).cloned();
+            json.ok_or_else(|| DaemonError::MissingPart(digest.to_owned()))
         };
         JobPayload::unpack(
             self.packed(job)?,

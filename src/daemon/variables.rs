@@ -1,5 +1,6 @@
 //! From a payload to what a playbook is given: names, variables, file tree.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
@@ -7,16 +8,23 @@ use serde_json::{Map, Value, json};
 use super::payload::JobPayload;
 use super::render::render_in_bounds;
 use super::sources::{self, SourceError, SourceFile, SourceSettings};
+use crate::core::desired::HasSpec;
+use crate::core::document::Environment;
+use crate::core::document::environment::EnvironmentType;
+use crate::core::document::scalar::{HostName, IpAddress, Locale};
 use crate::core::facts::NodeFacts;
 use crate::core::job::JobType;
 use crate::core::names::{EnvironmentNames, environment_names, public_address};
-use crate::core::spec::Spec;
 use crate::core::tree::{self, RenderContext, RenderError, SecretValues, Templates, Tree};
 
 /// Everything about one job that its playbook and its files are functions of.
 #[derive(Clone, Debug)]
 pub struct Subject {
     pub payload: JobPayload,
+    /// The whole documents, as templates and playbooks see them.
+    pub node: Value,
+    pub site: Option<Value>,
+    pub env: Option<Value>,
     pub facts: Option<NodeFacts>,
     pub names: Option<EnvironmentNames>,
     pub source_names: Option<EnvironmentNames>,
@@ -33,14 +41,19 @@ impl Subject {
     /// The subject of a job, given what is recorded of its node.
     #[must_use]
     pub fn new(payload: JobPayload, facts: Option<NodeFacts>) -> Self {
-        let address = public_address(&payload.node, facts.as_ref());
-        let domain = payload.fleet.str("preview.domain");
-        let names_of = |env: &Spec| -> Option<EnvironmentNames> {
-            let site = payload.site.as_ref()?.str("name")?;
-            Some(environment_names(site, env.str("name")?, address, domain))
+        let node = &payload.node;
+        let address = public_address(
+            node.public_ip.as_ref().map(IpAddress::as_str),
+            Some(node.host.as_str()),
+            facts.as_ref(),
+        );
+        let domain = payload.fleet.preview.domain.as_ref();
+        let domain = domain.map(HostName::as_str);
+        let names_of = |env: &Environment| {
+            environment_names(env.site.as_str(), env.name.as_str(), address, domain)
         };
-        let names = payload.env.as_ref().and_then(names_of);
-        let source_names = payload.source_env.as_ref().and_then(names_of);
+        let names = payload.env.as_ref().map(names_of);
+        let source_names = payload.source_env.as_ref().map(names_of);
         let url_of = |names: &Option<EnvironmentNames>| names.as_ref()?.preview_url();
         Self {
             url: url_of(&names),
@@ -48,6 +61,9 @@ impl Subject {
             wordpress: sources::wordpress(&payload.fleet, payload.site.as_ref()),
             wp_cli: sources::wp_cli(&payload.fleet),
             release: None,
+            node: node.whole(),
+            site: payload.site.as_ref().map(HasSpec::whole),
+            env: payload.env.as_ref().map(HasSpec::whole),
             names,
             source_names,
             facts,
@@ -91,18 +107,11 @@ impl Subject {
         };
         let overrides = self.payload.templates.clone();
         let templates = Templates::with_overrides(overrides, render_in_bounds)?;
-        let value = |spec: &Spec| Value::Object(spec.0.clone());
-        let (fleet, node) = (value(&self.payload.fleet), value(&self.payload.node));
-        let (site, env) = (
-            self.payload.site.as_ref().map(value),
-            self.payload.env.as_ref().map(value),
-        );
         let context = RenderContext {
-            fleet: &fleet,
-            node: &node,
+            node: &self.node,
             facts: self.facts.as_ref(),
-            site: site.as_ref(),
-            env: env.as_ref(),
+            site: self.site.as_ref(),
+            env: self.env.as_ref(),
             names: self.names.as_ref(),
             url: self.url.as_deref(),
             secrets,
@@ -118,6 +127,35 @@ impl Subject {
             .into_iter()
             .filter_map(|source| source.path.clone())
             .collect()
+    }
+
+    /// The options of WordPress that are kept: those of the document, and what others of its fields stand for.
+    fn options(&self) -> Option<BTreeMap<String, Value>> {
+        let (site, env) = (self.payload.site.as_ref()?, self.payload.env.as_ref()?);
+        let is_standard = site.locale == Locale::standard();
+        let language = if is_standard {
+            ""
+        } else {
+            site.locale.as_str()
+        };
+        let mut options = BTreeMap::from([("WPLANG".to_owned(), json!(language))]);
+        // The title belongs to the site; a copy keeps the one that it was copied with.
+        if env.r#type == EnvironmentType::Production {
+            options.insert("blogname".to_owned(), json!(site.title));
+        }
+        let own = env.options.iter();
+        options.extend(own.map(|(name, value)| (name.to_string(), json!(value))));
+        Some(options)
+    }
+
+    /// The units of an environment that run.
+    fn units(&self) -> Option<Vec<String>> {
+        let (names, env) = (self.names.as_ref()?, self.payload.env.as_ref()?);
+        let mut units = vec![format!("pressluft-php-{}.socket", names.system)];
+        if env.cron.interval.as_secs() > 0 {
+            units.push(format!("pressluft-cron-{}.timer", names.system));
+        }
+        Some(units)
     }
 
     /// The variable `pressluft`. By the control plane and the token of the claim the node tells
@@ -141,13 +179,14 @@ impl Subject {
                 "control_plane": control_plane,
                 "token": token,
             },
-            "fleet": self.payload.fleet,
-            "node": self.payload.node,
+            "node": self.node,
             "facts": self.facts,
-            "site": self.payload.site,
-            "env": self.payload.env,
+            "site": self.site,
+            "env": self.env,
             "names": self.names,
-            "source_env": self.payload.source_env,
+            "options": self.options(),
+            "units": self.units(),
+            "health_timeout": self.payload.env.as_ref().map(|env| env.health.timeout.as_secs()),
             "source_names": self.source_names,
             "release": self.release,
             "url": self.url,

@@ -78,7 +78,10 @@ impl Store {
         let node = self.recorded(&ResourceId::Node(node_name.to_owned()))?;
         let facts = self.node_facts(node_name)?;
         let fleet = self.recorded(&ResourceId::Fleet)?;
-        let address = node.and_then(|node| public_address(&node.spec, facts.as_ref()));
+        let address = node.and_then(|node| {
+            let spec = &node.spec;
+            public_address(spec.str("public_ip"), spec.str("host"), facts.as_ref())
+        });
         let domain = fleet
             .as_ref()
             .and_then(|fleet| fleet.spec.str("preview.domain"));

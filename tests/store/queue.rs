@@ -335,7 +335,7 @@ fn what_is_not_wanted_is_cancelled_behind_a_job_that_stays() {
         "web-2",
         &[look.id],
     );
-    let jobs = [stays.clone(), behind.clone(), look.clone(), after.clone()];
+    let jobs = [stays.clone(), behind.clone(), look, after.clone()];
     fixture.enqueue(&jobs);
     let mut newer = plan(&[]);
     (newer.joins, newer.partial) = (Joins::Groups, false);

@@ -13,10 +13,13 @@ use crate::core::spec::Spec;
 /// A recorded spec that this version cannot read.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
-    #[error("the recorded spec cannot be read: {0}")]
-    Unreadable(#[from] serde_json::Error),
-    #[error("the recorded spec has no `{}`", .0.path)]
-    Missing(Missing),
+    #[error("this version cannot read the recorded {kind}: {reason}; apply its document again")]
+    Unreadable {
+        kind: &'static str,
+        reason: serde_json::Error,
+    },
+    #[error("the recorded {kind} has no `{field}`; apply its document again")]
+    Missing { kind: &'static str, field: String },
 }
 
 /// A resource that has a canonical form.
@@ -29,6 +32,11 @@ pub trait HasSpec: Serialize + Sized {
     /// # Errors
     /// [`SpecError`] when it was written by a version with other fields.
     fn from_spec(spec: &Spec) -> Result<Self, SpecError>;
+
+    /// The value with every field of its type: what is empty is `null`, an empty list or map.
+    fn whole(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
 
     /// Every field that has a value, without those that only say how to get there (`kind`,
     /// `moved`) and without `defaults`, which show in the resources that they are laid under.
@@ -62,10 +70,21 @@ fn prune(map: &mut Map<String, Value>) {
     });
 }
 
-fn written<T: serde::de::DeserializeOwned>(spec: &Spec, kind: &str) -> Result<T, SpecError> {
+fn written<T: serde::de::DeserializeOwned>(
+    spec: &Spec,
+    kind: &'static str,
+) -> Result<T, SpecError> {
     let mut map = spec.0.clone();
     map.insert("kind".to_owned(), json!(kind));
-    Ok(serde_json::from_value(Value::Object(map))?)
+    serde_json::from_value(Value::Object(map))
+        .map_err(|reason| SpecError::Unreadable { kind, reason })
+}
+
+fn lacks(kind: &'static str) -> impl Fn(Missing) -> SpecError {
+    move |missing| SpecError::Missing {
+        kind,
+        field: missing.path,
+    }
 }
 
 impl HasSpec for Fleet {
@@ -76,7 +95,7 @@ impl HasSpec for Fleet {
     fn from_spec(spec: &Spec) -> Result<Self, SpecError> {
         written::<FleetDocument>(spec, "Fleet")?
             .resolve()
-            .map_err(SpecError::Missing)
+            .map_err(lacks("Fleet"))
     }
 }
 
@@ -88,7 +107,7 @@ impl HasSpec for Node {
     fn from_spec(spec: &Spec) -> Result<Self, SpecError> {
         written::<NodeDocument>(spec, "Node")?
             .resolve()
-            .map_err(SpecError::Missing)
+            .map_err(lacks("Node"))
     }
 }
 
@@ -100,7 +119,7 @@ impl HasSpec for Site {
     fn from_spec(spec: &Spec) -> Result<Self, SpecError> {
         written::<SiteDocument>(spec, "Site")?
             .resolve()
-            .map_err(SpecError::Missing)
+            .map_err(lacks("Site"))
     }
 }
 
@@ -112,6 +131,6 @@ impl HasSpec for Environment {
     fn from_spec(spec: &Spec) -> Result<Self, SpecError> {
         written::<EnvironmentDocument>(spec, "Environment")?
             .resolve()
-            .map_err(SpecError::Missing)
+            .map_err(lacks("Environment"))
     }
 }

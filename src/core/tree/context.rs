@@ -1,4 +1,4 @@
-//! What templates see: the effective specs, with every field that a template names present.
+//! What templates see: whole documents, in which every field of their kind is present.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,8 +13,7 @@ use crate::core::names::EnvironmentNames;
 /// Everything that the files of one job depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct RenderContext<'a> {
-    /// Effective specs as JSON objects.
-    pub fleet: &'a Value,
+    /// Whole documents as JSON objects, see [`crate::core::desired::HasSpec::whole`].
     pub node: &'a Value,
     pub facts: Option<&'a NodeFacts>,
     pub site: Option<&'a Value>,
@@ -106,65 +105,5 @@ impl RenderContext<'_> {
                 json!({"db_password": SENSITIVE, "redis_password": SENSITIVE, "salts": salts})
             }
         }
-    }
-
-    pub(super) fn node_view(&self) -> Value {
-        over(
-            json!({
-                "name": "",
-                "ssh": {"port": 22},
-                "php": {"versions": ["8.2"], "opcache": null},
-                "database": {"buffer_pool": null},
-                "redis": {"maxmemory": null},
-                "firewall": {"ssh_allow": [], "open": []},
-                "fail2ban": {"allow": []},
-                "patching": {"window": null, "reboot": "never", "hold": []},
-                "swap": null,
-            }),
-            self.node,
-        )
-    }
-
-    pub(super) fn env_view(&self) -> Result<Value, RenderError> {
-        let env = self.env.ok_or(RenderError::Missing("an environment"))?;
-        let copy = env.get("type").and_then(Value::as_str) != Some("production");
-        Ok(over(
-            json!({
-                "site": "",
-                "name": "",
-                "type": "production",
-                "from": null,
-                "php": {"version": "8.2", "memory": "256M", "workers": 4, "ini": {}},
-                "cache": {"page": false, "object": false},
-                "http": {
-                    "basic_auth": null, "redirects": [], "headers": {}, "xmlrpc": false,
-                    "rate_limit": null, "ip_allow": [],
-                },
-                "safety": {
-                    "noindex": copy, "mail": if copy { "capture" } else { "send" },
-                    "basic_auth": null, "outbound_http": true, "uploads": "copy",
-                },
-                "cron": {"interval": null},
-                "constants": {},
-                "maintenance": false,
-            }),
-            env,
-        ))
-    }
-}
-
-/// `spec` laid over `base`. A spec leaves out what is empty, and templates are strict about
-/// names, so the base names every field that they use.
-fn over(base: Value, spec: &Value) -> Value {
-    match (base, spec) {
-        (base, Value::Null) => base,
-        (Value::Object(mut base), Value::Object(spec)) => {
-            for (key, value) in spec {
-                let below = base.remove(key).unwrap_or(Value::Null);
-                base.insert(key.clone(), over(below, value));
-            }
-            Value::Object(base)
-        }
-        (_, spec) => spec.clone(),
     }
 }

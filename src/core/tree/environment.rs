@@ -19,21 +19,20 @@ pub fn environment_tree(
     ctx: &RenderContext<'_>,
     templates: &Templates,
 ) -> Result<Tree, RenderError> {
-    let env = ctx.env_view()?;
+    let env = ctx.env.ok_or(RenderError::Missing("an environment"))?;
     let names = ctx
         .names
         .ok_or(RenderError::Missing("the environment's names"))?;
     check_names(names)?;
-    let site = name_part(&env, "site")?;
+    let site = name_part(env, "site")?;
     let version = php_version(&env["php"]["version"], "php.version")?;
-    let node = ctx.node_view();
-    let mut versions = php_versions(&node)?;
+    let mut versions = php_versions(ctx.node)?;
     if !versions.contains(&version) {
         versions.push(version.clone());
     }
-    let limits = Limits::of(&env, &node)?;
+    let limits = Limits::of(env, ctx.node)?;
     let named = Named::of(ctx.secrets);
-    let password = basic_auth(ctx, &env, names, &named)?;
+    let password = basic_auth(ctx, env, names, &named)?;
     let cron = seconds(&env["cron"]["interval"])?;
     let from = env["from"]
         .as_str()
@@ -44,8 +43,8 @@ pub fn environment_tree(
         names => seen(names),
         url => ctx.url,
         basic_auth => seen(password.as_ref().map(without_hash)),
-        headers => seen(headers(&env)),
-        rate_limit => rate_limit(&env)?,
+        headers => seen(headers(env)),
+        rate_limit => rate_limit(env)?,
         php_memory => php_size(&env["php"]["memory"], "php.memory")?,
         upload_size => match &env["php"]["ini"]["upload_max_filesize"] {
             Value::Null => "64M".to_owned(),

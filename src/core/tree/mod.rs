@@ -28,6 +28,7 @@ pub use environment::environment_tree;
 pub use node::node_tree;
 pub use request::{RenderAnswer, RenderInBounds, RenderRequest};
 pub use templates::Templates;
+pub use vhost::login;
 
 /// What stands in for a secret where only a picture of the file is wanted.
 pub const SENSITIVE: &str = "(sensitive)";

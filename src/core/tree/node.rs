@@ -19,8 +19,8 @@ const MIB: u64 = 1 << 20;
 /// [`RenderError`] when the node's facts are not known, or a value has no safe form.
 pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree, RenderError> {
     let facts = ctx.facts.ok_or(RenderError::Missing("the node's facts"))?;
-    let node = ctx.node_view();
-    let versions = php_versions(&node)?;
+    let node = ctx.node;
+    let versions = php_versions(node)?;
     let ubuntu = facts.distribution == "ubuntu";
     let container = facts.virtualization.as_deref().is_some_and(is_container);
     let swap = bytes(&node["swap"], "swap")?.filter(|_| !container);
@@ -35,23 +35,25 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     let buffer_pool = bytes(&node["database"]["buffer_pool"], "database.buffer_pool")?
         .map_or((megabytes / 4).clamp(128, 16_384), |size| size / MIB);
     let redis_memory = bytes(&node["redis"]["maxmemory"], "redis.maxmemory")?
-        .unwrap_or((megabytes / 16).clamp(64, 4096) * MIB);
+        .ok_or(RenderError::Missing("`redis.maxmemory`"))?;
+    let opcache = bytes(&node["php"]["opcache"], "php.opcache")?
+        .ok_or(RenderError::Missing("`php.opcache`"))?;
     let control_address = facts.control_address.as_deref();
     let view = context! {
-        node => seen(&node),
+        node => seen(node),
         facts => seen(facts),
         container,
         control_address,
-        opcache_megabytes => bytes(&node["php"]["opcache"], "php.opcache")?.unwrap_or(256 * MIB) / MIB,
+        opcache_megabytes => opcache / MIB,
         buffer_pool_megabytes => buffer_pool,
         database_memory_max_megabytes => buffer_pool + (megabytes / 4).max(512),
         max_connections => (megabytes / 16).clamp(100, 1000),
         redis_maxmemory => redis_memory,
         redis_memory_max_megabytes => 2 * redis_memory / MIB + 256,
-        fail2ban_allow => fail2ban_allow(&node, control_address),
+        fail2ban_allow => fail2ban_allow(node, control_address),
         ssh_ports => node["ssh"]["port"].to_string(),
         ssh_allow => seen(&node["firewall"]["ssh_allow"]),
-        firewall_open => open_ports(&node)?,
+        firewall_open => open_ports(node)?,
         swap_bytes => swap,
         patching_calendar => window.as_ref().map(|window| window.calendar(false)),
         reboot_calendar => window.as_ref().map(|window| window.calendar(true)),

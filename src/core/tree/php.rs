@@ -22,10 +22,15 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn of(env: &Value, node: &Value) -> Result<Self, RenderError> {
-        let workers = env["php"]["workers"].as_u64().unwrap_or(1);
-        let script = bytes(&env["php"]["memory"], "php.memory")?.unwrap_or(256 * MIB);
-        let script = script.div_ceil(MIB);
-        let opcache = bytes(&node["php"]["opcache"], "php.opcache")?.unwrap_or(256 * MIB);
+        let workers = &env["php"]["workers"];
+        let workers = workers
+            .as_u64()
+            .ok_or(RenderError::Missing("`php.workers`"))?;
+        let script = bytes(&env["php"]["memory"], "php.memory")?
+            .ok_or(RenderError::Missing("`php.memory`"))?
+            .div_ceil(MIB);
+        let opcache = bytes(&node["php"]["opcache"], "php.opcache")?
+            .ok_or(RenderError::Missing("`php.opcache`"))?;
         Ok(Self {
             memory_megabytes: workers
                 .saturating_mul(script)

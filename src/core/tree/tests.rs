@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::core::desired::HasSpec;
+use crate::core::document::{Environment, Node};
 use crate::core::facts::NodeFacts;
 use crate::core::names::{EnvironmentNames, environment_names};
 
@@ -46,6 +48,25 @@ fn secrets() -> SecretValues {
 
 fn names(environment: &str) -> EnvironmentNames {
     environment_names("acme", environment, "203.0.113.10".parse().ok(), None)
+}
+
+fn whole<T: HasSpec>(spec: Value) -> Value {
+    let spec = serde_json::from_value(spec).expect("a spec");
+    T::from_spec(&spec).expect("a document").whole()
+}
+
+/// `spec` laid over `base`, whatever it holds: documents would refuse some of it.
+fn over(base: Value, spec: &Value) -> Value {
+    match (base, spec) {
+        (Value::Object(mut base), Value::Object(spec)) => {
+            for (key, value) in spec {
+                let below = base.remove(key).unwrap_or(Value::Null);
+                base.insert(key.clone(), over(below, value));
+            }
+            Value::Object(base)
+        }
+        (_, spec) => spec.clone(),
+    }
 }
 
 /// What a test changes of the usual job.
@@ -94,13 +115,18 @@ impl Case {
 
     fn rendered_with(&self, templates: &Templates) -> Result<(Tree, Tree), RenderError> {
         let names = names(self.env["name"].as_str().unwrap_or_default());
-        let fleet = json!({});
+        let node = over(
+            whole::<Node>(json!({"name": "web-1", "host": "192.0.2.1"})),
+            &self.node,
+        );
+        let env = json!({"site": "acme", "name": "production", "type": "production",
+            "safety": {"mail": "send", "noindex": false}, "cron": {"interval": "0s"}});
+        let env = over(whole::<Environment>(env), &self.env);
         let context = RenderContext {
-            fleet: &fleet,
-            node: &self.node,
+            node: &node,
             facts: Some(&self.facts),
             site: None,
-            env: Some(&self.env),
+            env: Some(&env),
             names: Some(&names),
             url: None,
             secrets: self.secrets.as_ref(),

@@ -4,37 +4,47 @@ use minijinja::{Value as View, context};
 use serde_json::{Map, Value, json};
 
 use super::context::Named;
-use super::{RenderContext, RenderError, SENSITIVE, crypt};
+use super::{RenderContext, RenderError, SENSITIVE, SecretValues, crypt};
 use crate::core::names::EnvironmentNames;
 
-/// User and password hash, from `http.basic_auth` or, in copies, from `safety.basic_auth`: a
-/// secret that holds `user:password`, or a password alone for a user named like the site.
+/// The name and the password that visitors need, from `http.basic_auth` or, in copies, from
+/// `safety.basic_auth`: a secret that holds `user:password`, or a password alone for a user named
+/// like the site.
+fn credentials<'a>(
+    env: &'a Value,
+    named: &'a Named,
+) -> Result<Option<(&'a str, &'a str)>, RenderError> {
+    let own = &env["http"]["basic_auth"];
+    if let (Some(user), Some(reference)) = (own["user"].as_str(), own["password"].as_str()) {
+        return Ok(Some((user, named.resolve(reference)?)));
+    }
+    let Some(reference) = env["safety"]["basic_auth"].as_str() else {
+        return Ok(None);
+    };
+    let value = named.resolve(reference)?;
+    let site = env["site"].as_str().unwrap_or_default();
+    Ok(Some(value.split_once(':').unwrap_or((site, value))))
+}
+
+/// `user:password` for a request to the environment, when visitors need one.
+///
+/// # Errors
+/// [`RenderError`] when the secret was not handed to the job.
+pub fn login(env: &Value, secrets: &SecretValues) -> Result<Option<String>, RenderError> {
+    let named = Named::of(Some(secrets));
+    let credentials = credentials(env, &named)?;
+    Ok(credentials.map(|(user, password)| format!("{user}:{password}")))
+}
+
+/// The name and a hash of the password.
 pub(super) fn basic_auth(
     ctx: &RenderContext<'_>,
     env: &Value,
     names: &EnvironmentNames,
     named: &Named,
 ) -> Result<Option<Value>, RenderError> {
-    let site = env["site"].as_str().unwrap_or_default();
-    let (user, password) = match (
-        &env["http"]["basic_auth"],
-        env["safety"]["basic_auth"].as_str(),
-    ) {
-        (Value::Object(own), _) => {
-            let reference = own
-                .get("password")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            (
-                own.get("user").and_then(Value::as_str).unwrap_or(site),
-                named.resolve(reference)?,
-            )
-        }
-        (_, Some(reference)) => {
-            let value = named.resolve(reference)?;
-            value.split_once(':').unwrap_or((site, value))
-        }
-        _ => return Ok(None),
+    let Some((user, password)) = credentials(env, named)? else {
+        return Ok(None);
     };
     let hash = match ctx.secrets {
         Some(_) => crypt::hash(password, &names.system),
@@ -83,9 +93,6 @@ pub(super) fn with_decoded_redirects(mut env: Value) -> Value {
         redirect["exact"] = json!(from.contains('?'));
         if !from.contains('?') {
             redirect["from"] = json!(decoded(&from));
-        }
-        if redirect["status"].is_null() {
-            redirect["status"] = json!(301);
         }
     }
     env

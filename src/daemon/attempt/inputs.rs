@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::chain;
 use super::work::Work;
 use crate::ansible::Host;
 use crate::clock;
+use crate::core::document::Node;
 use crate::core::job::{ErrorCode, JobType};
 use crate::core::outcome::Failure;
-use crate::core::tree::SecretValues;
+use crate::core::tree::{RenderError, SecretValues, login};
 use crate::daemon::entitlement::{Entitled, entitled};
 use crate::daemon::error::DaemonError;
 use crate::daemon::payload::JobPayload;
@@ -103,30 +104,19 @@ impl Work<'_> {
     /// How the node is reached. Its pinned key is the one of the document, else the recorded.
     pub(super) fn host(
         &self,
-        payload: &JobPayload,
+        node: &Node,
         key: Option<&Secret<String>>,
-    ) -> Result<Result<Host, Failure>, DaemonError> {
-        let node = &payload.node;
-        let Some(address) = node.str("host") else {
-            let message = format!("`node/{}` has no `host`", self.label.node);
-            return Ok(Err(Failure::new(ErrorCode::RenderFailed, &message)));
-        };
+    ) -> Result<Host, DaemonError> {
         let recorded = self.store.host_keys(&self.label.node)?;
-        Ok(Ok(Host {
+        let pinned = node.ssh.host_key.as_ref().map(ToString::to_string);
+        Ok(Host {
             name: self.label.node.clone(),
-            address: address.to_owned(),
-            port: node
-                .get("ssh.port")
-                .and_then(Value::as_u64)
-                .and_then(|port| u16::try_from(port).ok())
-                .unwrap_or(22),
-            user: node.str("ssh.user").unwrap_or("root").to_owned(),
+            address: node.host.to_string(),
+            port: node.ssh.port.get(),
+            user: node.ssh.user.to_string(),
             key: key.map(|key| key.expose().clone()),
-            host_key: node
-                .str("ssh.host_key")
-                .map(str::to_owned)
-                .or_else(|| recorded.into_iter().next().map(|key| key.key)),
-        }))
+            host_key: pinned.or_else(|| recorded.into_iter().next().map(|key| key.key)),
+        })
     }
 }
 
@@ -143,19 +133,17 @@ fn texts(secrets: &SecretValues) -> impl Iterator<Item = &str> {
 }
 
 /// The variable `pressluft_secrets` of a job that acts as one of this type. A look at pages needs
-/// nothing that was generated.
+/// what they ask visitors for, and nothing else.
 pub(super) fn variables_of(
     secrets: &SecretValues,
     acts_as: JobType,
-) -> Result<Map<String, Value>, DaemonError> {
-    let value = match acts_as {
-        JobType::HealthCheck => serde_json::to_value(SecretValues {
-            named: secrets.named.clone(),
-            ..SecretValues::default()
-        }),
-        _ => serde_json::to_value(secrets),
+    env: Option<&Value>,
+) -> Result<Map<String, Value>, RenderError> {
+    let value = match (acts_as, env) {
+        (JobType::HealthCheck, Some(env)) => json!({ "login": login(env, secrets)? }),
+        _ => json!(secrets),
     };
-    match value? {
+    match value {
         Value::Object(map) => Ok(map),
         _ => Ok(Map::new()),
     }

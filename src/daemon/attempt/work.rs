@@ -16,7 +16,6 @@ use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobType};
 use crate::core::outcome::Failure;
-use crate::core::spec::Spec;
 use crate::core::tree::SecretValues;
 use crate::daemon::error::DaemonError;
 use crate::daemon::payload::{JobPayload, QueuedPayload};
@@ -51,14 +50,11 @@ impl Work<'_> {
             Ok(revealed) => revealed,
             Err(failure) => return Ok(Err(failure)),
         };
-        let engine = engine_of(&payload.fleet);
+        let engine = payload.fleet.ansible.engine;
         if engine == AnsibleEngine::Warm {
             self.runner.engine.warm_up();
         }
-        let host = match self.host(&payload, revealed.key.as_ref())? {
-            Ok(host) => host,
-            Err(failure) => return Ok(Err(failure)),
-        };
+        let host = self.host(&payload.node, revealed.key.as_ref())?;
         self.address = Some((host.address.clone(), host.port));
         let secrets = self.secret_values(&payload, revealed.named.clone())?;
         let redactor = Redactor::new(revealed.texts(&secrets));
@@ -91,6 +87,13 @@ impl Work<'_> {
             Ok(tree) => tree,
             Err(message) => return Ok(Err(Failure::new(ErrorCode::RenderFailed, &message))),
         };
+        let secrets = match variables_of(&secrets, acts_as, subject.env.as_ref()) {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                let message = chain(&error);
+                return Ok(Err(Failure::new(ErrorCode::RenderFailed, &message)));
+            }
+        };
         let invocation = Invocation {
             playbook: Playbook::Embedded(acts_as.playbook()),
             vars: subject.variables(
@@ -100,7 +103,7 @@ impl Work<'_> {
                 &self.runner.identity.control_plane().to_string(),
                 self.claim.token,
             ),
-            secrets: variables_of(&secrets, acts_as)?,
+            secrets,
             tree,
             files: subject.files(),
             ..self.invocation(host, engine)
@@ -333,14 +336,6 @@ impl Work<'_> {
         self.store
             .append_events(id, token, &[event], clock::now())?;
         Ok(None)
-    }
-}
-
-/// How the fleet wants Ansible to be run.
-fn engine_of(fleet: &Spec) -> AnsibleEngine {
-    match fleet.str("ansible.engine") {
-        Some(word) if word == AnsibleEngine::Plain.as_str() => AnsibleEngine::Plain,
-        Some(_) | None => AnsibleEngine::Warm,
     }
 }
 

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::core::address::{Allowed, host_of, names_private};
-use crate::core::spec::Spec;
+use crate::core::document::fleet;
+use crate::core::document::{Fleet, Site};
 use verified::Algorithm;
 
 /// WP-CLI's latest release that was tried with the roles.
@@ -41,9 +42,6 @@ pub struct SourceFile {
     pub sha512: Option<String>,
     /// What the node may connect to although it is private: addresses, networks and names.
     pub allow_private: Vec<String>,
-    /// Whether it is recorded without a digest, as it once could be written.
-    #[serde(skip)]
-    is_old: bool,
 }
 
 /// A source that cannot be used. No message holds anything of what stands in a file.
@@ -101,52 +99,52 @@ pub(super) enum SourceError {
 }
 
 /// The source of WordPress for a site.
-pub(super) fn wordpress(fleet: &Spec, site: Option<&Spec>) -> SourceFile {
-    let version = site
-        .and_then(|site| site.str("wordpress.version"))
-        .map(str::to_owned);
-    let official = match &version {
+pub(super) fn wordpress(fleet: &Fleet, site: Option<&Site>) -> SourceFile {
+    let version = site.and_then(|site| site.wordpress.version.as_ref());
+    let official = match version {
         Some(version) => format!("https://wordpress.org/wordpress-{version}.zip"),
         None => "https://wordpress.org/latest.zip".to_owned(),
     };
     SourceFile {
-        version,
-        ..given(fleet, "sources.wordpress", official)
+        version: version.map(ToString::to_string),
+        ..given(&fleet.sources.wordpress, official)
     }
 }
 
 /// The source of WP-CLI.
-pub(super) fn wp_cli(fleet: &Spec) -> SourceFile {
+pub(super) fn wp_cli(fleet: &Fleet) -> SourceFile {
     let official = format!(
         "https://github.com/wp-cli/wp-cli/releases/download/v{WP_CLI_VERSION}/wp-cli-{WP_CLI_VERSION}.phar"
     );
-    let is_ours = fleet.get("sources.wp_cli").is_none();
-    let file = given(fleet, "sources.wp_cli", official);
-    match is_ours {
-        true => SourceFile {
+    let source = &fleet.sources.wp_cli;
+    let file = given(source, official);
+    match source.path.is_some() || source.url.is_some() {
+        true => file,
+        false => SourceFile {
             version: Some(WP_CLI_VERSION.to_owned()),
             sha512: Some(WP_CLI_SHA512.to_owned()),
             ..file
         },
-        false => file,
     }
 }
 
 /// What the fleet says, or the official address.
-fn given(fleet: &Spec, field: &str, official: String) -> SourceFile {
-    let text = |name: &str| fleet.str(&format!("{field}.{name}")).map(str::to_owned);
-    let path = text("path").map(PathBuf::from);
+fn given(source: &fleet::SourceFile, official: String) -> SourceFile {
+    let path = source
+        .path
+        .as_ref()
+        .map(|path| PathBuf::from(path.as_str()));
+    let url = source.url.as_ref().map(ToString::to_string);
     SourceFile {
         url: match &path {
             Some(_) => None,
-            None => Some(text("url").unwrap_or(official)),
+            None => Some(url.unwrap_or(official)),
         },
         path,
         version: None,
-        sha256: text("sha256"),
-        sha512: text("sha512"),
+        sha256: source.sha256.as_ref().map(ToString::to_string),
+        sha512: source.sha512.as_ref().map(ToString::to_string),
         allow_private: Vec::new(),
-        is_old: fleet.str(field).is_some(),
     }
 }
 
@@ -161,9 +159,6 @@ impl SourceFile {
         field: &'static str,
         settings: &SourceSettings,
     ) -> Result<Self, SourceError> {
-        if self.is_old {
-            return Err(SourceError::Old { field });
-        }
         let Some(path) = &self.path else {
             let host = self.url.as_deref().and_then(host_of).unwrap_or_default();
             if names_private(host, &settings.allow_private) {

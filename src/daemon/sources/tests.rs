@@ -7,6 +7,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::core::desired::HasSpec;
 
 const CONTENT: &str = "the content of the source";
 
@@ -43,8 +44,7 @@ impl World {
     }
 
     fn with_digest(&self, path: &str, digest: &str) -> Result<SourceFile, SourceError> {
-        let fleet = fleet(&json!({ "path": path, "sha256": digest }));
-        wordpress(&fleet, None).checked("sources.wordpress", &self.settings)
+        source(Some(path), None, Some(digest)).checked("sources.wordpress", &self.settings)
     }
 
     fn refused(&self, path: &str) -> String {
@@ -52,9 +52,16 @@ impl World {
     }
 }
 
-fn fleet(wordpress: &serde_json::Value) -> Spec {
-    let fleet = json!({ "sources": { "wordpress": wordpress } });
-    serde_json::from_value(fleet).expect("a spec")
+/// Documents refuse some of these; what is read from a queue is looked at once more.
+fn source(path: Option<&str>, url: Option<&str>, sha256: Option<&str>) -> SourceFile {
+    SourceFile {
+        path: path.map(PathBuf::from),
+        url: url.map(str::to_owned),
+        version: None,
+        sha256: sha256.map(str::to_owned),
+        sha512: None,
+        allow_private: Vec::new(),
+    }
 }
 
 #[test]
@@ -173,8 +180,8 @@ fn few_copies_are_kept() {
 fn a_private_address_needs_the_settings() {
     let mut world = World::new();
     let checked = |world: &World, url: &str| {
-        let fleet = fleet(&json!({ "url": url, "sha256": "0".repeat(64) }));
-        wordpress(&fleet, None).checked("sources.wordpress", &world.settings)
+        let digest = "0".repeat(64);
+        source(None, Some(url), Some(&digest)).checked("sources.wordpress", &world.settings)
     };
     for url in [
         "http://169.254.169.254/latest",
@@ -194,16 +201,21 @@ fn a_private_address_needs_the_settings() {
 #[test]
 fn what_is_recorded_without_a_digest_is_not_used() {
     let world = World::new();
-    let old = fleet(&json!("/etc/passwd"));
-    let refused = wordpress(&old, None).checked("sources.wordpress", &world.settings);
+    let old = source(Some("wp.zip"), None, None);
+    let refused = old.checked("sources.wordpress", &world.settings);
     assert!(matches!(refused, Err(SourceError::Old { .. })));
 }
 
 #[test]
 fn without_a_word_of_the_fleet_the_official_places_are_asked() {
-    let fleet: Spec = serde_json::from_value(json!({})).expect("a spec");
-    let site: Spec =
-        serde_json::from_value(json!({ "wordpress": { "version": "7.1.1" } })).expect("a spec");
+    fn document<T: HasSpec>(spec: serde_json::Value) -> T {
+        let spec = serde_json::from_value(spec).expect("a spec");
+        T::from_spec(&spec).expect("a document")
+    }
+    let fleet: Fleet = document(json!({"version": 1, "name": "studio"}));
+    let site: Site = document(json!({"name": "acme", "node": "web-1", "title": "Acme",
+        "admin": {"user": "owner", "email": "owner@acme.example"},
+        "wordpress": { "version": "7.1.1" }}));
     let file = wordpress(&fleet, Some(&site));
     let url = file.url.expect("an address");
     assert_eq!(url, "https://wordpress.org/wordpress-7.1.1.zip");

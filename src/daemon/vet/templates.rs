@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Commit, error};
+use crate::core::desired::HasSpec;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::document::read::nearest;
+use crate::core::document::{Environment, Fleet, Node, Site};
 use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
-use crate::core::spec::Spec;
 use crate::core::tree::{RenderError, Templates};
 use crate::daemon::payload::JobPayload;
 use crate::daemon::variables::Subject;
@@ -105,11 +106,8 @@ fn check_one(
 }
 
 fn of(payload: &JobPayload) -> String {
-    match (payload.environment_id(), payload.node.str("name")) {
-        (Some(id), _) => format!("`{id}`"),
-        (None, Some(node)) => format!("`node/{node}`"),
-        (None, None) => "a node".to_owned(),
-    }
+    let id = payload.environment_id();
+    format!("`{}`", id.unwrap_or_else(|| payload.node.id()))
 }
 
 /// The problem of a file below `templates/` that replaces nothing.
@@ -130,7 +128,8 @@ pub(super) fn unknown(file: &str) -> Option<Diagnostic> {
 
 /// What the templates are rendered for: nodes and environments from all of the fleet.
 fn pictures(commit: &Commit<'_>) -> Vec<(JobType, JobPayload)> {
-    let Some(fleet) = (commit.spec)(&ResourceId::Fleet) else {
+    let fleet = (commit.spec)(&ResourceId::Fleet);
+    let Some(fleet) = fleet.and_then(|spec| Fleet::from_spec(&spec).ok()) else {
         return Vec::new();
     };
     let is_node = |id: &&ResourceId| matches!(id, ResourceId::Node(_));
@@ -138,14 +137,15 @@ fn pictures(commit: &Commit<'_>) -> Vec<(JobType, JobPayload)> {
     let nodes = spread(commit.ids.iter().filter(is_node).collect());
     let environments = spread(commit.ids.iter().filter(is_environment).collect());
     let node_payload = |id: &ResourceId| {
-        let node = (commit.spec)(id)?;
+        let node = Node::from_spec(&(commit.spec)(id)?).ok()?;
         Some((JobType::NodeProvision, payload(&fleet, node, None, None)))
     };
     let environment_payload = |id: &ResourceId| {
-        let env = (commit.spec)(id)?;
-        let site = (commit.spec)(&ResourceId::Site(id.site()?.to_owned()))?;
-        let node = env.str("node").or(site.str("node"))?.to_owned();
-        let node = (commit.spec)(&ResourceId::Node(node))?;
+        let env = Environment::from_spec(&(commit.spec)(id)?).ok()?;
+        let site = ResourceId::Site(id.site()?.to_owned());
+        let site = Site::from_spec(&(commit.spec)(&site)?).ok()?;
+        let node = env.node.as_ref().unwrap_or(&site.node).to_string();
+        let node = Node::from_spec(&(commit.spec)(&ResourceId::Node(node))?).ok()?;
         let payload = payload(&fleet, node, Some(site), Some(env));
         Some((JobType::EnvConfigure, payload))
     };
@@ -161,7 +161,7 @@ fn spread(all: Vec<&ResourceId>) -> Vec<&ResourceId> {
     all.into_iter().step_by(step).collect()
 }
 
-fn payload(fleet: &Spec, node: Spec, site: Option<Spec>, env: Option<Spec>) -> JobPayload {
+fn payload(fleet: &Fleet, node: Node, site: Option<Site>, env: Option<Environment>) -> JobPayload {
     JobPayload {
         fleet: fleet.clone(),
         node,
