@@ -12,6 +12,7 @@ use super::desired::HasSpec;
 use super::document::{Environment, Fleet, Node, Site};
 use super::id::ResourceKind;
 use super::job::JobType;
+use super::job_kind::maker_of;
 use super::spec::Spec;
 
 use Aspect::{Fixed, Job, Missing, Record};
@@ -283,12 +284,17 @@ pub fn owners(kind: ResourceKind, path: &[String]) -> impl Iterator<Item = Aspec
     })
 }
 
-/// Whether a spec wants what nothing carries out: what asks for nothing, or for what there is without it, only needs to
-/// be recorded.
+/// Whether a spec asks for anything by a leaf that a job carries out, or that nothing does. What asks for nothing, or
+/// for what there is without it, only needs to be recorded.
 #[must_use]
-pub fn asks_for_what_is_missing(kind: ResourceKind, path: &[String], spec: &Spec) -> bool {
+pub fn asks_for_something(
+    kind: ResourceKind,
+    path: &[String],
+    aspect: Aspect,
+    spec: &Spec,
+) -> bool {
     let name = path.join(".");
-    let differs = |name: &str| {
+    let differs = |name: &&str| {
         let value = spec.get(name);
         value.is_some_and(|value| !is_nothing(value)) && value != plain(kind).get(name)
     };
@@ -296,15 +302,20 @@ pub fn asks_for_what_is_missing(kind: ResourceKind, path: &[String], spec: &Spec
         return spec.str("state") == Some("absent");
     }
     // Settings of what is off.
-    let switch = match (kind, path.first().map(String::as_str), name.as_str()) {
-        (ResourceKind::Env, Some("backups"), _) => Some("backups.schedule"),
-        (ResourceKind::Env, _, "http.waf.exclude") => Some("http.waf.mode"),
-        (ResourceKind::Site, Some("updates"), _) => Some("updates.scope"),
-        _ => None,
+    let switches: &[&str] = match (kind, path.first().map(String::as_str), name.as_str()) {
+        (ResourceKind::Env, Some("backups"), _) => &["backups.schedule"],
+        (ResourceKind::Env, _, "http.waf.exclude") => &["http.waf.mode"],
+        (ResourceKind::Env, _, "cache.purge.token") => &[],
+        (ResourceKind::Env, Some("cache"), _) => &["cache.page", "cache.object"],
+        (ResourceKind::Site, Some("updates"), _) => &["updates.scope"],
+        // A site without a repository runs WordPress's own release, whatever `ref` says.
+        (ResourceKind::Site, Some("code"), _) => &["code.git"],
+        _ => &[],
     };
-    match switch {
-        Some(switch) => differs(switch),
-        None => differs(&name),
+    match (switches, aspect) {
+        ([], Missing(_)) => differs(&name.as_str()),
+        ([], _) => true,
+        (switches, _) => switches.iter().any(differs),
     }
 }
 
@@ -356,12 +367,13 @@ fn plain_of(kind: ResourceKind) -> Spec {
 pub fn comes_with_creation(kind: ResourceKind, aspect: Aspect, path: &[String]) -> bool {
     match aspect {
         Record | Fixed(_) => true,
-        Job(JobType::NodeProvision | JobType::EnvConfigure) => true,
-        // The release that a site starts with is the version that it asks for.
-        Job(JobType::EnvUpdate) => {
-            kind == ResourceKind::Site && path.first().is_some_and(|field| field == "wordpress")
-        }
-        Job(_) | Missing(_) => false,
+        Job(job_type) => maker_of(kind).and_then(JobType::kind).is_some_and(|maker| {
+            let fields = maker.also_carries_fields.iter();
+            let mut fields = fields.filter(|(of, _)| *of == kind);
+            maker.also_carries.contains(&job_type)
+                || fields.any(|(_, field)| path.join(".") == *field)
+        }),
+        Missing(_) => false,
     }
 }
 
@@ -399,9 +411,10 @@ mod tests {
             let spec = plain(*kind);
             assert!(spec.0.len() > 1, "{kind:?}: {spec:?}");
             for leaf in crate::core::change::leaves(spec).keys() {
-                let is_missing = matches!(aspect_of(*kind, leaf), Missing(_));
+                let aspect = aspect_of(*kind, leaf);
+                let is_missing = matches!(aspect, Missing(_));
                 assert!(
-                    !is_missing || !asks_for_what_is_missing(*kind, leaf, spec),
+                    !is_missing || !asks_for_something(*kind, leaf, aspect, spec),
                     "{leaf:?}"
                 );
             }

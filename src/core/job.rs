@@ -97,59 +97,6 @@ words! {
 }
 
 impl JobType {
-    /// Whether this version has a playbook for the type.
-    #[must_use]
-    pub fn is_available(self) -> bool {
-        matches!(
-            self,
-            Self::NodeProvision
-                | Self::SiteCreate
-                | Self::EnvCreate
-                | Self::EnvConfigure
-                | Self::DriftCheck
-                | Self::HealthCheck
-        )
-    }
-
-    /// The type whose playbook and files such a job of `resource` has: its own, and for a drift
-    /// check that of the job that makes the resource what it should be.
-    #[must_use]
-    pub fn acts_as(self, resource: &super::id::ResourceId) -> Self {
-        use super::id::ResourceKind;
-        match (self, resource.kind()) {
-            (Self::DriftCheck, ResourceKind::Node) => Self::NodeProvision,
-            (Self::DriftCheck, ResourceKind::Env) => Self::EnvConfigure,
-            (other, _) => other,
-        }
-    }
-
-    /// Whether such a job looks at its resource and changes nothing.
-    #[must_use]
-    pub fn only_looks(self) -> bool {
-        matches!(self, Self::HealthCheck | Self::DriftCheck)
-    }
-
-    /// Whether the resource is what it should be once such a job has succeeded.
-    #[must_use]
-    pub fn converges(self) -> bool {
-        matches!(
-            self,
-            Self::NodeProvision | Self::SiteCreate | Self::EnvCreate | Self::EnvConfigure
-        )
-    }
-
-    /// Whether a successful job of this type leaves `resource` existing.
-    #[must_use]
-    pub fn makes(self, resource: &super::id::ResourceId) -> bool {
-        use super::id::ResourceKind;
-        match resource.kind() {
-            ResourceKind::Fleet => false,
-            ResourceKind::Node => self == Self::NodeProvision,
-            ResourceKind::Site => self == Self::SiteCreate,
-            ResourceKind::Env => self == Self::EnvCreate,
-        }
-    }
-
     /// `env-configure.yml` for `env_configure`.
     #[must_use]
     pub fn playbook(self) -> String {

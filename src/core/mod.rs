@@ -17,6 +17,7 @@ pub mod event;
 pub mod facts;
 pub mod id;
 pub mod job;
+pub mod job_kind;
 pub mod login_limit;
 pub mod names;
 pub mod notice;

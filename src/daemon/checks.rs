@@ -12,13 +12,13 @@ use super::worker::Plans;
 use crate::core::id::ResourceId;
 use crate::core::job::{JobOrigin, JobType};
 use crate::core::plan::{Action, PlannedJob};
-use crate::core::recorded::{RecordedResource, ResourceStatus};
+use crate::core::recorded::RecordedResource;
 use crate::store::{Checks, Joins, NewJob, NewPlan, Store, StoreError, new_job_id, new_plan_id};
 
 /// One check that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// [`JobType::HealthCheck`] or [`JobType::DriftCheck`].
+    /// One that looks.
     pub job_type: JobType,
     pub resource: ResourceId,
     pub reason: String,
@@ -119,7 +119,7 @@ fn jobs(
             effects: Vec::new(),
             repo_secrets,
         };
-        let is_health = check.job_type == JobType::HealthCheck;
+        let kind = check.job_type.kind();
         jobs.push(NewJob {
             id: new_job_id(now),
             job_type: check.job_type,
@@ -129,7 +129,7 @@ fn jobs(
             max_attempts: 1,
             run_after: now,
             status_on_start: None,
-            status_on_failure: is_health.then_some(ResourceStatus::Failed),
+            status_on_failure: kind.and_then(|kind| kind.status_on_failure),
             reason: check.reason.clone(),
             changes: "[]".to_owned(),
             has_effects: false,

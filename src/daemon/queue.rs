@@ -10,10 +10,9 @@ use super::error::DaemonError;
 use super::payload::{JobPayload, PackedPayload, Parts, QueuedPayload};
 use super::record;
 use crate::core::id::ResourceId;
-use crate::core::job::{JobOrigin, JobType};
+use crate::core::job::JobOrigin;
 use crate::core::plan::{BlockCode, Effect, Plan, PlannedJob};
-use crate::core::recorded::{JobId, PlanId, ResourceStatus};
-use crate::core::retry::MAX_ATTEMPTS;
+use crate::core::recorded::{JobId, PlanId};
 use crate::core::secret_owner::Reserved;
 use crate::core::spec::SpecHash;
 use crate::store::{
@@ -357,7 +356,7 @@ fn new_job(
         .get(&job.id)
         .copied()
         .ok_or_else(|| DaemonError::UnknownResource(job.resource.clone()))?;
-    let (on_start, on_failure) = statuses(job.job_type);
+    let kind = job.job_type.kind();
     Ok(NewJob {
         id,
         job_type: job.job_type,
@@ -367,10 +366,10 @@ fn new_job(
             true => JobOrigin::Job,
             false => JobOrigin::Plan,
         },
-        max_attempts: MAX_ATTEMPTS,
+        max_attempts: kind.map_or(1, |kind| kind.attempts.most()),
         run_after: now,
-        status_on_start: on_start,
-        status_on_failure: on_failure,
+        status_on_start: kind.and_then(|kind| kind.status_on_start),
+        status_on_failure: kind.and_then(|kind| kind.status_on_failure),
         reason: job.reason.clone(),
         changes: serde_json::to_string(&job.changes)?,
         has_effects: !job.effects.is_empty(),
@@ -381,17 +380,4 @@ fn new_job(
             .filter_map(|need| ids.get(need).copied())
             .collect(),
     })
-}
-
-/// The status of a recorded resource while such a job runs, and after it failed.
-fn statuses(job_type: JobType) -> (Option<ResourceStatus>, Option<ResourceStatus>) {
-    use ResourceStatus::{Cloning, Deploying, Failed, Provisioning};
-    match job_type {
-        JobType::NodeProvision => (Some(Provisioning), Some(Failed)),
-        JobType::SiteCreate | JobType::EnvConfigure => (Some(Deploying), Some(Failed)),
-        JobType::EnvCreate => (Some(Cloning), Some(Failed)),
-        // A check changes nothing; a bad result is a failure of what it looked at.
-        JobType::HealthCheck => (None, Some(Failed)),
-        _ => (None, None),
-    }
 }

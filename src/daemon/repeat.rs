@@ -10,7 +10,6 @@ use super::payload::QueuedPayload;
 use crate::core::job::{ErrorCode, JobStatus};
 use crate::core::plan::Effect;
 use crate::core::recorded::JobId;
-use crate::core::retry::MAX_ATTEMPTS;
 use crate::store::{Enqueued, Job, Joins, NewJob, NewPlan, Store, new_job_id, new_plan_id};
 
 /// Queues the work of `job`, which has failed or was cancelled, as a new job. So for what it
@@ -50,7 +49,7 @@ pub fn repeat(
             node: old.node_id.clone(),
             // Who wanted it still does: a plan that makes it pointless ends it as it would the old one.
             origin: old.origin,
-            max_attempts: MAX_ATTEMPTS,
+            max_attempts: old.job_type.kind().map_or(1, |kind| kind.attempts.most()),
             run_after: now,
             status_on_start: content.status_on_start,
             status_on_failure: content.status_on_failure,

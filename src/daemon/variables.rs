@@ -14,8 +14,9 @@ use crate::core::document::environment::EnvironmentType;
 use crate::core::document::scalar::{HostName, IpAddress, Locale};
 use crate::core::facts::NodeFacts;
 use crate::core::job::JobType;
+use crate::core::job_kind::SourceKind;
 use crate::core::names::{EnvironmentNames, environment_names, public_address};
-use crate::core::tree::{self, RenderContext, RenderError, SecretValues, Templates, Tree};
+use crate::core::tree::{RenderContext, RenderError, SecretValues, Templates, Tree};
 
 /// Everything about one job that its playbook and its files are functions of.
 #[derive(Clone, Debug)]
@@ -80,10 +81,15 @@ impl Subject {
         job_type: JobType,
         settings: &SourceSettings,
     ) -> Result<Self, SourceError> {
-        if job_type == JobType::NodeProvision {
-            self.wp_cli = self.wp_cli.checked("sources.wp_cli", settings)?;
-        } else if matches!(job_type, JobType::SiteCreate | JobType::EnvCreate) {
-            self.wordpress = self.wordpress.checked("sources.wordpress", settings)?;
+        for source in job_type.kind().map_or(&[][..], |kind| kind.sources) {
+            match source {
+                SourceKind::WpCli => {
+                    self.wp_cli = self.wp_cli.checked("sources.wp_cli", settings)?;
+                }
+                SourceKind::WordPress => {
+                    self.wordpress = self.wordpress.checked("sources.wordpress", settings)?;
+                }
+            }
         }
         Ok(self)
     }
@@ -98,12 +104,8 @@ impl Subject {
         job_type: JobType,
         secrets: Option<&SecretValues>,
     ) -> Result<Option<Tree>, RenderError> {
-        let render = match job_type {
-            JobType::NodeProvision => tree::node_tree,
-            JobType::SiteCreate | JobType::EnvCreate | JobType::EnvConfigure => {
-                tree::environment_tree
-            }
-            _ => return Ok(None),
+        let Some(render) = job_type.kind().and_then(|kind| kind.tree) else {
+            return Ok(None);
         };
         let overrides = self.payload.templates.clone();
         let templates = Templates::with_overrides(overrides, render_in_bounds)?;
@@ -164,7 +166,8 @@ impl Subject {
     pub fn variables(
         &self,
         job: &str,
-        job_type: &str,
+        job_type: JobType,
+        is_look: bool,
         attempt: u32,
         control_plane: &str,
         token: u64,
@@ -175,6 +178,7 @@ impl Subject {
             "job": {
                 "id": job,
                 "type": job_type,
+                "is_look": is_look,
                 "attempt": attempt,
                 "control_plane": control_plane,
                 "token": token,

@@ -139,10 +139,12 @@ fn row(kind: ResourceKind, leaf: &[String]) -> String {
     let aspect = aspect_of(kind, leaf);
     let comes_with_creation = comes_with_creation(kind, aspect, leaf);
     match aspect {
-        Aspect::Job(job) if !job.is_available() && comes_with_creation => {
+        Aspect::Job(job) if job.kind().is_none() && comes_with_creation => {
             format!("its creation; a change is blocked: `{job}` cannot be run yet | ")
         }
-        Aspect::Job(job) if !job.is_available() => format!("blocked: `{job}` cannot be run yet | "),
+        Aspect::Job(job) if job.kind().is_none() => {
+            format!("blocked: `{job}` cannot be run yet | ")
+        }
         Aspect::Missing(what) => format!("blocked, where it asks for something: {what} | "),
         Aspect::Record => "recorded: the control plane alone acts on it | ".to_owned(),
         Aspect::Fixed(why) => format!("its creation; fixed then: {why} | "),

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::{self, Draft};
 use super::{Action, BlockCode, Blocked, Effect, Plan, PlanInput, Removed, Wanted, secret};
-use crate::core::aspect::{Aspect, asks_for_what_is_missing, aspect_of, is_nothing};
+use crate::core::aspect::{Aspect, asks_for_something, aspect_of};
 use crate::core::change::{Change, SpecPatch};
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
+use crate::core::job_kind::{changers_of, maker_of};
 use crate::core::spec::Spec;
 
 /// The plan for `input`.
@@ -194,35 +195,33 @@ impl Work<'_> {
         if self.is_held_back(id) {
             return;
         }
-        let job_types: &[JobType] = match id {
-            ResourceId::Fleet => &[],
-            ResourceId::Node(_) => &[JobType::NodeProvision],
-            ResourceId::Site(_) => &[JobType::SiteCreate],
-            ResourceId::Env { .. } if spec.str("type") == Some("production") => {
-                &[JobType::EnvConfigure]
-            }
-            ResourceId::Env { .. } => &[JobType::EnvCreate, JobType::EnvConfigure],
-        };
-        for job_type in job_types {
-            if !self.has(id, *job_type) {
-                self.draft(*job_type, id, &node, Action::Run, reason, Vec::new());
-            }
-        }
-        match id {
-            ResourceId::Site(site) => self.health(site, &node),
-            ResourceId::Env { .. } => self.health_of(id, &node),
-            ResourceId::Fleet | ResourceId::Node(_) => {}
+        // A production environment is made with its site.
+        let is_production = spec.str("type") == Some("production");
+        let maker = maker_of(id.kind()).filter(|_| !is_production);
+        for job_type in maker.into_iter().chain(changers_of(id.kind())) {
+            self.again(job_type, id, &node, reason);
         }
     }
 
     /// The job of an environment that has not changed itself.
     fn follow(&mut self, id: &ResourceId, reason: &str) {
-        let job_type = JobType::EnvConfigure;
         let Some(node) = self.node_of(id) else { return };
-        if !self.has(id, job_type) && !self.is_held_back(id) {
-            self.draft(job_type, id, &node, Action::Run, reason, Vec::new());
-            self.health_of(id, &node);
+        if self.is_held_back(id) {
+            return;
         }
+        for job_type in changers_of(id.kind()) {
+            if !self.has(id, job_type) {
+                self.again(job_type, id, &node, reason);
+            }
+        }
+    }
+
+    /// A job of a resource that does not differ.
+    fn again(&mut self, job_type: JobType, id: &ResourceId, node: &str, reason: &str) {
+        if !self.has(id, job_type) {
+            self.draft(job_type, id, node, Action::Run, reason, Vec::new());
+        }
+        self.follow_up(job_type, id, node);
     }
 
     fn draft(
@@ -254,24 +253,23 @@ impl Work<'_> {
         });
     }
 
-    /// The check that follows the creation of a site, on its production environment.
-    fn health(&mut self, site: &str, node: &str) {
-        if let Some(env) = (self.input.production_of)(site) {
-            self.health_of(&ResourceId::env(site, &env), node);
-        }
-    }
-
-    fn health_of(&mut self, env: &ResourceId, node: &str) {
-        let job_type = JobType::HealthCheck;
-        if !self.has(env, job_type) {
-            self.draft(
-                job_type,
-                env,
-                node,
-                Action::Run,
-                "follows a change",
-                Vec::new(),
-            );
+    /// The jobs that follow one of this type, of a site on its production environment.
+    fn follow_up(&mut self, job_type: JobType, id: &ResourceId, node: &str) {
+        let of = match id {
+            ResourceId::Site(site) => {
+                let production = (self.input.production_of)(site);
+                production.map(|env| ResourceId::env(site, &env))
+            }
+            other => Some(other.clone()),
+        };
+        let Some((kind, of)) = job_type.kind().zip(of) else {
+            return;
+        };
+        for next in kind.followed_by {
+            if !self.has(&of, *next) {
+                let reason = "follows a change";
+                self.draft(*next, &of, node, Action::Run, reason, Vec::new());
+            }
         }
     }
 
@@ -288,33 +286,18 @@ impl Work<'_> {
     }
 }
 
-/// The aspect of a leaf, given every spec that has a say. Settings that ask for no work in any
+/// The aspect of a leaf, given every spec that has a say. Settings that ask for nothing in any
 /// of them, such as those of a cache that is off, only need to be recorded.
 fn aspect_in(kind: ResourceKind, path: &[String], specs: &[&Spec]) -> Aspect {
     match aspect_of(kind, path) {
-        Aspect::Job(job_type) if !specs.iter().any(|spec| asks_for_work(kind, job_type, spec)) => {
-            Aspect::Record
-        }
-        Aspect::Missing(_)
+        aspect @ (Aspect::Job(_) | Aspect::Missing(_))
             if !specs
                 .iter()
-                .any(|spec| asks_for_what_is_missing(kind, path, spec)) =>
+                .any(|spec| asks_for_something(kind, path, aspect, spec)) =>
         {
             Aspect::Record
         }
         aspect => aspect,
-    }
-}
-
-/// Whether a spec wants such a job at all.
-fn asks_for_work(kind: ResourceKind, job_type: JobType, spec: &Spec) -> bool {
-    match job_type {
-        JobType::EnvCacheToggle => ["cache.page", "cache.object"]
-            .iter()
-            .any(|path| spec.get(path).is_some_and(|value| !is_nothing(value))),
-        // A site without a repository runs WordPress's own release, whatever `ref` says.
-        JobType::EnvDeploy if kind == ResourceKind::Site => spec.get("code.git").is_some(),
-        _ => true,
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Action, BlockCode, Blocked, Choice, Effect, Plan, PlanInput, Planned
 use crate::core::change::Change;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
+use crate::core::job_kind::Phase;
 
 /// A job before it has an id and knows what it waits for.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ pub(super) fn order(
     drafts.sort_by_cached_key(|draft| {
         let site = draft.resource.site().map(str::to_owned);
         let depth = depths.get(&draft.resource).copied().flatten().unwrap_or(0);
-        (site, depth, draft.resource.clone(), rank(draft.job_type))
+        (site, depth, draft.resource.clone(), phase(draft.job_type))
     });
     drop_dependents(&mut drafts, stuck, blocked);
     let needs = all_needs(&drafts);
@@ -119,7 +120,7 @@ fn prerequisites(draft: &Draft) -> Vec<ResourceId> {
 fn depths(drafts: &[Draft]) -> BTreeMap<ResourceId, Option<usize>> {
     let from: BTreeMap<&ResourceId, ResourceId> = drafts
         .iter()
-        .filter(|draft| draft.job_type == JobType::EnvCreate)
+        .filter(|draft| draft.job_type.makes(&draft.resource))
         .filter_map(|draft| {
             let from = ResourceId::env(draft.resource.site()?, draft.from.as_ref()?);
             Some((&draft.resource, from))
@@ -175,12 +176,8 @@ fn drop_rings(
 }
 
 /// The order of several jobs of one resource.
-fn rank(job_type: JobType) -> u8 {
-    match job_type {
-        JobType::HealthCheck => 2,
-        JobType::EnvConfigure => 1,
-        _ => 0,
-    }
+fn phase(job_type: JobType) -> Option<Phase> {
+    job_type.kind().map(|kind| kind.phase)
 }
 
 /// For each draft the indices of those that must have succeeded before it.
@@ -204,7 +201,8 @@ fn all_needs(drafts: &[Draft]) -> Vec<Vec<usize>> {
                 .into_iter()
                 .flatten()
                 .copied();
-            needs.extend(own.filter(|index| rank(drafts[*index].job_type) < rank(draft.job_type)));
+            needs
+                .extend(own.filter(|index| phase(drafts[*index].job_type) < phase(draft.job_type)));
             needs.into_iter().collect()
         })
         .collect()

@@ -9,6 +9,7 @@ use crate::core::change::{Change, SENSITIVE, leaves};
 use crate::core::document::scalar::SECRET_PREFIX as PREFIX;
 use crate::core::id::ResourceKind;
 use crate::core::job::JobType;
+use crate::core::job_kind::Secrets;
 use crate::core::spec::Spec;
 
 /// What a secret is needed for.
@@ -82,19 +83,27 @@ fn need_of(kind: ResourceKind, path: &[&str]) -> Need {
 /// could come across it. `job_type` is the one that the job acts as.
 #[must_use]
 pub fn concerns(job_type: JobType, kind: ResourceKind, need: Need) -> bool {
-    let is_of_node = matches!(job_type, JobType::NodeProvision | JobType::NodeDecommission);
-    match kind {
-        ResourceKind::Fleet => false,
-        ResourceKind::Node => is_of_node && need != Need::Connection,
-        ResourceKind::Site | ResourceKind::Env => !is_of_node,
+    let Some(of_job) = job_type.kind() else {
+        return false;
+    };
+    match (kind, of_job.secrets) {
+        (ResourceKind::Fleet, _) => false,
+        (ResourceKind::Node, Secrets::OfNode) => need != Need::Connection,
+        (ResourceKind::Node, Secrets::OfEnvironment | Secrets::LoginOfEnvironment)
+        | (ResourceKind::Site | ResourceKind::Env, Secrets::OfNode) => false,
+        (
+            ResourceKind::Site | ResourceKind::Env,
+            Secrets::OfEnvironment | Secrets::LoginOfEnvironment,
+        ) => true,
     }
 }
 
 /// Whether the play of a job is handed what a resource of `kind` needs in this way.
 #[must_use]
 pub fn is_handed(job_type: JobType, kind: ResourceKind, need: Need) -> bool {
-    let is_look = job_type == JobType::HealthCheck;
-    concerns(job_type, kind, need) && (!is_look || need == Need::Login)
+    let secrets = job_type.kind().map(|kind| kind.secrets);
+    let is_login_alone = secrets == Some(Secrets::LoginOfEnvironment);
+    concerns(job_type, kind, need) && (!is_login_alone || need == Need::Login)
 }
 
 /// The names of the secrets that `value` refers to, in order.

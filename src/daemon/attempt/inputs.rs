@@ -11,6 +11,7 @@ use crate::ansible::Host;
 use crate::clock;
 use crate::core::document::Node;
 use crate::core::job::{ErrorCode, JobType};
+use crate::core::job_kind::Secrets;
 use crate::core::outcome::Failure;
 use crate::core::tree::{RenderError, SecretValues, login};
 use crate::daemon::entitlement::{Entitled, entitled};
@@ -139,8 +140,11 @@ pub(super) fn variables_of(
     acts_as: JobType,
     env: Option<&Value>,
 ) -> Result<Map<String, Value>, RenderError> {
-    let value = match (acts_as, env) {
-        (JobType::HealthCheck, Some(env)) => json!({ "login": login(env, secrets)? }),
+    let handed = acts_as.kind().map(|kind| kind.secrets);
+    let value = match (handed, env) {
+        (Some(Secrets::LoginOfEnvironment), Some(env)) => {
+            json!({ "login": login(env, secrets)? })
+        }
         _ => json!(secrets),
     };
     match value {

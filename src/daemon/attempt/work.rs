@@ -72,7 +72,11 @@ impl Work<'_> {
         let job_type = self.claim.job.job_type;
         // A look is that job which would make the resource what it should be, in check mode.
         let acts_as = job_type.acts_as(&self.claim.job.resource);
-        let release = self.recorded_release(&payload)?;
+        let is_look = acts_as != job_type;
+        let release = match is_look {
+            true => self.recorded_release(&payload)?,
+            false => None,
+        };
         let sources = &self.runner.sources;
         let subject = match Subject::new(payload, Some(facts)).with_sources(acts_as, sources) {
             Ok(subject) => Subject { release, ..subject },
@@ -98,7 +102,8 @@ impl Work<'_> {
             playbook: Playbook::Embedded(acts_as.playbook()),
             vars: subject.variables(
                 &self.claim.job.id.to_string(),
-                job_type.as_str(),
+                job_type,
+                is_look,
                 self.claim.attempt,
                 &self.runner.identity.control_plane().to_string(),
                 self.claim.token,
@@ -108,7 +113,7 @@ impl Work<'_> {
             files: subject.files(),
             ..self.invocation(host, engine)
         };
-        if job_type == JobType::DriftCheck {
+        if is_look {
             return Ok(self.look(&invocation, &redactor)?.map(|drift| {
                 changes.push(drift);
                 changes
@@ -134,7 +139,7 @@ impl Work<'_> {
         if let Some((name, environment)) = release.zip(subject.payload.environment_id()) {
             changes.push(StateChange::Release(served(name, environment)));
         }
-        if job_type == JobType::HealthCheck {
+        if job_type.kind().is_some_and(|kind| kind.proves_health) {
             self.note_health(&mut changes)?;
         }
         if job_type.converges() {
@@ -157,15 +162,15 @@ impl Work<'_> {
         JobPayload::unpack(&queued.parts, queued.effects, queued.repo_secrets, &part)
     }
 
-    /// The node's facts, and whether they were gathered just now. Provisioning always gathers:
-    /// a resized machine has other limits.
+    /// The node's facts, and whether they were gathered just now.
     fn facts(
         &mut self,
         host: &Host,
         engine: AnsibleEngine,
         redactor: &Redactor,
     ) -> Result<Result<(NodeFacts, bool), Failure>, DaemonError> {
-        if self.claim.job.job_type != JobType::NodeProvision
+        let kind = self.claim.job.job_type.kind();
+        if !kind.is_some_and(|kind| kind.reads_facts)
             && let Some(facts) = self.store.node_facts(&self.label.node)?
         {
             return Ok(Ok((facts, false)));
@@ -271,9 +276,7 @@ impl Work<'_> {
 
     /// The release that an environment is recorded to serve, for a look at it.
     fn recorded_release(&self, payload: &JobPayload) -> Result<Option<String>, DaemonError> {
-        let environment = payload.environment_id();
-        let is_look = self.claim.job.job_type == JobType::DriftCheck;
-        let Some(environment) = environment.filter(|_| is_look) else {
+        let Some(environment) = payload.environment_id() else {
             return Ok(None);
         };
         let releases = self.store.releases(&environment)?;
@@ -283,7 +286,7 @@ impl Work<'_> {
 
     /// Whether the attempt before this one was cut off in the middle.
     fn was_interrupted(&self) -> Result<bool, DaemonError> {
-        if self.claim.attempt == 1 || self.claim.job.job_type == JobType::HealthCheck {
+        if self.claim.attempt == 1 || self.claim.job.job_type.only_looks() {
             return Ok(false);
         }
         let attempts = self.store.attempts(self.claim.job.id)?;

@@ -65,7 +65,7 @@ impl Work<'_> {
             "site is new",
             effects,
         );
-        self.health(name, &node);
+        self.follow_up(JobType::SiteCreate, id, &node);
     }
 
     fn new_environment(&mut self, id: &ResourceId, site: &str, wanted: &Wanted) {
@@ -98,7 +98,7 @@ impl Work<'_> {
             "environment is new",
             vec![effect],
         );
-        self.health_of(id, &node);
+        self.follow_up(JobType::EnvCreate, id, &node);
     }
 
     /// What creating `id` records; fields that need a job type of their own are blocked.

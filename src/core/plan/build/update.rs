@@ -31,7 +31,7 @@ impl Work<'_> {
                     let paths = delta.changes.into_iter().map(|change| change.path);
                     self.missing(id, what, &paths.collect());
                 }
-                Aspect::Job(job_type) if !job_type.is_available() => {
+                Aspect::Job(job_type) if job_type.kind().is_none() => {
                     let paths = delta
                         .changes
                         .into_iter()
