@@ -11,7 +11,7 @@ use super::output::{self, Format, printable};
 use super::{get, open};
 use crate::clock;
 use crate::core::change::leaves;
-use crate::core::condition::Standing;
+use crate::core::condition::{ConditionSince, Standing};
 use crate::core::drift::Differences;
 use crate::core::id::ResourceId;
 use crate::core::recorded::RecordedResource;
@@ -193,11 +193,13 @@ fn text(
 
 /// How it stands, and which revision is meant where that is not the recorded one.
 fn push_standing(out: &mut String, standing: &Standing) {
-    let condition = get::word(&standing.condition);
-    let since = output::seconds(standing.changed_at);
-    out.push_str(&format!("  condition  {condition} since {since}\n"));
-    if let Some(reason) = standing.condition.reason() {
-        out.push_str(&format!("             {}\n", printable(reason)));
+    for (number, ConditionSince { condition, since }) in standing.conditions.iter().enumerate() {
+        let name = if number == 0 { "condition" } else { "" };
+        let (word, since) = (get::word(condition), output::seconds(*since));
+        out.push_str(&format!("  {name:10} {word} since {since}\n"));
+        if let Some(reason) = condition.reason() {
+            out.push_str(&format!("             {}\n", printable(reason)));
+        }
     }
     let applied = &standing.applied_revision;
     for (name, revision) in [

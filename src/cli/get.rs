@@ -65,9 +65,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     .get(..12)
                     .unwrap_or(&resource.revision)
                     .to_owned();
-                let condition = standings
-                    .get(&resource.id)
-                    .map(|standing| word(&standing.condition));
+                let condition = standings.get(&resource.id).map(|standing| {
+                    let first = word(&standing.condition);
+                    match standing.conditions.len() {
+                        0 | 1 => first,
+                        all => format!("{first} +{}", all - 1),
+                    }
+                });
                 let mut row = vec![
                     resource.id.to_string(),
                     resource.status.to_string(),
@@ -121,10 +125,13 @@ pub(super) fn word(condition: &Condition) -> String {
     }
 }
 
-/// One element of the array: `id, kind, status, revision`, how it stands, and the recorded fields.
-/// A recorded field of one of these names gives way.
+/// One element of the array: what is known of the resource, how it stands, and the recorded fields
+/// in `spec`.
 pub(super) fn element(resource: &RecordedResource, standing: Option<&Standing>) -> Value {
-    let mut map: Map<String, Value> = resource.spec.0.clone();
+    let mut map = Map::new();
+    map.insert("spec".to_owned(), json!(resource.spec));
+    map.insert("node".to_owned(), json!(resource.node));
+    map.insert("protect".to_owned(), json!(resource.protect));
     map.insert("id".to_owned(), json!(resource.id));
     map.insert("kind".to_owned(), json!(resource.id.kind()));
     map.insert("status".to_owned(), json!(resource.status));
@@ -141,6 +148,7 @@ pub(super) fn element(resource: &RecordedResource, standing: Option<&Standing>) 
 pub(super) fn condition_fields(standing: &Standing) -> Map<String, Value> {
     let fields = [
         ("condition", json!(standing.condition)),
+        ("conditions", json!(standing.conditions)),
         ("desired_revision", json!(standing.desired_revision)),
         ("attempted_revision", json!(standing.attempted_revision)),
         ("applied_revision", json!(standing.applied_revision)),

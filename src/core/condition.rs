@@ -108,13 +108,25 @@ impl Condition {
     }
 }
 
+/// A condition and when it came to hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct ConditionSince {
+    #[serde(flatten)]
+    pub condition: Condition,
+    /// In UTC.
+    pub since: Timestamp,
+}
+
 /// One resource against what is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Standing {
     pub id: ResourceId,
     /// The name of the node that it is on, where that is recorded.
     pub node: Option<String>,
+    /// The most urgent of its conditions.
     pub condition: Condition,
+    /// All that holds of it, the most urgent first: none hides another.
+    pub conditions: Vec<ConditionSince>,
     /// The revision that first asked for the form that is wanted now.
     pub desired_revision: Option<String>,
     /// The revision that the last job for it began to carry out.
@@ -175,7 +187,8 @@ pub struct Target {
     pub since: Timestamp,
     /// The revision of the last job that began to carry it or an earlier form out.
     pub attempted: Option<String>,
-    pub blocked: Option<Block>,
+    /// Why something of it has no job; what can be let comes first.
+    pub blocked: Vec<Block>,
     /// Whether it has failed as often as it is tried without being asked.
     pub given_up: bool,
 }
@@ -217,6 +230,7 @@ pub struct EndedJob {
 #[must_use]
 pub fn standing(id: ResourceId, facts: &Facts, looked_at: Timestamp) -> Standing {
     let (condition, changed_at) = condition(facts, looked_at);
+    let conditions = conditions(facts, &condition, changed_at, looked_at);
     let applied = facts.recorded.as_ref().map(|known| known.revision.clone());
     // A later commit may have carried the same wish out.
     let target = facts.target.as_ref().filter(|_| !is_applied(facts));
@@ -226,6 +240,7 @@ pub fn standing(id: ResourceId, facts: &Facts, looked_at: Timestamp) -> Standing
         node: facts.recorded.as_ref().and_then(|known| known.node.clone()),
         job: job(facts, &condition),
         condition,
+        conditions,
         desired_revision: desired.or_else(|| applied.clone()),
         attempted_revision: attempted(facts).or_else(|| applied.clone()),
         applied_revision: applied,
@@ -248,7 +263,7 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
         return failure;
     }
     let target = facts.target.as_ref();
-    if let Some(block) = target.and_then(|target| target.blocked.as_ref()) {
+    if let Some(block) = target.and_then(|target| target.blocked.first()) {
         // That it is put back later is less than that it is to be put back, and what stays as it is for as long as the
         // document does must not hide what may be a break-in.
         let is_less = block.code.is_lasting()
@@ -256,13 +271,7 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
         if is_less && let Some(drift) = &facts.drift {
             return drifted(drift);
         }
-        let reason = block.reason.clone();
-        let code = block.code;
-        let condition = match code.is_on_purpose() {
-            true => Condition::Suspended { reason },
-            false => Condition::Blocked { code, reason },
-        };
-        return (condition, block.since);
+        return blocked(block);
     }
     match facts.recorded.as_ref().map(|known| known.status) {
         Some(ResourceStatus::Active | ResourceStatus::Decommissioned) if is_applied(facts) => {
@@ -294,6 +303,47 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
         )
         | None => (Condition::Reconciling, target_since.unwrap_or(fallback)),
     }
+}
+
+/// All that holds: the first one, and what it would hide.
+fn conditions(
+    facts: &Facts,
+    first: &Condition,
+    changed_at: Timestamp,
+    looked_at: Timestamp,
+) -> Vec<ConditionSince> {
+    let target = facts.target.as_ref();
+    let blocks = target.map(|target| target.blocked.as_slice());
+    let suspended = facts.suspended_by.as_ref().map(|holder| {
+        let known = facts.recorded.as_ref().map(|known| known.updated_at);
+        let since = known.or(target.map(|target| target.since));
+        let reason = format!("`{holder}` is suspended");
+        (Condition::Suspended { reason }, since.unwrap_or(looked_at))
+    });
+    let mut others: Vec<(Condition, Timestamp)> = failure(facts)
+        .into_iter()
+        .chain(blocks.unwrap_or_default().iter().map(blocked))
+        .chain(facts.drift.as_ref().map(drifted))
+        .chain(suspended)
+        .filter(|(condition, _)| condition != first)
+        .collect();
+    others.sort_by_key(|(condition, _)| condition.kind());
+    let first = (first.clone(), changed_at);
+    [first]
+        .into_iter()
+        .chain(others)
+        .map(|(condition, since)| ConditionSince { condition, since })
+        .collect()
+}
+
+fn blocked(block: &Block) -> (Condition, Timestamp) {
+    let reason = block.reason.clone();
+    let code = block.code;
+    let condition = match code.is_on_purpose() {
+        true => Condition::Suspended { reason },
+        false => Condition::Blocked { code, reason },
+    };
+    (condition, block.since)
 }
 
 fn drifted(drift: &DriftFact) -> (Condition, Timestamp) {
@@ -366,7 +416,7 @@ fn failure(facts: &Facts) -> Option<(Condition, Timestamp)> {
 /// Whether what is recorded is all that is wanted, and nothing is held back.
 fn is_applied(facts: &Facts) -> bool {
     let target = facts.target.as_ref();
-    is_recorded_as_wanted(facts) && target.is_none_or(|target| target.blocked.is_none())
+    is_recorded_as_wanted(facts) && target.is_none_or(|target| target.blocked.is_empty())
 }
 
 fn is_recorded_as_wanted(facts: &Facts) -> bool {

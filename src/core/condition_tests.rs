@@ -27,7 +27,7 @@ fn wanted(revision: &str) -> Target {
         wanted: hash(revision),
         since: at(20),
         attempted: None,
-        blocked: None,
+        blocked: Vec::new(),
         given_up: false,
     }
 }
@@ -103,11 +103,11 @@ fn the_life_of_a_change() {
     lines.push(shown(&facts));
     // Outside of a window it is put back later, and is no less drifted for that.
     facts.target = Some(Target {
-        blocked: Some(Block {
+        blocked: vec![Block {
             code: BlockCode::OutsideWindow,
             reason: "later".to_owned(),
             since: at(80),
-        }),
+        }],
         ..wanted("b")
     });
     lines.push(shown(&facts));
@@ -134,11 +134,11 @@ fn what_keeps_a_job_from_being_planned() {
     let mut lines = Vec::new();
     let block = |code: BlockCode| {
         Some(Target {
-            blocked: Some(Block {
+            blocked: vec![Block {
                 code,
                 reason: "why".to_owned(),
                 since: at(40),
-            }),
+            }],
             ..wanted("b")
         })
     };
@@ -172,16 +172,73 @@ fn what_this_version_cannot_do_hides_no_drift() {
     });
     for code in BlockCode::ALL {
         facts.target = Some(Target {
-            blocked: Some(Block {
+            blocked: vec![Block {
                 code: *code,
                 reason: "why".to_owned(),
                 since: at(40),
-            }),
+            }],
             ..wanted("b")
         });
         let is_drifted = shown(&facts).starts_with("drifted by-hand");
         assert_eq!(is_drifted, code.is_lasting(), "{code}");
     }
+}
+
+#[test]
+fn none_hides_another() {
+    let mut facts = applied("a", ResourceStatus::Failed);
+    facts.ended = Some(ended(JobStatus::Failed, ErrorCode::HealthCheckFailed));
+    let mut found = Differences::default();
+    found.add("Serve the code".to_owned(), true);
+    facts.drift = Some(DriftFact {
+        since: at(70),
+        job: None,
+        found,
+    });
+    facts.suspended_by = Some(ResourceId::Node("web-1".to_owned()));
+    let block = |code, reason: &str| Block {
+        code,
+        reason: reason.to_owned(),
+        since: at(40),
+    };
+    facts.target = Some(Target {
+        blocked: vec![
+            block(BlockCode::NodeNotAvailable, "drained"),
+            block(BlockCode::NotSupported, "`domains`"),
+            block(BlockCode::NotSupported, "`sftp`"),
+        ],
+        ..wanted("b")
+    });
+    let all = |facts: &Facts| {
+        let standing = standing(ResourceId::env("acme", "production"), facts, at(99));
+        assert_eq!(standing.conditions[0].condition, standing.condition);
+        assert_eq!(standing.conditions[0].since, standing.changed_at);
+        let line = |known: &ConditionSince| {
+            let reason = known.condition.reason().unwrap_or("-");
+            let since = known.since.duration_since(at(0)).as_secs();
+            format!("{} {reason} at {since}", known.condition.kind())
+        };
+        let lines: Vec<String> = standing.conditions.iter().map(line).collect();
+        lines.join("\n")
+    };
+    let settled = all(&facts);
+    facts.open = Some(open(JobStatus::Running));
+    insta::assert_snapshot!(format!("{settled}\n\n{}", all(&facts)), @r"
+    suspended `node/web-1` is suspended at 10
+    failed first line at 30
+    blocked drained at 40
+    blocked `domains` at 40
+    blocked `sftp` at 40
+    drifted only by hand to put back: Serve the code at 70
+
+    reconciling - at 22
+    failed first line at 30
+    blocked drained at 40
+    blocked `domains` at 40
+    blocked `sftp` at 40
+    drifted only by hand to put back: Serve the code at 70
+    suspended `node/web-1` is suspended at 10
+    ");
 }
 
 #[test]

@@ -285,7 +285,7 @@ fn targets(prepared: &Prepared, carried_by: &[JobId]) -> Vec<NewTarget> {
             .get(id)
             .map_or(SpecHash::NOTHING, |hash| *hash),
         job: None,
-        blocked: None,
+        blocked: Vec::new(),
     };
     for (job, carried_by) in plan.jobs.iter().zip(carried_by) {
         for id in job.touched() {
@@ -294,16 +294,19 @@ fn targets(prepared: &Prepared, carried_by: &[JobId]) -> Vec<NewTarget> {
         }
     }
     for blocked in &plan.blocked {
-        let why = || (blocked.code, blocked.message.clone());
         let id = &blocked.resource;
         let target = targets.entry(id).or_insert_with(|| new(id));
-        target.blocked.get_or_insert_with(why);
+        target.blocked.push((blocked.code, blocked.message.clone()));
     }
     for removed in &plan.removed {
-        let why = || (BlockCode::Removed, removed.message.clone());
         let id = &removed.resource;
         let target = targets.entry(id).or_insert_with(|| new(id));
-        target.blocked.get_or_insert_with(why);
+        let why = (BlockCode::Removed, removed.message.clone());
+        target.blocked.push(why);
+    }
+    for target in targets.values_mut() {
+        // What somebody can let says more than what takes another version.
+        target.blocked.sort_by_key(|(code, _)| code.is_lasting());
     }
     targets.into_values().collect()
 }

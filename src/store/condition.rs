@@ -12,6 +12,7 @@ use super::convert::{
 };
 use super::drift::{IS_LOOKED_AT, differences};
 use super::error::Result;
+use super::target::blocks;
 use crate::core::condition::{
     Block, DriftFact, EndedJob, Facts, OpenJob, RecordedFact, Standing, Target, standing,
 };
@@ -273,13 +274,18 @@ fn away(facts: &mut Facts) {
 }
 
 fn target(row: &Row<'_>) -> Result<Target> {
-    let blocked = match parsed_option(row, "blocked_code")? {
-        Some(code) => Some(Block {
-            code,
-            reason: get(row, "blocked_reason")?,
-            since: moment(row, "blocked_since")?,
-        }),
-        None => None,
+    let since = moment_option(row, "blocked_since")?;
+    let blocks = since.map(|since| blocks(row).map(|found| (since, found)));
+    let blocked = match blocks.transpose()? {
+        Some((since, found)) => {
+            let block = |(code, reason)| Block {
+                code,
+                reason,
+                since,
+            };
+            found.into_iter().map(block).collect()
+        }
+        None => Vec::new(),
     };
     Ok(Target {
         revision: get(row, "revision")?,

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
+    include_str!("migrations/0007.sql"),
 ];
 
 /// The schema that this program reads and writes.
@@ -418,6 +419,7 @@ mod tests {
             include_str!("migrations/0004.populated.sql"),
             include_str!("migrations/0005.populated.sql"),
             include_str!("migrations/0006.populated.sql"),
+            include_str!("migrations/0007.populated.sql"),
         ];
         for (migration, rows) in populated.into_iter().enumerate() {
             migrate_to(&mut raw, &MIGRATIONS[..=migration]).expect("schema");

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use super::Store;
 use super::audit::{NewEntry, append};
-use super::convert::{digest, get, moment, moment_option, parsed, parsed_option};
+use super::convert::{corrupt, digest, get, moment, moment_option, parsed, parsed_option};
 use super::error::Result;
 use super::job::{self, Job};
 use crate::core::audit::AuditAction;
@@ -27,8 +27,8 @@ pub struct NewTarget {
     pub wanted: SpecHash,
     /// The job that makes it so.
     pub job: Option<JobId>,
-    /// Why something of it has no job, with a sentence.
-    pub blocked: Option<(BlockCode, String)>,
+    /// Why something of it has no job, each with a sentence; what can be let comes first.
+    pub blocked: Vec<(BlockCode, String)>,
 }
 
 /// What is wanted of a resource and how the last try went.
@@ -63,7 +63,7 @@ struct Known {
     job: Option<JobId>,
     /// Whether the job has not ended.
     is_open: bool,
-    blocked: Option<(BlockCode, String)>,
+    blocked: Vec<(BlockCode, String)>,
 }
 
 impl Store {
@@ -250,19 +250,17 @@ fn has_failed(job: &Job) -> bool {
 
 fn known(connection: &Connection) -> Result<BTreeMap<ResourceId, Known>> {
     let mut statement = connection.prepare_cached(
-        "SELECT resource, wanted, job, blocked_code, blocked_reason,
+        "SELECT resource, wanted, job, blocks,
              coalesce((SELECT status IN ('queued', 'running', 'unknown') FROM jobs
                  WHERE id = targets.job), 0) AS is_open
          FROM targets",
     )?;
     let rows = statement.query_and_then([], |row| {
-        let code: Option<BlockCode> = parsed_option(row, "blocked_code")?;
-        let reason: Option<String> = get(row, "blocked_reason")?;
         let known = Known {
             wanted: SpecHash(digest(row, "wanted")?),
             job: parsed_option(row, "job")?,
             is_open: get(row, "is_open")?,
-            blocked: code.zip(reason),
+            blocked: blocks(row)?,
         };
         Ok((parsed(row, "resource")?, known))
     })?;
@@ -270,13 +268,13 @@ fn known(connection: &Connection) -> Result<BTreeMap<ResourceId, Known>> {
 }
 
 fn put(tx: &Connection, revision: &str, target: &NewTarget, now: Timestamp) -> Result<()> {
-    let (code, reason) = target.blocked.clone().unzip();
+    let (code, reason) = target.blocked.first().cloned().unzip();
     let at = now.as_microsecond();
     // The right sides see the row as it was.
     tx.prepare_cached(
         "INSERT INTO targets (resource, revision, wanted, since, job, blocked_code,
-             blocked_reason, blocked_since)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             blocked_reason, blocked_since, blocks)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (resource) DO UPDATE SET
              attempted = coalesce((SELECT jobs.revision FROM jobs
                  WHERE jobs.id = targets.job AND jobs.started_at IS NOT NULL), attempted),
@@ -287,6 +285,7 @@ fn put(tx: &Connection, revision: &str, target: &NewTarget, now: Timestamp) -> R
              blocked_since = CASE WHEN blocked_code IS excluded.blocked_code
                  AND blocked_reason IS excluded.blocked_reason
                  THEN blocked_since ELSE excluded.blocked_since END,
+             blocks = excluded.blocks,
              revision = CASE WHEN wanted = excluded.wanted THEN revision
                  ELSE excluded.revision END,
              since = CASE WHEN wanted = excluded.wanted THEN since ELSE excluded.since END,
@@ -304,6 +303,13 @@ fn put(tx: &Connection, revision: &str, target: &NewTarget, now: Timestamp) -> R
         code.map(BlockCode::as_str),
         reason,
         code.as_ref().map(|_| at),
+        json!(target.blocked).to_string(),
     ])?;
     Ok(())
+}
+
+/// Why something has no job, of a row with the column `blocks`.
+pub(super) fn blocks(row: &Row<'_>) -> Result<Vec<(BlockCode, String)>> {
+    let json: String = get(row, "blocks")?;
+    serde_json::from_str(&json).map_err(corrupt)
 }

@@ -349,7 +349,7 @@ fn a_failed_environment_is_reset(world: &World) {
     let apply = ["apply", "--auto-approve", "--wait", "1s"];
     world.pressluft(&[&apply[..], &["--rerun", id]].concat());
     // Its next attempts come after minutes, unless somebody asks for them.
-    for _ in 0..2 {
+    for _ in 0..3 {
         let jobs = world.jobs();
         let check = jobs.iter().rev().find(|job| job["status"] == "queued");
         let check = check.expect("a check that is tried again")["id"].clone();

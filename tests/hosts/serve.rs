@@ -103,7 +103,7 @@ fn a_push_is_live_and_touches_nothing_else_and_a_death_loses_nothing() {
     push(&world, "Another title");
     until(120, "the new title", || {
         let acme = described(&world, "site/acme");
-        acme["title"] == "Second" && acme["condition"]["type"] == "ready"
+        acme["spec"]["title"] == "Second" && acme["condition"]["type"] == "ready"
     });
     let name = format!("acme.{}.sslip.io", world.ip(1).replace('.', "-"));
     let (head, body) = world.visit(1, &name, "/");
@@ -127,7 +127,7 @@ fn a_push_is_live_and_touches_nothing_else_and_a_death_loses_nothing() {
     daemon = Daemon::start(&world);
     until(300, "the third title", || {
         let acme = described(&world, "site/acme");
-        acme["title"] == "Third" && acme["condition"]["type"] == "ready"
+        acme["spec"]["title"] == "Third" && acme["condition"]["type"] == "ready"
     });
     drop(daemon);
     world.pressluft(&["audit", "verify"]).expect(0);

@@ -19,7 +19,7 @@ fn target(resource: &str, memory: &str, job: Option<JobId>) -> NewTarget {
         resource: id(resource),
         wanted: spec(memory).hash(),
         job,
-        blocked: None,
+        blocked: Vec::new(),
     }
 }
 
@@ -139,10 +139,11 @@ fn a_change_is_wanted_tried_and_applied() {
 fn blocked_and_new_and_not_wanted_any_more() {
     let mut fixture = recorded();
     let mut blocked = target(ENV, "512M", None);
-    blocked.blocked = Some((BlockCode::NotSupported, "no playbook".to_owned()));
+    let more = (BlockCode::FixedField, "`from`".to_owned());
+    blocked.blocked = vec![(BlockCode::NotSupported, "no playbook".to_owned()), more];
     let mut removed = target("node/web-1", "1M", None);
     removed.wanted = SpecHash::NOTHING;
-    removed.blocked = Some((BlockCode::Removed, "kept".to_owned()));
+    removed.blocked = vec![(BlockCode::Removed, "kept".to_owned())];
     let all = [blocked, removed, target("site/new", "1M", None)];
     let store = &mut fixture.store;
     store.set_targets(NEXT, &all, true, at(10)).expect("set");

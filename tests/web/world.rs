@@ -370,7 +370,10 @@ fn target(id: &str, job: Option<JobId>, blocked: Option<(&str, &str)>) -> NewTar
         resource: id.parse().expect("an id"),
         wanted: wanted.hash(),
         job,
-        blocked: blocked.map(|(code, reason)| (code.parse().expect("a code"), reason.to_owned())),
+        blocked: blocked
+            .map(|(code, reason)| (code.parse().expect("a code"), reason.to_owned()))
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::reply;
 use super::super::standings::Seen;
 use super::super::state::App;
 use super::page::{Asked, Page, Paging};
-use crate::core::condition::Condition;
+use crate::core::condition::{Condition, ConditionSince};
 use crate::core::facts::NodeFacts;
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::recorded::{RecordedResource, ResourceStatus, Source};
@@ -27,6 +27,8 @@ pub(in crate::web) struct Resource {
     pub(in crate::web) status: ResourceStatus,
     /// How it stands against what is asked for.
     pub(in crate::web) condition: Option<Condition>,
+    /// All that holds of it, the most urgent first; `condition` is the first.
+    pub(in crate::web) conditions: Vec<ConditionSince>,
     /// Since when it stands so.
     pub(in crate::web) condition_since: Option<Timestamp>,
     /// The revision that first asked for the form that is wanted now.
@@ -87,6 +89,7 @@ impl From<RecordedResource> for Resource {
         Self {
             kind: recorded.id.kind(),
             condition: None,
+            conditions: Vec::new(),
             condition_since: None,
             desired_revision: None,
             attempted_revision: None,
@@ -110,6 +113,7 @@ impl Resource {
     pub(in crate::web) fn with_standing(mut self, seen: &Seen) -> Self {
         if let Some(standing) = seen.all.get(&self.id) {
             self.condition = Some(standing.condition.clone());
+            self.conditions.clone_from(&standing.conditions);
             self.condition_since = Some(standing.changed_at);
             self.desired_revision.clone_from(&standing.desired_revision);
             self.attempted_revision

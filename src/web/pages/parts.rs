@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::text::{first_line, plain, short};
 use super::when::{When, took};
 use crate::core::change::leaves;
-use crate::core::condition::{ConditionKind, Standing};
+use crate::core::condition::{ConditionKind, ConditionSince, Standing};
 use crate::core::id::ResourceId;
 use crate::core::recorded::JobId;
 use crate::core::spec::Spec;
@@ -44,6 +44,7 @@ pub(super) struct Stand {
     pub(super) word: &'static str,
     pub(super) code: Option<String>,
     pub(super) reason: Option<String>,
+    pub(super) beside: Vec<Beside>,
     pub(super) since: When,
     pub(super) job: Option<JobId>,
     pub(super) desired: Option<Revision>,
@@ -67,6 +68,25 @@ impl Revision {
     }
 }
 
+/// What holds of a resource besides its most urgent condition.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Beside {
+    word: &'static str,
+    code: Option<String>,
+    reason: Option<String>,
+}
+
+impl Beside {
+    fn new(other: &ConditionSince) -> Self {
+        let condition = &other.condition;
+        Self {
+            word: condition.kind().as_str(),
+            code: condition.code().map(str::to_owned),
+            reason: condition.reason().map(first_line),
+        }
+    }
+}
+
 impl Stand {
     pub(super) fn new(standing: &Standing, now: Timestamp) -> Self {
         let revision = |id: &Option<String>| id.as_deref().map(Revision::new);
@@ -76,6 +96,12 @@ impl Stand {
             word: standing.condition.kind().as_str(),
             code: standing.condition.code().map(str::to_owned),
             reason: standing.condition.reason().map(first_line),
+            beside: standing
+                .conditions
+                .iter()
+                .skip(1)
+                .map(Beside::new)
+                .collect(),
             since: When::new(standing.changed_at, now),
             job: standing.job,
             desired: revision(&standing.desired_revision),
