@@ -267,7 +267,7 @@ fn heading(job: &Job) -> String {
     };
     line("id", job.id.to_string());
     line("reason", job.reason.clone());
-    line("asked by", job.origin.to_string());
+    line("origin", job.origin.to_string());
     line("revision", job.revision.clone());
     line("created", moment(job.created_at));
     line("started", job.started_at.map_or_else(String::new, moment));

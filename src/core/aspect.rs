@@ -256,9 +256,8 @@ fn table(kind: ResourceKind) -> Table {
 /// The aspect of the leaf at `path` of a resource of `kind`.
 #[must_use]
 pub fn aspect_of(kind: ResourceKind, path: &[String]) -> Aspect {
-    owners(kind, path)
-        .next()
-        .unwrap_or(Missing("nothing knows it"))
+    // Every leaf of every schema has its owner; another one is what an earlier version recorded, and only goes.
+    owners(kind, path).next().unwrap_or(Record)
 }
 
 /// The aspects of the entries that are about a leaf: the one of its own name, or the map that it is in.
@@ -368,9 +367,9 @@ pub fn comes_with_creation(kind: ResourceKind, aspect: Aspect, path: &[String]) 
     match aspect {
         Record | Fixed(_) => true,
         Job(job_type) => maker_of(kind).and_then(JobType::kind).is_some_and(|maker| {
-            let fields = maker.also_carries_fields.iter();
+            let fields = maker.carries_fields_when_made.iter();
             let mut fields = fields.filter(|(of, _)| *of == kind);
-            maker.also_carries.contains(&job_type)
+            maker.carries_when_made.contains(&job_type)
                 || fields.any(|(_, field)| path.join(".") == *field)
         }),
         Missing(_) => false,
@@ -425,9 +424,7 @@ mod tests {
     fn what_is_in_a_map_of_its_own_names_belongs_to_the_map() {
         let path = ["php", "ini", "session.gc"].map(str::to_owned);
         assert_eq!(aspect_of(ResourceKind::Env, &path), CONFIGURE);
-        assert_eq!(
-            aspect_of(ResourceKind::Env, &["new".to_owned()]),
-            Missing("nothing knows it")
-        );
+        let old = ["sources", "wordpress"].map(str::to_owned);
+        assert_eq!(aspect_of(ResourceKind::Fleet, &old), Record);
     }
 }

@@ -83,7 +83,7 @@ words! {
 }
 
 words! {
-    /// Who asked for a job.
+    /// Who asked for a job: it decides whether a plan may end it. What is repeated keeps its own.
     JobOrigin, "origin" {
         /// A plan of the fleet.
         Plan = "plan",
@@ -91,7 +91,7 @@ words! {
         Schedule = "schedule",
         /// Somebody at a terminal.
         Person = "person",
-        /// Another job of its plan, which it looks at.
+        /// Another job of its plan: it looks at what that one did.
         Job = "job",
     }
 }
@@ -187,6 +187,8 @@ words! {
         HealthCheckFailed = "HEALTH_CHECK_FAILED",
         SecretUnavailable = "SECRET_UNAVAILABLE",
         SourceUnavailable = "SOURCE_UNAVAILABLE",
+        /// What is recorded was written by a version with other fields.
+        RecordUnreadable = "RECORD_UNREADABLE",
         RenderFailed = "RENDER_FAILED",
         JobInterrupted = "JOB_INTERRUPTED",
         InternalError = "INTERNAL_ERROR",

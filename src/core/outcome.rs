@@ -379,6 +379,7 @@ pub fn is_retryable(code: ErrorCode) -> bool {
         | ErrorCode::NodePythonMissing
         | ErrorCode::NodeUnsupported
         | ErrorCode::SecretUnavailable
+        | ErrorCode::RecordUnreadable
         | ErrorCode::RenderFailed
         | ErrorCode::DependencyFailed
         | ErrorCode::InternalError
@@ -434,6 +435,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
         }
         ErrorCode::SecretUnavailable => {
             "store the secret with `pressluft secret set NAME` and check the age identity with `pressluft doctor`"
+        }
+        ErrorCode::RecordUnreadable => {
+            "plan and apply the documents with this version: that records them in its form"
         }
         ErrorCode::SourceUnavailable => {
             "check the address or path under `sources` of the fleet and its checksum"

@@ -313,6 +313,8 @@ impl JobPayload {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::core::job::JobType;
     use crate::core::plan::Action;
@@ -431,6 +433,25 @@ mod tests {
             refused.to_string().contains("belongs to `site/bakery`"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn what_another_version_recorded_is_named() {
+        let fleet = json!({"version": 1, "name": "x", "sources": {"wordpress": "/srv/wp.zip"}});
+        let parts = |id: &ResourceId| match id {
+            ResourceId::Fleet => Some(spec(fleet.clone())),
+            other => lookup(other),
+        };
+        let production_of = |_: &str| Some("production".to_owned());
+        let mut packer =
+            Packer::new(&parts, &production_of, &BTreeMap::new(), None).expect("no templates");
+        let packed = packer.pack(&job(ResourceId::Node("web-1".to_owned())));
+        let (packed, parts) = (packed.expect("known"), packer.into_parts());
+        let part = |digest: &str| Ok(parts.0[digest].clone());
+        let read = JobPayload::unpack(&packed, Vec::new(), BTreeMap::new(), &part);
+        let error = read.expect_err("it has another form");
+        assert!(matches!(error, DaemonError::Spec(_)), "{error}");
+        assert!(error.to_string().contains("the recorded Fleet"), "{error}");
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub fn repeat(
             node: old.node_id.clone(),
             // Who wanted it still does: a plan that makes it pointless ends it as it would the old one.
             origin: old.origin,
-            max_attempts: old.job_type.kind().map_or(1, |kind| kind.attempts.most()),
+            max_attempts: old.max_attempts,
             run_after: now,
             status_on_start: content.status_on_start,
             status_on_failure: content.status_on_failure,

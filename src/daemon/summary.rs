@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::worker::{Jobs, Plans};
-use crate::core::job::{ErrorCode, JobStatus};
+use crate::core::job::{ErrorCode, JobStatus, JobType};
 use crate::core::recorded::JobId;
 use crate::store::{Store, StoreError};
 
@@ -36,8 +36,15 @@ impl Summary {
 }
 
 impl Ends {
-    pub(super) fn note(&mut self, job: JobId, status: JobStatus, code: Option<ErrorCode>) {
-        let is_unhealthy = code == Some(ErrorCode::HealthCheckFailed);
+    pub(super) fn note(
+        &mut self,
+        job: JobId,
+        job_type: JobType,
+        status: JobStatus,
+        code: Option<ErrorCode>,
+    ) {
+        // What a change broke was not applied; what a check found was.
+        let is_unhealthy = job_type.only_looks() && code == Some(ErrorCode::HealthCheckFailed);
         self.0.insert(job, (status, is_unhealthy));
     }
 

@@ -31,9 +31,10 @@ pub struct Subject {
     pub source_names: Option<EnvironmentNames>,
     /// Where the environment answers: `http://acme.203-0-113-10.sslip.io`.
     pub url: Option<String>,
-    pub source_url: Option<String>,
     pub wordpress: SourceFile,
     pub wp_cli: SourceFile,
+    /// The files of the control plane that the job places.
+    files: Vec<PathBuf>,
     /// For a look, the release that the environment is recorded to serve.
     pub release: Option<String>,
 }
@@ -58,9 +59,9 @@ impl Subject {
         let url_of = |names: &Option<EnvironmentNames>| names.as_ref()?.preview_url();
         Self {
             url: url_of(&names),
-            source_url: url_of(&source_names),
             wordpress: sources::wordpress(&payload.fleet, payload.site.as_ref()),
             wp_cli: sources::wp_cli(&payload.fleet),
+            files: Vec::new(),
             release: None,
             node: node.whole(),
             site: payload.site.as_ref().map(HasSpec::whole),
@@ -82,16 +83,19 @@ impl Subject {
         settings: &SourceSettings,
     ) -> Result<Self, SourceError> {
         for source in job_type.kind().map_or(&[][..], |kind| kind.sources) {
-            match source {
-                SourceKind::WpCli => {
-                    self.wp_cli = self.wp_cli.checked("sources.wp_cli", settings)?;
-                }
-                SourceKind::WordPress => {
-                    self.wordpress = self.wordpress.checked("sources.wordpress", settings)?;
-                }
-            }
+            let (file, field) = match source {
+                SourceKind::WpCli => (&mut self.wp_cli, "sources.wp_cli"),
+                SourceKind::WordPress => (&mut self.wordpress, "sources.wordpress"),
+            };
+            *file = file.clone().checked(field, settings)?;
+            self.files.extend(file.path.clone());
         }
         Ok(self)
+    }
+
+    /// The subject of a look at an environment that is recorded to serve this release.
+    pub(super) fn serving(self, release: Option<String>) -> Self {
+        Self { release, ..self }
     }
 
     /// The files that a job of this type places on the node, or none when it places none.
@@ -121,14 +125,10 @@ impl Subject {
         render(&context, &templates).map(Some)
     }
 
-    /// The files of the control plane that jobs send to nodes.
-    #[must_use]
+    /// The files of the control plane that the job places: of what its documents name those that it
+    /// uses, and that were checked.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let sources = [&self.wordpress, &self.wp_cli];
-        sources
-            .into_iter()
-            .filter_map(|source| source.path.clone())
-            .collect()
+        self.files.clone()
     }
 
     /// The options of WordPress that are kept: those of the document, and what others of its fields stand for.
@@ -167,7 +167,7 @@ impl Subject {
         &self,
         job: &str,
         job_type: JobType,
-        is_look: bool,
+        in_check_mode: bool,
         attempt: u32,
         control_plane: &str,
         token: u64,
@@ -178,7 +178,7 @@ impl Subject {
             "job": {
                 "id": job,
                 "type": job_type,
-                "is_look": is_look,
+                "in_check_mode": in_check_mode,
                 "attempt": attempt,
                 "control_plane": control_plane,
                 "token": token,
@@ -194,7 +194,6 @@ impl Subject {
             "source_names": self.source_names,
             "release": self.release,
             "url": self.url,
-            "source_url": self.source_url,
             "paths": {
                 "wordpress_zip": path(&self.wordpress),
                 "wp_cli": path(&self.wp_cli),
@@ -206,5 +205,99 @@ impl Subject {
             Value::Object(map) => map,
             _ => Map::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::document::{Fleet, Node, Site};
+    use crate::core::tree::login;
+
+    fn document<T: HasSpec>(spec: Value) -> T {
+        let spec = serde_json::from_value(spec).expect("a spec");
+        T::from_spec(&spec).expect("a document")
+    }
+
+    /// The subject of a job of an environment of acme, with what is laid over a plain one.
+    fn subject(name: &str, more: &Value) -> Subject {
+        let mut env = json!({"site": "acme", "name": name, "type": name,
+            "safety": {"mail": "send", "noindex": false}, "cron": {"interval": "5m"}});
+        if let (Some(env), Some(more)) = (env.as_object_mut(), more.as_object()) {
+            env.extend(more.clone());
+        }
+        let site = json!({"name": "acme", "node": "web-1", "title": "Acme", "locale": "de_DE",
+            "admin": {"user": "owner", "email": "owner@acme.example"}});
+        let payload = JobPayload {
+            fleet: document::<Fleet>(json!({"version": 1, "name": "studio"})),
+            node: document::<Node>(json!({"name": "web-1", "host": "203.0.113.10"})),
+            site: Some(document::<Site>(site)),
+            env: Some(document(env)),
+            source_env: None,
+            effects: Vec::new(),
+            templates: BTreeMap::new(),
+            secrets: Vec::new(),
+            repo_secrets: BTreeMap::new(),
+        };
+        Subject::new(payload, None)
+    }
+
+    #[test]
+    fn a_playbook_is_given_what_the_documents_stand_for() {
+        let plain = subject("production", &json!({}));
+        let given = plain.variables("j", JobType::EnvConfigure, false, 1, "age1", 7);
+        let names: Vec<&str> = given.keys().map(String::as_str).collect();
+        insta::assert_snapshot!(names.join(" "), @"env facts health_timeout job names node options paths release site source_names units url wordpress wp_cli");
+        assert_eq!(given["health_timeout"], 10);
+        assert_eq!(given["env"]["expires"], Value::Null);
+        assert_eq!(
+            given["options"],
+            json!({"WPLANG": "de_DE", "blogname": "Acme"})
+        );
+        assert_eq!(
+            given["units"],
+            json!([
+                "pressluft-php-wp_acme_production.socket",
+                "pressluft-cron-wp_acme_production.timer"
+            ])
+        );
+        // A copy keeps the title that it was copied with, and what a document says comes last.
+        let more = json!({"from": "production", "cron": {"interval": "0s"},
+            "options": {"WPLANG": "", "posts_per_page": 7}});
+        let copy = subject("staging", &more);
+        assert_eq!(
+            json!(copy.options()),
+            json!({"WPLANG": "", "posts_per_page": 7})
+        );
+        assert_eq!(
+            json!(copy.units()),
+            json!(["pressluft-php-wp_acme_staging.socket"])
+        );
+    }
+
+    #[test]
+    fn a_look_at_pages_has_the_login_that_visitors_need() {
+        let named = [("a", "guest:Pa:ss"), ("b", "Pass")];
+        let secrets = SecretValues {
+            named: named
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..SecretValues::default()
+        };
+        let safety = |reference: Value| json!({"safety": {"mail": "send", "noindex": false, "basic_auth": reference}});
+        let own = json!({"http": {"basic_auth": {"user": "anna", "password": "secret:b"}},
+            "safety": {"mail": "send", "noindex": false, "basic_auth": "secret:a"}});
+        for (more, expected) in [
+            (json!({}), None),
+            (safety(json!("secret:a")), Some("guest:Pa:ss")),
+            (safety(json!("secret:b")), Some("acme:Pass")),
+            (own, Some("anna:Pass")),
+        ] {
+            let env = subject("staging", &more).env.expect("an environment");
+            let found = login(&env, &secrets).expect("they were handed");
+            assert_eq!(found.as_deref(), expected, "{more}");
+        }
+        let env = subject("staging", &safety(json!("secret:none"))).env;
+        assert!(login(&env.expect("an environment"), &secrets).is_err());
     }
 }

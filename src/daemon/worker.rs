@@ -428,7 +428,8 @@ impl Dispatcher<'_> {
                             self.disk.stopped_a_job(self.watch);
                         }
                         let code = attempted.failure.as_ref().map(|failure| failure.code);
-                        self.ends.note(id, attempted.status, code);
+                        self.ends
+                            .note(id, job.label.job_type, attempted.status, code);
                         (self.watch)(finished(job, attempted));
                     }
                     // Somebody else has the job by now; the others are still ours.

@@ -425,6 +425,24 @@ mod tests {
             migrate_to(&mut raw, &MIGRATIONS[..=migration]).expect("schema");
             raw.execute_batch(rows).expect("populated");
         }
+        let origins: Vec<(String, bool)> = raw
+            .prepare("SELECT origin, has_effects FROM jobs ORDER BY sequence")
+            .and_then(|mut rows| {
+                let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                rows.collect()
+            })
+            .expect("read");
+        let expected = [
+            ("plan", false),
+            ("plan", true),
+            ("job", false),
+            ("person", false),
+            ("schedule", false),
+        ];
+        assert_eq!(
+            origins,
+            expected.map(|(origin, has)| (origin.to_owned(), has))
+        );
         let count = |raw: &Connection| -> i64 {
             raw.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0))
                 .expect("count")
@@ -441,7 +459,7 @@ mod tests {
         assert_eq!(broken, 0);
         let (status, kind): (String, String) = raw
             .query_row(
-                "SELECT status, job_type FROM job_totals WHERE jobs = 1",
+                "SELECT status, job_type FROM job_totals WHERE status = 'succeeded'",
                 [],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )

@@ -14,7 +14,8 @@ use crate::core::recorded::JobId;
 use crate::crash_point::reach;
 
 /// Cancels what other plans have queued for the resources of `jobs`, and what looks at them: it would compare them with
-/// what they are not any more. What a person or a schedule wants changed stays.
+/// what they are not any more. What a person or a schedule wants changed is not
+/// ended by this.
 pub(super) fn supersede(
     tx: &Connection,
     plan: &NewPlan,

@@ -71,6 +71,9 @@ fn every_field_has_an_effect_and_the_effect_goes_with_it() {
         );
         world.commit("Another form");
         world.pressluft(&["apply", "--auto-approve"]).expect(0);
+        for job in world.jobs() {
+            assert_eq!(job["attempt_count"], 1, "{}", world.show(&job));
+        }
         // What is blocked is neither brought about nor recorded.
         world.pressluft(&["drift"]).expect(0);
         let again = world.pressluft(&["plan", "--json"]).expect(0).lines();

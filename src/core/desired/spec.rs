@@ -13,12 +13,12 @@ use crate::core::spec::Spec;
 /// A recorded spec that this version cannot read.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
-    #[error("this version cannot read the recorded {kind}: {reason}; apply its document again")]
+    #[error("this version cannot read the recorded {kind}: {reason}")]
     Unreadable {
         kind: &'static str,
         reason: serde_json::Error,
     },
-    #[error("the recorded {kind} has no `{field}`; apply its document again")]
+    #[error("the recorded {kind} has no `{field}`")]
     Missing { kind: &'static str, field: String },
 }
 
@@ -33,8 +33,10 @@ pub trait HasSpec: Serialize + Sized {
     /// [`SpecError`] when it was written by a version with other fields.
     fn from_spec(spec: &Spec) -> Result<Self, SpecError>;
 
-    /// The value with every field of its type: what is empty is `null`, an empty list or map.
+    /// The value with every field of its type: what is empty is `null`, an empty list or map. Entries
+    /// of lists leave out what they do not have.
     fn whole(&self) -> Value {
+        // A derived `Serialize` of a struct with string keys gives an object.
         serde_json::to_value(self).unwrap_or_default()
     }
 

@@ -11,8 +11,8 @@ pub(super) const KIND: JobKind = JobKind {
     status_on_failure: Some(ResourceStatus::Failed),
     // What was just changed may need a moment.
     attempts: Attempts::Retried,
-    also_carries: &[],
-    also_carries_fields: &[],
+    carries_when_made: &[],
+    carries_fields_when_made: &[],
     followed_by: &[],
     reads_facts: false,
     sources: &[],

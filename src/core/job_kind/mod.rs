@@ -1,7 +1,7 @@
 //! What there is to know of each type of job: a room for each, and one list of them.
 //!
-//! The planner and the executor ask the kind of a job and never its type. A type without a kind
-//! cannot be run by this version; what asks for it is blocked.
+//! Whoever has to tell types apart asks the kind. A type without one cannot be run by this version:
+//! what asks for it is blocked, and a job of it fails.
 
 mod drift_check;
 mod env_configure;
@@ -30,10 +30,10 @@ pub struct JobKind {
     /// The same after it failed.
     pub status_on_failure: Option<ResourceStatus>,
     pub attempts: Attempts,
-    /// The job types whose fields it carries out, too, when it makes a resource.
-    pub also_carries: &'static [JobType],
+    /// The job types whose fields it carries out when it makes a resource.
+    pub carries_when_made: &'static [JobType],
     /// Further fields of what it makes.
-    pub also_carries_fields: &'static [(ResourceKind, &'static str)],
+    pub carries_fields_when_made: &'static [(ResourceKind, &'static str)],
     /// Jobs that follow, of the environment that it made, or that it brought to its form although
     /// nothing of it differed.
     pub followed_by: &'static [JobType],

@@ -12,9 +12,9 @@ pub(super) const KIND: JobKind = JobKind {
     status_on_start: Some(ResourceStatus::Deploying),
     status_on_failure: Some(ResourceStatus::Failed),
     attempts: Attempts::Retried,
-    also_carries: &[JobType::EnvConfigure],
+    carries_when_made: &[JobType::EnvConfigure],
     // The release that a site starts with is the version that it asks for.
-    also_carries_fields: &[(ResourceKind::Site, "wordpress.version")],
+    carries_fields_when_made: &[(ResourceKind::Site, "wordpress.version")],
     followed_by: &[JobType::HealthCheck],
     reads_facts: false,
     sources: &[SourceKind::WordPress],

@@ -210,9 +210,7 @@ impl Work<'_> {
             return;
         }
         for job_type in changers_of(id.kind()) {
-            if !self.has(id, job_type) {
-                self.again(job_type, id, &node, reason);
-            }
+            self.again(job_type, id, &node, reason);
         }
     }
 

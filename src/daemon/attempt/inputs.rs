@@ -141,14 +141,42 @@ pub(super) fn variables_of(
     env: Option<&Value>,
 ) -> Result<Map<String, Value>, RenderError> {
     let handed = acts_as.kind().map(|kind| kind.secrets);
-    let value = match (handed, env) {
-        (Some(Secrets::LoginOfEnvironment), Some(env)) => {
-            json!({ "login": login(env, secrets)? })
-        }
-        _ => json!(secrets),
+    let mut map = match (handed, json!(secrets)) {
+        (Some(Secrets::OfNode | Secrets::OfEnvironment), Value::Object(map)) => map,
+        _ => Map::new(),
     };
-    match value {
-        Value::Object(map) => Ok(map),
-        _ => Ok(Map::new()),
+    // Whatever changes an environment looks at its pages afterwards.
+    if let Some(env) = env {
+        map.insert("login".to_owned(), json!(login(env, secrets)?));
+    }
+    Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_job_is_handed_its_own_secrets_and_whoever_looks_at_pages_the_login() {
+        let secrets = SecretValues {
+            db_password: "db".to_owned(),
+            named: [("a".to_owned(), "guest:Pass".to_owned())].into(),
+            ..SecretValues::default()
+        };
+        let env = json!({"site": "acme", "http": {"basic_auth": null},
+            "safety": {"basic_auth": "secret:a"}});
+        for (job_type, env, has_all) in [
+            (JobType::NodeProvision, None, true),
+            (JobType::SiteCreate, Some(&env), true),
+            (JobType::EnvCreate, Some(&env), true),
+            (JobType::EnvConfigure, Some(&env), true),
+            (JobType::HealthCheck, Some(&env), false),
+        ] {
+            let given = variables_of(&secrets, job_type, env).expect("they were handed");
+            assert_eq!(given.contains_key("db_password"), has_all, "{job_type}");
+            assert_eq!(given.contains_key("named"), has_all, "{job_type}");
+            let login = given.get("login").and_then(Value::as_str);
+            assert_eq!(login, env.map(|_| "guest:Pass"), "{job_type}");
+        }
     }
 }

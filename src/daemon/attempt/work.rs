@@ -14,7 +14,9 @@ use crate::core::drift::Differences;
 use crate::core::event::TaskStatus;
 use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
-use crate::core::job::{ErrorCode, JobType};
+use crate::core::job::ErrorCode;
+use crate::core::job::JobType;
+use crate::core::job_kind::JobKind;
 use crate::core::outcome::Failure;
 use crate::core::tree::SecretValues;
 use crate::daemon::error::DaemonError;
@@ -45,7 +47,17 @@ pub(super) struct Work<'a> {
 impl Work<'_> {
     /// The changes of the record that the job's success brings, or its failure.
     pub(super) fn carry_out(&mut self) -> Result<Result<Vec<StateChange>, Failure>, DaemonError> {
-        let payload = self.payload()?;
+        let Some(kind) = self.claim.job.job_type.kind() else {
+            let message = format!("this version cannot run `{}`", self.claim.job.job_type);
+            return Ok(Err(Failure::new(ErrorCode::InternalError, &message)));
+        };
+        let payload = match self.payload() {
+            Err(DaemonError::Spec(error)) => {
+                let message = error.to_string();
+                return Ok(Err(Failure::new(ErrorCode::RecordUnreadable, &message)));
+            }
+            read => read?,
+        };
         let revealed = match self.revealed(&payload) {
             Ok(revealed) => revealed,
             Err(failure) => return Ok(Err(failure)),
@@ -59,7 +71,7 @@ impl Work<'_> {
         let secrets = self.secret_values(&payload, revealed.named.clone())?;
         let redactor = Redactor::new(revealed.texts(&secrets));
         let mut changes = Vec::new();
-        let facts = match self.facts(&host, engine, &redactor)? {
+        let facts = match self.facts(kind, &host, engine, &redactor)? {
             Ok((facts, is_new)) => {
                 if is_new {
                     let (node, facts) = (self.label.node.clone(), Box::new(facts.clone()));
@@ -72,14 +84,15 @@ impl Work<'_> {
         let job_type = self.claim.job.job_type;
         // A look is that job which would make the resource what it should be, in check mode.
         let acts_as = job_type.acts_as(&self.claim.job.resource);
-        let is_look = acts_as != job_type;
-        let release = match is_look {
+        // What is looked at as another job is that job in check mode.
+        let in_check_mode = acts_as != job_type;
+        let release = match in_check_mode {
             true => self.recorded_release(&payload)?,
             false => None,
         };
         let sources = &self.runner.sources;
         let subject = match Subject::new(payload, Some(facts)).with_sources(acts_as, sources) {
-            Ok(subject) => Subject { release, ..subject },
+            Ok(subject) => subject.serving(release),
             Err(error) => {
                 return Ok(Err(Failure::new(
                     ErrorCode::SourceUnavailable,
@@ -103,7 +116,7 @@ impl Work<'_> {
             vars: subject.variables(
                 &self.claim.job.id.to_string(),
                 job_type,
-                is_look,
+                in_check_mode,
                 self.claim.attempt,
                 &self.runner.identity.control_plane().to_string(),
                 self.claim.token,
@@ -113,7 +126,7 @@ impl Work<'_> {
             files: subject.files(),
             ..self.invocation(host, engine)
         };
-        if is_look {
+        if in_check_mode {
             return Ok(self.look(&invocation, &redactor)?.map(|drift| {
                 changes.push(drift);
                 changes
@@ -139,7 +152,7 @@ impl Work<'_> {
         if let Some((name, environment)) = release.zip(subject.payload.environment_id()) {
             changes.push(StateChange::Release(served(name, environment)));
         }
-        if job_type.kind().is_some_and(|kind| kind.proves_health) {
+        if kind.proves_health {
             self.note_health(&mut changes)?;
         }
         if job_type.converges() {
@@ -165,12 +178,12 @@ impl Work<'_> {
     /// The node's facts, and whether they were gathered just now.
     fn facts(
         &mut self,
+        kind: &JobKind,
         host: &Host,
         engine: AnsibleEngine,
         redactor: &Redactor,
     ) -> Result<Result<(NodeFacts, bool), Failure>, DaemonError> {
-        let kind = self.claim.job.job_type.kind();
-        if !kind.is_some_and(|kind| kind.reads_facts)
+        if !kind.reads_facts
             && let Some(facts) = self.store.node_facts(&self.label.node)?
         {
             return Ok(Ok((facts, false)));

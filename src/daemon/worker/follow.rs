@@ -77,7 +77,7 @@ impl Dispatcher<'_> {
         let is_over = !matches!(job.status, JobStatus::Running | JobStatus::Unknown);
         let was_running = is_over && self.elsewhere.remove(&id);
         if was_running || (!is_ours && is_news && job.status == JobStatus::Cancelled) {
-            self.ends.note(id, job.status, job.error_code);
+            self.ends.note(id, job.job_type, job.status, job.error_code);
             let end = self.end_of(&job)?;
             let job = label(&job);
             (self.watch)(Progress::JobFinished { job, end });

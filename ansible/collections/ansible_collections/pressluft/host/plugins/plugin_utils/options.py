@@ -9,7 +9,7 @@ TEXT = {"type": "str", "required": True}
 OPTIONAL = {"type": "str"}
 ENVIRONMENT = {"system": TEXT, "root": TEXT, "php": TEXT, "url": TEXT}
 PASSWORD = {"type": "str", "required": True, "no_log": True}
-DATABASE = dict(ENVIRONMENT, state_dir=TEXT, database_password=PASSWORD, workers={"type": "int", "default": 4})
+DATABASE = dict(ENVIRONMENT, state_dir=TEXT, database_password=PASSWORD, workers={"type": "int", "required": True})
 ADMINISTRATOR = {"title": TEXT, "user": TEXT, "email": TEXT, "password": PASSWORD}
 
 
@@ -54,12 +54,12 @@ STEPS = {
 ONE_OF = {"release": [("archive", "source")], "source": [("src", "url")]}
 HEALTH = dict(
     ENVIRONMENT,
-    domains=listed([]),
-    paths=listed(["/"]),
-    expect={"type": "int", "default": 200},
-    timeout={"type": "int", "default": 10},
+    domains=listed(),
+    paths=listed(),
+    expect={"type": "int", "required": True},
+    timeout={"type": "int", "required": True},
     login={"type": "str", "no_log": True},
-    maintenance={"type": "bool", "default": False},
+    maintenance={"type": "bool", "required": True},
 )
 
 
