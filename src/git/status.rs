@@ -1,5 +1,7 @@
 //! How the files of a working tree relate to its repository: tracked, ignored, changed.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::error::GitError;
@@ -57,28 +59,24 @@ impl Tracked {
     }
 
     /// Whether git would not add this file: it is ignored, and not tracked all the same.
-    pub(super) fn ignores_file(&self, path: &str) -> bool {
+    pub(super) fn ignores_file(&self, path: &[u8]) -> bool {
         self.paths
-            .binary_search_by(|known| known.as_slice().cmp(path.as_bytes()))
+            .binary_search_by(|known| known.as_slice().cmp(path))
             .is_err()
             && self.is_ignored(path)
     }
 
     /// The same for a directory, given with its final `/`, and all that is in it.
-    pub(super) fn ignores_directory(&self, path: &str) -> bool {
-        let at = self
-            .paths
-            .partition_point(|known| known.as_slice() < path.as_bytes());
-        let has_tracked = self
-            .paths
-            .get(at)
-            .is_some_and(|p| p.starts_with(path.as_bytes()));
+    pub(super) fn ignores_directory(&self, path: &[u8]) -> bool {
+        let at = self.paths.partition_point(|known| known.as_slice() < path);
+        let has_tracked = self.paths.get(at).is_some_and(|p| p.starts_with(path));
         !has_tracked && self.is_ignored(path)
     }
 
-    fn is_ignored(&self, path: &str) -> bool {
+    fn is_ignored(&self, path: &[u8]) -> bool {
+        let path = [self.prefix.as_bytes(), path].concat();
         self.repository
-            .is_path_ignored(format!("{}{path}", self.prefix))
+            .is_path_ignored(Path::new(OsStr::from_bytes(&path)))
             .unwrap_or(false)
     }
 }

@@ -177,12 +177,18 @@ impl Walk<'_> {
             } else {
                 EntryKind::Special
             };
-            match self.selection.judge(parent, name, kind) {
+            let known = self.selection.diagnostics.len();
+            let verdict = self.selection.judge(parent, name, kind);
+            if self.selection.diagnostics.len() > known && self.is_ignored(parent, name, kind) {
+                // What git leaves out is in no commit, so there is nothing to refuse.
+                self.selection.diagnostics.truncate(known);
+            }
+            match verdict {
                 Verdict::Skip => {}
                 Verdict::Descend(path) => {
                     if !self
                         .tracked
-                        .is_some_and(|tracked| tracked.ignores_directory(&path))
+                        .is_some_and(|tracked| tracked.ignores_directory(path.as_bytes()))
                     {
                         self.directory(&path)?;
                     }
@@ -190,7 +196,7 @@ impl Walk<'_> {
                 Verdict::Take(path, role) => {
                     if !self
                         .tracked
-                        .is_some_and(|tracked| tracked.ignores_file(&path))
+                        .is_some_and(|tracked| tracked.ignores_file(path.as_bytes()))
                     {
                         self.taken.push((path, role));
                     }
@@ -198,6 +204,19 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether git leaves the entry out, whatever its name and kind are.
+    fn is_ignored(&self, parent: &str, name: &[u8], kind: EntryKind<'_>) -> bool {
+        let path = [parent.as_bytes(), name].concat();
+        self.tracked.is_some_and(|tracked| match kind {
+            EntryKind::Directory | EntryKind::Submodule => {
+                tracked.ignores_directory(&[&path[..], b"/"].concat())
+            }
+            EntryKind::File | EntryKind::Symlink { .. } | EntryKind::Special => {
+                tracked.ignores_file(&path)
+            }
+        })
     }
 
     fn leads_to_directory(&self, parent: &str, target: &[u8]) -> bool {

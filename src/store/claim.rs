@@ -238,7 +238,8 @@ fn take(tx: &Connection, id: JobId, worker: &str, now: Timestamp) -> Result<Opti
             "job `{id}` (`{}` of `{}`) was cancelled as stale",
             before.job_type, before.resource
         );
-        cancel_dependents(tx, id, &cause, worker, now)?;
+        let cause = (ErrorCode::PlanStale, cause.as_str());
+        cancel_dependents(tx, id, cause, worker, now)?;
         reach("claim: dependents of a stale job ended");
         return Ok(None);
     }

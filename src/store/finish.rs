@@ -151,7 +151,8 @@ impl Store {
             let cause = format!("job `{id}` ({}) was cancelled", describe(&job));
             reach("cancel: job ended");
             let mut cancelled = vec![id];
-            cancelled.extend(cancel_dependents(tx, id, &cause, actor, now)?);
+            let cause = (ErrorCode::DependencyFailed, cause.as_str());
+            cancelled.extend(cancel_dependents(tx, id, cause, actor, now)?);
             reach("cancel: dependents ended");
             Ok(cancelled)
         })
@@ -407,7 +408,8 @@ pub(super) fn follow_up(
         }
         JobStatus::Failed | JobStatus::Cancelled => {
             let cause = format!("job `{}` ({}) {}", job.id, describe(job), ended(status));
-            cancel_dependents(tx, job.id, &cause, actor, now)?;
+            let cause = (ErrorCode::DependencyFailed, cause.as_str());
+            cancel_dependents(tx, job.id, cause, actor, now)?;
             reach("follow-up: dependents ended");
         }
         JobStatus::Queued => {
@@ -479,11 +481,12 @@ pub(super) fn end_queued(tx: &Connection, id: JobId, ending: &Ending<'_>) -> Res
     append(tx, ending.now, &entry)
 }
 
-/// Cancels all that waits for `job`, directly or not; which ones.
+/// Cancels all that waits for `job`, directly or not; which ones. `code` says what became of the job:
+/// what waited for one that was only overtaken has nothing to be mended.
 pub(super) fn cancel_dependents(
     tx: &Connection,
     job: JobId,
-    cause: &str,
+    (code, cause): (ErrorCode, &str),
     actor: &str,
     now: Timestamp,
 ) -> Result<Vec<JobId>> {
@@ -499,7 +502,6 @@ pub(super) fn cancel_dependents(
             .collect::<Result<_>>()?;
         for dependent in dependents {
             let message = cause.to_owned();
-            let code = ErrorCode::DependencyFailed;
             end_queued(
                 tx,
                 dependent,

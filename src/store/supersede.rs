@@ -124,7 +124,8 @@ fn end_superseded(
     reach("supersede: job ended");
     let cause = format!("job `{job}` ({what}) was superseded");
     let mut ended = vec![job];
-    ended.extend(cancel_dependents(tx, job, &cause, actor, now)?);
+    let cause = (ErrorCode::Superseded, cause.as_str());
+    ended.extend(cancel_dependents(tx, job, cause, actor, now)?);
     reach("supersede: dependents ended");
     Ok(ended)
 }

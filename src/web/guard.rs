@@ -30,6 +30,7 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let begun = Instant::now();
     let asked = request.headers().clone();
     let path = request.uri().path().to_owned();
+    let whole = request.uri().path_and_query().map(ToString::to_string);
     let method = request.method().clone();
     let is_page = is_page(&path, &asked);
     let route = request
@@ -40,7 +41,10 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
         Ok(request) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
-    let mut response = shaped(&app, response, is_page, &path);
+    // Where a login leads back to; what is too long for that leads to the page without its filters.
+    let back = whole.filter(|whole| whole.len() <= 512);
+    let back = back.as_deref().unwrap_or(&path);
+    let mut response = shaped(&app, response, is_page, &path, back);
     if method == Method::GET || method == Method::HEAD {
         response = reply::unless_known(&asked, response);
     }
@@ -110,7 +114,7 @@ fn is_page(path: &str, asked: &HeaderMap) -> bool {
 
 /// The same failure for whoever asks: JSON for programs, a page for people, and the way to the
 /// login for people who are not logged in.
-fn shaped(app: &App, response: Response, is_page: bool, path: &str) -> Response {
+fn shaped(app: &App, response: Response, is_page: bool, path: &str, back: &str) -> Response {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
@@ -126,7 +130,7 @@ fn shaped(app: &App, response: Response, is_page: bool, path: &str) -> Response 
     };
     if status == StatusCode::UNAUTHORIZED && path != "/login" && !path.starts_with("/metrics") {
         let mut response = StatusCode::SEE_OTHER.into_response();
-        let target = format!("/login?next={}", encoded(path));
+        let target = format!("/login?next={}", encoded(back));
         if let Ok(target) = HeaderValue::from_str(&target) {
             response.headers_mut().insert(LOCATION, target);
         }

@@ -265,7 +265,7 @@ pub(super) fn own_path(next: Option<&str>) -> &str {
     .unwrap_or("/")
 }
 
-fn see_other(path: &str) -> Response {
+pub(super) fn see_other(path: &str) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();
     if let Ok(path) = HeaderValue::from_str(path) {
         response.headers_mut().insert(LOCATION, path);
@@ -273,11 +273,12 @@ fn see_other(path: &str) -> Response {
     response
 }
 
+/// A link in a chat or a mail opens the page that it names, so the cookie comes with it. Nothing is
+/// changed by such a request, and what is sent from another site's page has no cookie.
 fn set_cookie(app: &App, response: &mut Response, token: &str, seconds: i64) {
     let secure = if app.behind_proxy { "; Secure" } else { "" };
-    let cookie = format!(
-        "{COOKIE_NAME}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-    );
+    let cookie =
+        format!("{COOKIE_NAME}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(SET_COOKIE, value);
     }

@@ -1,6 +1,7 @@
 //! Snapshots of a directory, and what they say of its relation to git.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use pressluft::git::{Snapshot, open_working_tree};
 
@@ -146,6 +147,41 @@ fn pressluftignore_excludes_and_hides_what_would_be_refused() {
     let snapshot = open(&repository);
     assert_eq!(paths(&snapshot), ["a.yaml", "drafts/keep.yaml"]);
     assert!(snapshot.diagnostics.is_empty() && !snapshot.revision.dirty);
+}
+
+#[test]
+fn what_git_ignores_is_left_out_whatever_it_is() {
+    let repository = Repository::with(&[
+        (
+            ".gitignore",
+            "result\nscratch/\nmade*\ndeep/*/cache\n!made-for-us.yaml\n",
+        ),
+        ("a.yaml", "a"),
+    ]);
+    let path = repository.path();
+    for (name, target) in [
+        ("result", "/nix/store/x"),
+        ("made.yaml", "/etc/hostname"),
+        ("made-of-a", "a.yaml"),
+    ] {
+        std::os::unix::fs::symlink(target, path.join(name)).expect("link");
+    }
+    repository.git(["worktree", "add", "-q", "scratch"]);
+    fs::create_dir_all(path.join("deep/one/cache/.git")).expect("made");
+    let odd = std::ffi::OsStr::from_bytes(b"made\xff.yaml");
+    fs::write(path.join(odd), "a").expect("written");
+    nix::unistd::mkfifo(&path.join("made.yml"), nix::sys::stat::Mode::S_IRUSR).expect("made");
+    let snapshot = open(&repository);
+    assert_eq!(snapshot.diagnostics, []);
+    assert_eq!(paths(&snapshot), ["a.yaml"]);
+    assert!(!snapshot.revision.dirty, "{:?}", snapshot.revision);
+
+    // What is tracked all the same, or not ignored, is refused as ever.
+    repository.git(["add", "-f", "made.yaml"]);
+    std::os::unix::fs::symlink("/etc", path.join("made-for-us.yaml")).expect("link");
+    let refused = open(&repository).diagnostics;
+    let files: Vec<&str> = refused.iter().map(|one| one.file.as_str()).collect();
+    assert_eq!(files, ["made-for-us.yaml", "made.yaml"]);
 }
 
 #[test]

@@ -431,7 +431,8 @@ fn a_newer_plan_supersedes_what_is_queued_for_its_resources() {
     assert_eq!(enqueued, Enqueued { superseded, joined });
     let read = |id| fixture.store.job(id).expect("read").expect("is there");
     assert_eq!(read(node.id).error_code, Some(ErrorCode::Superseded));
-    assert_eq!(read(site.id).error_code, Some(ErrorCode::DependencyFailed));
+    // What waited for it was overtaken with it: nothing has failed that anybody could mend.
+    assert_eq!(read(site.id).error_code, Some(ErrorCode::Superseded));
     assert_eq!(read(other.id).status, JobStatus::Queued);
     fixture.assert_sound();
 }

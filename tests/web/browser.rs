@@ -118,6 +118,56 @@ fn the_overview_keeps_itself_up_to_date_and_the_focus_where_it_was() {
 }
 
 #[test]
+fn a_page_whose_server_is_gone_says_so() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let mut world = World::with_fleet();
+    let one = job(JobType::EnvConfigure, "env/acme/production", "web-1");
+    let path = format!("/jobs/{}", one.id);
+    world.queue(&[one], FIRST);
+    world.claim();
+    // The filters of a list come along through the login, and whoever is logged in does not see it again.
+    let list = "/jobs?status=running&node=web-1";
+    log_in(&browser, &world, list);
+    let here = "return location.pathname + location.search";
+    assert_eq!(browser.script(here), list);
+    browser.open(&format!("http://{}/login?next={path}", world.address));
+    assert_eq!(browser.path(), path);
+    let turning =
+        "return getComputedStyle(document.querySelector('main .i.t-running')).animationName";
+    let lost = "return document.getElementById('lost').hidden";
+    browser.open(&format!("http://{}/", world.address));
+    assert_eq!(browser.script(turning), "turn");
+    assert_eq!(browser.script(lost), true);
+    assert!(browser.text().contains("As of "), "{}", browser.text());
+    world.stop();
+    browser.wait_for("No answer since ");
+    assert_eq!(browser.script(turning), "none");
+    browser.picture(&pictures().join("lost.png"));
+}
+
+#[test]
+fn a_running_job_whose_server_is_gone_says_so_too() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let mut world = World::with_fleet();
+    let one = job(JobType::EnvConfigure, "env/acme/production", "web-1");
+    let path = format!("/jobs/{}", one.id);
+    world.queue(&[one], FIRST);
+    world.claim();
+    log_in(&browser, &world, &path);
+    browser.wait_for("Attempt 1");
+    assert_eq!(
+        browser.script("return document.getElementById('lost').hidden"),
+        true
+    );
+    world.stop();
+    browser.wait_for("No answer since ");
+}
+
+#[test]
 fn every_page_fits_every_screen() {
     let Some(browser) = Browser::start() else {
         return;

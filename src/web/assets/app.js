@@ -15,6 +15,34 @@ function relative(seconds) {
   return seconds > 0 ? `${text} ago` : `in ${text}`;
 }
 
+// A page whose server is gone must not look alive: it says since when, and nothing turns.
+let answeredAt = new Date();
+let misses = 0;
+
+const clock = (date) => date.toTimeString().slice(0, 8);
+
+function answered() {
+  answeredAt = new Date();
+  misses = 0;
+  show();
+}
+
+function missed() {
+  misses += 1;
+  show();
+}
+
+function show() {
+  const lost = document.getElementById("lost");
+  const isLost = misses >= 2;
+  document.body.classList.toggle("stale", isLost);
+  lost.hidden = !isLost;
+  const text = isLost ? `No answer since ${clock(answeredAt)}: this is what was known then.` : "";
+  if (lost.textContent !== text) lost.textContent = text;
+  const asOf = document.getElementById("as-of");
+  if (asOf) asOf.textContent = clock(answeredAt);
+}
+
 function tick() {
   for (const time of document.querySelectorAll("time[datetime]")) {
     const at = Date.parse(time.dateTime);
@@ -29,8 +57,11 @@ const key = (element) => element && (element.id || element.getAttribute("href"))
 let tag = null;
 async function refresh() {
   const headers = tag ? { "If-None-Match": tag } : {};
-  const response = await fetch(location.href, { headers: { ...headers, Accept: "text/html" } });
+  const options = { headers: { ...headers, Accept: "text/html" }, signal: AbortSignal.timeout(8000) };
+  const response = await fetch(location.href, options);
   if (response.redirected) return location.reload();
+  if (response.status >= 500) throw new Error("the server cannot answer");
+  answered();
   if (response.status !== 200) return;
   tag = response.headers.get("ETag");
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -54,7 +85,7 @@ function keepFresh() {
   const seconds = Number(main().dataset.refresh);
   if (!seconds) return;
   setInterval(() => {
-    if (!document.hidden && !selects()) refresh().catch(() => {});
+    if (!document.hidden && !selects()) refresh().catch(missed);
   }, seconds * 1000);
 }
 
@@ -123,12 +154,12 @@ function taskElement(task) {
 }
 
 function follow() {
-  const address = main().dataset.live;
-  if (!address) return;
-  const source = new EventSource(`${address}?stream=${main().dataset.place}`);
+  if (!main().dataset.live) return;
+  let source = null;
+  let isOver = false;
   let turn = Promise.resolve();
   const then = (work) => { turn = turn.then(work).catch(() => {}); };
-  source.addEventListener("task", (event) => then(async () => {
+  const onTask = (event) => then(async () => {
     const task = JSON.parse(event.data);
     const place = `${task.attempt}.${task.seq}`;
     if (later(place, main().dataset.place) <= 0) return;
@@ -138,17 +169,39 @@ function follow() {
     if (none) none.remove();
     list.append(taskElement(task));
     main().dataset.place = place;
-  }));
-  source.addEventListener("state", (event) => then(async () => {
+  });
+  const onState = (event) => then(async () => {
     const state = JSON.parse(event.data);
     const told = `${state.job.status} ${state.attempts.length}`;
     if (told !== main().dataset.state) await refresh();
-  }));
-  source.addEventListener("end", () => { source.close(); then(refresh); });
-  source.addEventListener("logout", () => { source.close(); location.reload(); });
+  });
+  const close = () => { if (source) source.close(); source = null; };
+  const end = (work) => { isOver = true; close(); work(); };
+  const listen = () => {
+    const address = main().dataset.live;
+    if (source || isOver || !address) return;
+    source = new EventSource(`${address}?stream=${main().dataset.place}`);
+    source.addEventListener("open", answered);
+    source.addEventListener("error", () => {
+      missed();
+      // After an answer that is no stream a browser does not try again by itself.
+      if (source && source.readyState === EventSource.CLOSED) {
+        close();
+        setTimeout(() => { if (!document.hidden) listen(); }, 4000);
+      }
+    });
+    source.addEventListener("task", (event) => { answered(); onTask(event); });
+    source.addEventListener("state", (event) => { answered(); onState(event); });
+    source.addEventListener("end", () => end(() => then(refresh)));
+    source.addEventListener("logout", () => end(() => location.reload()));
+  };
+  // A browser opens few connections to one server: a tab that nobody looks at needs none.
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : listen()));
+  if (!document.hidden) listen();
 }
 
 tick();
+show();
 setInterval(tick, 5000);
 keepFresh();
 follow();

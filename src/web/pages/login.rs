@@ -1,12 +1,14 @@
 //! `/login`
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::super::api::page::Asked;
+use super::super::auth;
 use super::super::error::Result;
-use super::super::login::own_path;
+use super::super::login::{own_path, see_other};
 use super::super::reply;
 use super::super::state::App;
 
@@ -19,9 +21,12 @@ pub(in crate::web) struct Wanted {
 pub(in crate::web) async fn show(
     State(app): State<App>,
     Asked(wanted): Asked<Wanted>,
+    headers: HeaderMap,
 ) -> Result<Response> {
-    let page = app
-        .pages
-        .login(own_path(wanted.next.as_deref()), "", None)?;
-    Ok(reply::html(page))
+    let next = own_path(wanted.next.as_deref());
+    // Somebody who is logged in has nothing to do here.
+    if auth::viewer(&app, &headers).await.is_ok() {
+        return Ok(see_other(next));
+    }
+    Ok(reply::html(app.pages.login(next, "", None)?))
 }
