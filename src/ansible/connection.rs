@@ -137,7 +137,10 @@ impl Place {
         host: &Host,
         pinned: Option<&HostKey>,
     ) -> io::Result<Supervised> {
-        let words = os_words(ssh::master(host, &self.files, pinned));
+        // Whoever answers may greet for ever.
+        let bounded = ["sh", "-c", "ulimit -f 128 && exec \"$0\" \"$@\""].map(OsString::from);
+        let mut words = bounded.to_vec();
+        words.extend(os_words(ssh::master(host, &self.files, pinned)));
         let command = spawner.command(&words, Duration::from_secs(2));
         let mut command = self.confined(command, host)?;
         let sink = OpenOptions::new()

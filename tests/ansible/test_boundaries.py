@@ -1,5 +1,6 @@
 """What a tenant can do to the programs that look at it: nothing beyond its own rights, a time and a size."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -312,6 +313,21 @@ class Looks(Scratch):
             found = sorted(boundaries.files(tenant.Tenant(SITE.system, self.work)))
         names = ("-group", "odd??[2J name")
         self.assertEqual(found, ["`%s` has set-id bits" % self.path(name) for name in names])
+
+
+    def test_a_look_that_a_site_holds_up_is_a_finding(self):
+        nothing = lambda *_: []  # noqa: E731
+        names = ("rules", "entrances", "units", "exposed", "files")
+        node = mock.Mock()
+        with contextlib.ExitStack() as stack:
+            for name in names:
+                stack.enter_context(mock.patch.object(boundaries, name, nothing))
+            late = mock.Mock(side_effect=Failed("`mariadb`: max_statement_time exceeded"), __name__="database")
+            stack.enter_context(mock.patch.object(boundaries, "database", late))
+            result = boundaries.carry_out({"system": "daemon", "root": self.work}, node)
+        self.assertEqual(result["changed"], False)
+        self.assertEqual(len(result["by_hand"]), 1)
+        self.assertIn("not everything could be looked at: `mariadb`", result["by_hand"][0])
 
 
 class Modes(Scratch):

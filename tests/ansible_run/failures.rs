@@ -174,6 +174,20 @@ fn a_link_that_breaks_in_the_middle_is_unreachable(engine: AnsibleEngine) {
     assert_eq!(bench.run(&invocation).code(), None, "it does not recover");
 }
 
+/// Whoever answers may greet for ever, and what `ssh` says of it is in a file.
+fn a_host_that_greets_at_length_fills_no_disk(engine: AnsibleEngine) {
+    let node = crate::node_or_skip!(node(1));
+    // As long as this server can.
+    node.shell(
+        "head -c 700000 /dev/zero | base64 >/root/banner; pgrep -f 'sshd.*2222' || \
+         /usr/sbin/sshd -p 2222 -o Banner=/root/banner",
+    );
+    let slowly = |i: &mut Invocation| i.host.port = 2222;
+    let code = ErrorCode::AnsibleHostUnreachable;
+    let message = expect(engine, slowly, PING, &node, code);
+    assert!(message.len() < 16 * 1024, "{}", message.len());
+}
+
 fn a_node_without_python_says_so(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node_without_python(2));
     let message = expect(engine, |_| {}, PING, &node, ErrorCode::NodePythonMissing);
@@ -257,6 +271,7 @@ in_both_engines! {
     an_address_that_nobody_has_is_unreachable,
     a_host_key_of_another_type_is_a_mismatch,
     a_link_that_breaks_in_the_middle_is_unreachable,
+    a_host_that_greets_at_length_fills_no_disk,
     a_node_without_python_says_so,
     failures_of_the_playbook_are_told_apart,
     what_the_playbook_forgives_is_no_failure,

@@ -54,6 +54,7 @@ fn neighbours_are_out_of_sight_and_out_of_reach() {
             without_the_sandbox_there_is_much_to_see,
             without_the_firewall_all_is_in_reach,
             logs_stay_closed,
+            no_log_keeps_the_node_busy,
             code_from_uploads_does_not_run,
             the_cache_is_shared_in_peace,
             what_a_user_has_too_much_is_taken,
@@ -298,23 +299,44 @@ fn own_logs_are_rotated_with_own_rights(world: &World) {
     world.ssh(
         1,
         &format!(
-            "cd {logs} && rm -f own.log* && \
-             setpriv --reuid {USER} --regid {USER} --init-groups sh -c 'umask 077 && echo own >own.log && \
-             ln -s /etc/shadow link.log && mkfifo pipe.log && echo x >\"odd  name.log\"' && \
-             (umask 077 && echo secret >root.log) && \
+            "cd {logs} && rm -f *.log.* && \
+             for name in debug php-slow php-fpm; do test ! -e $name.log || mv $name.log $name.kept; done && \
+             setpriv --reuid {USER} --regid {USER} --init-groups sh -c 'umask 077 && echo own >>php.log && \
+             ln -s /etc/shadow debug.log && mkfifo php-slow.log && truncate -s 15T other.log' && \
+             (umask 077 && echo secret >php-fpm.log) && \
              (timeout 60 logrotate --force /etc/logrotate.d/pressluft-{USER} || test $? != 124)"
         ),
     );
     let found = world.ssh(1, &format!("ls {logs}"));
-    assert!(found.contains("own.log.1\n"), "{found}");
-    for name in ["link.log.1", "pipe.log.1", "root.log.1"] {
+    assert!(found.contains("php.log.1\n"), "{found}");
+    for name in ["debug.log.1", "php-slow.log.1", "php-fpm.log.1"] {
         assert!(!found.contains(name), "rotated with more rights: {found}");
     }
+    assert!(!found.contains("other.log.1"), "not one of ours: {found}");
     assert_eq!(world.ssh(1, "sha256sum /etc/shadow"), before);
     world.ssh(
         1,
-        &format!("cd {logs} && rm -f own.log* link.log* pipe.log* root.log* odd*"),
+        &format!(
+            "cd {logs} && rm -f debug.log php-slow.log php-fpm.log other.log *.log.* && \
+             for name in debug php-slow php-fpm; do test ! -e $name.kept || mv $name.kept $name.log; done"
+        ),
     );
+}
+
+/// Whoever reads a log of holes is busy with it for hours.
+fn no_log_keeps_the_node_busy(world: &World) {
+    let script = format!("{ROOT}/current/holes.php");
+    let log = format!("{ROOT}/logs/debug.log");
+    put(
+        world,
+        &script,
+        &format!("<?php ftruncate( fopen( '{log}', 'c' ), 15 << 40 );"),
+    );
+    world.visit(1, &name(world, "acme"), "/holes.php");
+    let size = world.ssh(1, &format!("stat -c %s {log}"));
+    let size: u64 = size.trim().parse().expect("a number");
+    assert!(size <= 8 << 30, "{size}");
+    world.ssh(1, &format!("rm -f {script} {log}"));
 }
 
 /// Values of the database that name files of WordPress do not lead to the uploads.

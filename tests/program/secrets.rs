@@ -109,7 +109,7 @@ fn a_commit_with_a_secret_of_somebody_else_is_neither_planned_nor_applied() {
         for text in [
             format!("constants: {{ KEY: \"secret:{foreign}\" }}\n"),
             format!("options: {{ key: \"secret:{foreign}\" }}\n"),
-            format!("php: {{ ini: {{ \"mail.log\": \"secret:{foreign}\" }} }}\n"),
+            format!("php: {{ ini: {{ \"user_agent\": \"secret:{foreign}\" }} }}\n"),
             format!("http: {{ basic_auth: {{ user: a, password: \"secret:{foreign}\" }} }}\n"),
             format!("safety: {{ basic_auth: \"secret:{foreign}\" }}\n"),
         ] {
@@ -130,6 +130,30 @@ fn a_commit_with_a_secret_of_somebody_else_is_neither_planned_nor_applied() {
     }
     let jobs = program.run(&["jobs", "list", "-o", "json"]).expect(0);
     assert_eq!(jobs.stdout.trim(), "[]");
+}
+
+/// PHP loads some of these before any code of the site runs, and wherever it is started.
+#[test]
+fn a_setting_of_php_that_loads_code_is_refused() {
+    let program = Program::new();
+    for key in [
+        "ffi.preload",
+        "FFI.PRELOAD",
+        "opcache.preload",
+        "opcache.file_cache",
+        "extension",
+        "mail.log",
+        "auto_prepend_file",
+        "session.save_handler",
+        "curl.cainfo",
+    ] {
+        let text = format!("php: {{ ini: {{ \"{key}\": /tmp/x }} }}\n");
+        let repo = program.fleet("", &text);
+        let codes = program.codes(&repo);
+        assert_eq!(codes, ["invalid-value"], "`{key}` is valid");
+    }
+    let repo = program.fleet("", "php: { ini: { max_input_vars: 5000 } }\n");
+    assert_eq!(program.codes(&repo), Vec::<String>::new());
 }
 
 #[test]

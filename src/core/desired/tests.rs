@@ -94,11 +94,12 @@ fn the_design_assembles() {
 fn maps_of_defaults_merge_and_lists_and_scalars_replace() {
     let text = BASE.replace(
         "name: fleet\n",
-        "name: fleet\ndefaults:\n  environment:\n    php: {memory: 128M, workers: 2, ini: {a: 1, b: 2}}\n    \
+        "name: fleet\ndefaults:\n  environment:\n    php: {memory: 128M, workers: 2, ini: {precision: 1, max_input_vars: 2}}\n    \
          cache: {bypass_paths: [/a/, /b/]}\n    constants: {X: 1}\n  site: {locale: de_DE}\n",
     );
-    let text =
-        format!("{text}php: {{workers: 8, ini: {{b: 3}}}}\ncache: {{bypass_paths: [/c/]}}\n");
+    let text = format!(
+        "{text}php: {{workers: 8, ini: {{max_input_vars: 3}}}}\ncache: {{bypass_paths: [/c/]}}\n"
+    );
     let desired = assembled(&[(FLEET_FILE, &text)])
         .desired
         .expect("no errors");
@@ -110,7 +111,7 @@ fn maps_of_defaults_merge_and_lists_and_scalars_replace() {
     assert_eq!(spec.get("php.workers"), Some(&8.into()));
     assert_eq!(
         spec.get("php.ini"),
-        Some(&serde_json::json!({"a": 1, "b": 3}))
+        Some(&serde_json::json!({"precision": 1, "max_input_vars": 3}))
     );
     assert_eq!(
         spec.get("cache.bypass_paths"),

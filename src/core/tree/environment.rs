@@ -193,9 +193,10 @@ fn checks_and_reloads(
             "--regid",
             system,
             "--clear-groups",
-            // Of no use here. Whoever lacks it cannot look through this process at what it sees, and the site lacks it.
-            "--inh-caps=+net_bind_service",
-            "--ambient-caps=+net_bind_service",
+            // The kernel asks for it nowhere. Whoever lacks it cannot look through this process at what it sees, and
+            // the site lacks it.
+            "--inh-caps=+net_broadcast",
+            "--ambient-caps=+net_broadcast",
             "--no-new-privs",
             "--",
             "env",

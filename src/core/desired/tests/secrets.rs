@@ -18,7 +18,7 @@ fn a_site_uses_its_own_secrets_and_no_others() {
     for own in [
         "constants: {KEY: secret:sites/acme/key}\n",
         "options: {key: secret:sites/acme/deep/key}\n",
-        "php: {ini: {a: secret:sites/acme/key}}\n",
+        "php: {ini: {user_agent: secret:sites/acme/key}}\n",
         "http: {basic_auth: {user: a, password: secret:sites/acme/key}}\n",
         "safety: {basic_auth: secret:sites/acme/key}\n",
     ] {

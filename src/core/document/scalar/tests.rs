@@ -269,6 +269,15 @@ fn what_reaches_files_of_a_host() {
     all::<IniKey>(&[
         ("opcache.jit", "opcache.jit"),
         ("open_basedir", "-"),
+        // What loads code, reads or writes a file, or runs a program.
+        ("ffi.preload", "-"),
+        ("ffi.enable", "-"),
+        ("opcache.preload", "-"),
+        ("opcache.file_cache", "-"),
+        ("mail.log", "-"),
+        ("session.save_handler", "-"),
+        ("user_ini.filename", "-"),
+        ("xdebug.mode", "-"),
         ("a\nb", "-"),
         ("[x]", "-"),
     ]);

@@ -1,6 +1,7 @@
 //! Names that end up in the files of PHP, WordPress and nginx.
 
 use super::{Malformed, Scalar, only, printable, quoted, scalar_impls, text_scalar};
+use crate::core::document::read::nearest;
 use crate::core::id::ResourceId;
 
 text_scalar! {
@@ -67,48 +68,169 @@ fn php_version(text: &str) -> Result<(), Malformed> {
     )
 }
 
-/// Settings that decide where PHP of one environment may look, which the pool fixes.
-const FIXED_INI: [&str; 14] = [
-    "open_basedir",
-    "disable_functions",
-    "disable_classes",
-    "extension",
-    "zend_extension",
-    "extension_dir",
-    "auto_prepend_file",
-    "auto_append_file",
-    "sendmail_path",
-    "session.save_path",
-    "sys_temp_dir",
-    "upload_tmp_dir",
-    "error_log",
-    "memory_limit",
+/// The settings of PHP that a document may set, sorted. None of them names a file, a program, a
+/// library or a function: PHP loads some of those before any code of the site runs, and wherever it
+/// is started.
+const INI: &[&str] = &[
+    "allow_url_fopen",
+    "arg_separator.input",
+    "arg_separator.output",
+    "auto_globals_jit",
+    "bcmath.scale",
+    "date.default_latitude",
+    "date.default_longitude",
+    "date.timezone",
+    "default_charset",
+    "default_mimetype",
+    "default_socket_timeout",
+    "display_errors",
+    "display_startup_errors",
+    "enable_post_data_reading",
+    "error_reporting",
+    "exif.decode_jis_intel",
+    "exif.decode_jis_motorola",
+    "exif.decode_unicode_intel",
+    "exif.decode_unicode_motorola",
+    "exif.encode_jis",
+    "exif.encode_unicode",
+    "expose_php",
+    "gd.jpeg_ignore_warning",
+    "hard_timeout",
+    "html_errors",
+    "igbinary.compact_strings",
+    "ignore_repeated_errors",
+    "ignore_repeated_source",
+    "ignore_user_abort",
+    "imagick.locale_fix",
+    "imagick.progress_monitor",
+    "imagick.skip_version_check",
+    "implicit_flush",
+    "internal_encoding",
+    "intl.default_locale",
+    "intl.error_level",
+    "intl.use_exceptions",
+    "max_execution_time",
+    "max_file_uploads",
+    "max_input_nesting_level",
+    "max_input_time",
+    "max_input_vars",
+    "max_multipart_body_parts",
+    "mbstring.detect_order",
+    "mbstring.http_output_conv_mimetypes",
+    "mbstring.language",
+    "mbstring.regex_retry_limit",
+    "mbstring.regex_stack_limit",
+    "mbstring.strict_detection",
+    "mbstring.substitute_character",
+    "mysqli.allow_persistent",
+    "mysqli.max_links",
+    "mysqli.max_persistent",
+    "opcache.dups_fix",
+    "opcache.enable",
+    "opcache.enable_cli",
+    "opcache.enable_file_override",
+    "opcache.file_update_protection",
+    "opcache.force_restart_timeout",
+    "opcache.huge_code_pages",
+    "opcache.interned_strings_buffer",
+    "opcache.jit",
+    "opcache.jit_buffer_size",
+    "opcache.jit_hot_func",
+    "opcache.jit_hot_loop",
+    "opcache.jit_hot_return",
+    "opcache.jit_hot_side_exit",
+    "opcache.max_accelerated_files",
+    "opcache.max_file_size",
+    "opcache.max_wasted_percentage",
+    "opcache.optimization_level",
+    "opcache.protect_memory",
+    "opcache.record_warnings",
+    "opcache.revalidate_freq",
+    "opcache.revalidate_path",
+    "opcache.save_comments",
+    "opcache.use_cwd",
+    "opcache.validate_permission",
+    "opcache.validate_root",
+    "opcache.validate_timestamps",
+    "output_buffering",
+    "pcre.backtrack_limit",
+    "pcre.jit",
+    "pcre.recursion_limit",
+    "post_max_size",
+    "precision",
+    "realpath_cache_size",
+    "realpath_cache_ttl",
+    "register_argc_argv",
+    "request_order",
+    "serialize_precision",
+    "session.cache_expire",
+    "session.cache_limiter",
+    "session.cookie_domain",
+    "session.cookie_httponly",
+    "session.cookie_lifetime",
+    "session.cookie_path",
+    "session.cookie_samesite",
+    "session.cookie_secure",
+    "session.gc_divisor",
+    "session.gc_maxlifetime",
+    "session.gc_probability",
+    "session.lazy_write",
+    "session.name",
+    "session.referer_check",
+    "session.serialize_handler",
+    "session.sid_bits_per_character",
+    "session.sid_length",
+    "session.trans_sid_hosts",
+    "session.trans_sid_tags",
+    "session.upload_progress.cleanup",
+    "session.upload_progress.enabled",
+    "session.upload_progress.freq",
+    "session.upload_progress.min_freq",
+    "session.upload_progress.name",
+    "session.upload_progress.prefix",
+    "session.use_cookies",
+    "session.use_only_cookies",
+    "session.use_strict_mode",
+    "session.use_trans_sid",
+    "short_open_tag",
+    "soap.wsdl_cache",
+    "soap.wsdl_cache_enabled",
+    "soap.wsdl_cache_limit",
+    "soap.wsdl_cache_ttl",
+    "unserialize_max_depth",
+    "upload_max_filesize",
+    "url_rewriter.hosts",
+    "url_rewriter.tags",
+    "user_agent",
+    "variables_order",
+    "zend.assertions",
+    "zend.detect_unicode",
+    "zend.enable_gc",
+    "zend.exception_ignore_args",
+    "zend.exception_string_param_max_len",
+    "zend.multibyte",
+    "zlib.output_compression",
+    "zlib.output_compression_level",
 ];
 
 fn ini_key(text: &str) -> Result<(), Malformed> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
-    only(
-        text,
-        "the name of a PHP setting",
-        80,
-        allowed,
-        "lower-case letters, digits, `.`, `_`",
-    )?;
+    if INI.binary_search(&text).is_ok() {
+        return Ok(());
+    }
     if text == "memory_limit" {
         return Err(
             Malformed::new("`memory_limit` is set by `php.memory`").hint("use `php.memory`")
         );
     }
-    if FIXED_INI.contains(&text) {
-        return Err(Malformed::new(format!("`{text}` is managed by Pressluft")).hint("remove it"));
-    }
-    if text.starts_with(|c: char| c.is_ascii_lowercase()) && !text.ends_with('.') {
-        return Ok(());
-    }
-    Err(Malformed::new(format!(
-        "{} is not the name of a PHP setting",
+    let message = format!(
+        "{} is not among the settings of PHP that a document may set",
         quoted(text)
-    )))
+    );
+    let near = nearest(text, INI.iter().copied());
+    Err(Malformed::new(message).hint(match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "remove it; docs/nodes.md says which there are".to_owned(),
+    }))
 }
 
 /// What `wp-config.php` gets from Pressluft itself.

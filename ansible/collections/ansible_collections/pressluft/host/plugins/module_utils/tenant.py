@@ -138,9 +138,10 @@ def start(tenant, argv, seconds, writable=(), network=False, **streams):
 def start_client(tenant, argv, **streams):
     """A `Popen` of a program of ours that only talks to the database: as the user, and without a unit.
 
-    It sees the node as root does. With a right that the site's own programs lack, none of them can look through it.
+    It sees the node as root does. With a right that the site's own programs lack, and that the kernel asks for nowhere,
+    none of them can look through it.
     """
-    return _start_plain(tenant, argv, ["--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service"], **streams)
+    return _start_plain(tenant, argv, ["--inh-caps=+net_broadcast", "--ambient-caps=+net_broadcast"], **streams)
 
 
 def _start_plain(tenant, argv, rights=(), **streams):

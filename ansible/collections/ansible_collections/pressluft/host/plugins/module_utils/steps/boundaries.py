@@ -235,8 +235,9 @@ def carry_out(options, node):
         try:
             found += look(*arguments)
         except Failed as error:
-            # What the others found is told all the same.
-            node.warn("not everything could be looked at: %s" % error)
+            # What the others found is told all the same. A site can hold up a look, so one that was not made is a
+            # finding as well: nobody may take it for a clean one.
+            found.append("not everything could be looked at: %s" % error)
     found = list(dict.fromkeys(found))
     shown = [text[:LONGEST] for text in found[:SHOWN]]
     if len(found) > SHOWN:

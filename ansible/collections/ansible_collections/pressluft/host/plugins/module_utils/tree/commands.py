@@ -11,7 +11,7 @@ import time
 from ansible_collections.pressluft.host.plugins.module_utils.process import start
 
 OUTPUT_LIMIT = 4096
-VALIDATOR_TIMEOUT = 120
+VALIDATOR_TIMEOUT = 30
 HANDLER_TIMEOUT = 600
 
 
