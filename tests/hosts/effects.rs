@@ -114,7 +114,7 @@ fn name(world: &World) -> String {
 fn ask(world: &World, path: &str, more: &[&str]) -> (String, String, String) {
     let name = name(world);
     let output = Command::new("curl")
-        .args(["-sS", "-i", "--max-time", "30", "-u", LOGIN, "--resolve"])
+        .args(["-sS", "-i", "--max-time", "60", "-u", LOGIN, "--resolve"])
         .arg(format!("{name}:80:{}", world.ip(1)))
         .args(more)
         .arg(format!("http://{name}{path}"))

@@ -164,7 +164,7 @@ fn suspended_until_asked_for(world: &World) {
     world.edit("sites/acme.yaml", "suspend: true\n", "");
     push(world, "Go on with acme");
     until(120, "what was held back", || {
-        described(world, id)["php"]["memory"] == "192M" && is(world, id, "ready")
+        described(world, id)["spec"]["php"]["memory"] == "192M" && is(world, id, "ready")
     });
 }
 
@@ -216,11 +216,11 @@ fn a_node_that_does_not_answer_stalls_its_own_site_alone() {
     }
     push(&world, "Both titles");
     until(180, "the one that answers", || {
-        described(&world, "site/acme")["title"] == "Second"
+        described(&world, "site/acme")["spec"]["title"] == "Second"
     });
     until(60, "the other", || is(&world, "node/web-2", "stalled"));
     world.fleet(&["net", "2", "up"]).expect(0);
     until(300, "the other one, too", || {
-        described(&world, "site/bakery")["title"] == "Second" && is(&world, both[1], "ready")
+        described(&world, "site/bakery")["spec"]["title"] == "Second" && is(&world, both[1], "ready")
     });
 }
