@@ -44,10 +44,10 @@ struct ListArgs {
     #[arg(long, value_name = "ACTION")]
     action: Option<AuditAction>,
     /// Only entries with a smaller number: the last one of the page before
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = output::whole::<u64>)]
     before: Option<u64>,
     /// The most entries to list
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = output::whole::<u32>)]
     limit: u32,
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,

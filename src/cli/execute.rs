@@ -23,10 +23,19 @@ const PARALLEL: usize = 8;
 const DRAIN: Duration = Duration::from_secs(10 * 60);
 
 /// How much at once and for how long.
+/// How many nodes are worked on at once, as it is written.
+fn nodes_at_once(text: &str) -> Result<u16, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=256).contains(number));
+    number.ok_or_else(|| "write a whole number from 1 to 256".to_owned())
+}
+
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct LimitArgs {
     /// How many nodes to work on at once
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = nodes_at_once)]
     parallel: Option<u16>,
     /// How long running jobs may take to finish after a SIGTERM [default: 10m]
     #[arg(long, value_name = "DURATION")]

@@ -52,10 +52,10 @@ struct ListArgs {
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
     /// At most this many
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = output::whole::<u32>)]
     limit: u32,
     /// Where the page before ended, as printed by it
-    #[arg(long)]
+    #[arg(long, value_parser = output::whole::<u64>)]
     cursor: Option<u64>,
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t)]

@@ -68,6 +68,13 @@ pub(crate) fn show<T: Serialize>(
     }
 }
 
+/// A whole number that somebody wrote.
+pub(crate) fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| "write a whole number that is not too large".to_owned())
+}
+
 /// A plain table with a heading, fit for `width` columns.
 pub(crate) fn table(width: usize, heading: &[&str], rows: &[Vec<String>]) -> String {
     let layout = Layout {

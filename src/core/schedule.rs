@@ -85,9 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn what_never_comes_is_none() {
-        let never = schedule("0 0 30 2 *");
-        assert_eq!(next(&never, at("2026-02-22T12:00:00Z"), "x"), None);
+    fn what_never_comes_is_refused_and_what_comes_seldom_is_not() {
+        for never in ["0 0 30 2 *", "0 0 31 4,6,9,11 *"] {
+            let refused = never.parse::<Schedule>().expect_err("there is no such day");
+            assert!(refused.message.contains("never comes"), "{refused}");
+        }
+        let leap = schedule("0 0 29 2 *");
+        assert!(next(&leap, at("2026-02-22T12:00:00Z"), "x").is_some());
     }
 
     proptest! {

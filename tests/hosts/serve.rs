@@ -221,6 +221,7 @@ fn a_node_that_does_not_answer_stalls_its_own_site_alone() {
     until(60, "the other", || is(&world, "node/web-2", "stalled"));
     world.fleet(&["net", "2", "up"]).expect(0);
     until(300, "the other one, too", || {
-        described(&world, "site/bakery")["spec"]["title"] == "Second" && is(&world, both[1], "ready")
+        described(&world, "site/bakery")["spec"]["title"] == "Second"
+            && is(&world, both[1], "ready")
     });
 }

@@ -123,6 +123,43 @@ fn maps_of_defaults_merge_and_lists_and_scalars_replace() {
 }
 
 #[test]
+fn what_no_node_can_have_is_refused_at_its_place() {
+    for (text, is_right) in [
+        ("php: {memory: 31M}\n", false),
+        ("php: {memory: 32M}\n", true),
+        ("php: {memory: 17G}\n", false),
+        ("health: {timeout: 0s}\n", false),
+        ("health: {timeout: 301s}\n", false),
+        ("health: {timeout: 5m}\n", true),
+        ("cron: {interval: 0s}\n", true),
+        ("cron: {interval: 59s}\n", false),
+        ("cron: {interval: 1w}\n", true),
+        ("cache: {ttl: 0s}\n", false),
+    ] {
+        let found = on_production(text);
+        assert_eq!(found.is_empty(), is_right, "{text}: {found:?}");
+        assert!(
+            found.iter().all(|line| line.ends_with("out-of-range")),
+            "{found:?}"
+        );
+    }
+    for (text, is_right) in [
+        ("swap: 0GiB\n", false),
+        ("swap: 1GiB\n", true),
+        ("swap: 2TiB\n", false),
+        ("database: {buffer_pool: 1MiB}\n", false),
+        ("redis: {maxmemory: 1KiB}\n", false),
+        ("php: {opcache: 1MiB}\n", false),
+        ("php: {opcache: 128MiB}\n", true),
+    ] {
+        let node = format!("host: 203.0.113.1\n{text}");
+        let text_of_fleet = BASE.replace("host: 203.0.113.1\n", &node);
+        let found = places(&assembled(&[(FLEET_FILE, &text_of_fleet)]));
+        assert_eq!(found.is_empty(), is_right, "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn equal_fingerprints_mean_equal_specs() {
     let of = |text: &str| {
         let desired = assembled(&[(FLEET_FILE, text)]).desired.expect("no errors");

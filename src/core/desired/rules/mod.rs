@@ -2,6 +2,7 @@
 //!
 //! Each rule looks at effective values and adds what it finds; none of them stops another.
 
+mod bounds;
 mod domains;
 mod environments;
 mod extensions;
@@ -146,6 +147,7 @@ pub(crate) fn check(draft: &Draft, reserved: &Reserved, findings: &mut Findings)
     sources::check(draft, findings);
     extensions::check(draft, findings);
     lists::check(draft, findings);
+    bounds::check(draft, findings);
     moved::check(&index, findings);
     secrets::check(draft, reserved, findings);
     places::check(draft, findings);

@@ -90,6 +90,11 @@ pub(crate) fn problem(segment: &Segment<'_>, error: &Error, code: &'static str) 
             None => match words(error) {
                 // The scanner has a limit of its own, and only its words to tell it by.
                 said if said == "recursion limit exceeded" => beyond_limit(place),
+                said if is_about_a_number(&said) => {
+                    Problem::new(place, code, "this is not a whole number").hint(Some(
+                        "write it in digits and without a zero in front, such as `8`".to_owned(),
+                    ))
+                }
                 said => Problem::new(place, code, said).hint(Some(
                     "look for a missing quote, colon or bracket, or a wrong indentation, here or \
                      in the line before"
@@ -98,6 +103,14 @@ pub(crate) fn problem(segment: &Segment<'_>, error: &Error, code: &'static str) 
             },
         },
     }
+}
+
+/// `invalid u16`, of a number that the reader takes for one of another base.
+fn is_about_a_number(said: &str) -> bool {
+    let kind = said.strip_prefix("invalid ").unwrap_or_default();
+    kind.starts_with(['u', 'i'])
+        && kind.len() > 1
+        && kind[1..].bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn beyond_limit(place: Place) -> Problem {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZoneDatabase;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::{Malformed, Scalar, printable, quoted, scalar_impls, text_scalar};
 
@@ -98,18 +98,29 @@ impl Scalar for Schedule {
             .hint(hint));
         }
         let canonical = fields.join(" ").to_ascii_lowercase();
-        match cron(&canonical) {
-            Ok(_) => Ok(Self(match zone {
-                Some(zone) => format!("{canonical} {zone}"),
-                None => canonical,
-            })),
-            Err(error) => Err(Malformed::new(format!(
-                "{} is not a cron expression: {}",
-                quoted(text),
-                error.to_string().trim_end_matches('.').to_lowercase()
+        let Ok(cron) = cron(&canonical) else {
+            return Err(Malformed::new(format!(
+                "{} is not a cron expression: minutes are from 0 to 59, hours from 0 to 23, days from 1 to 31, months \
+                 from 1 to 12, days of the week from 0 to 7 or `sun` to `sat`",
+                quoted(text)
             ))
-            .hint(hint)),
+            .hint(hint));
+        };
+        // Any moment does: one that comes at all comes again.
+        if cron
+            .find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), false)
+            .is_err()
+        {
+            return Err(Malformed::new(format!(
+                "{} never comes: no such day is in any year",
+                quoted(text)
+            ))
+            .hint("correct the day or the month"));
         }
+        Ok(Self(match zone {
+            Some(zone) => format!("{canonical} {zone}"),
+            None => canonical,
+        }))
     }
 }
 
