@@ -193,10 +193,16 @@ fn text(
 
 /// How it stands, and which revision is meant where that is not the recorded one.
 fn push_standing(out: &mut String, standing: &Standing) {
-    for (number, ConditionSince { condition, since }) in standing.conditions.iter().enumerate() {
-        let name = if number == 0 { "condition" } else { "" };
+    let mut before = String::new();
+    for ConditionSince { condition, since } in &standing.conditions {
+        let name = if before.is_empty() { "condition" } else { "" };
         let (word, since) = (get::word(condition), output::seconds(*since));
-        out.push_str(&format!("  {name:10} {word} since {since}\n"));
+        let line = format!("{word} since {since}");
+        // Several reasons for one word stand below it.
+        if line != before {
+            out.push_str(&format!("  {name:10} {line}\n"));
+            before = line;
+        }
         if let Some(reason) = condition.reason() {
             out.push_str(&format!("             {}\n", printable(reason)));
         }
