@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -211,17 +210,12 @@ impl World {
 
     /// The head and body that `host` answers `http://NAME/PATH` with.
     pub(crate) fn visit(&self, host: u32, name: &str, path: &str) -> (String, String) {
-        let begun = Instant::now();
         let output = Command::new("curl")
             .args(["-sS", "-i", "--max-time", "60", "--resolve"])
             .arg(format!("{name}:80:{}", self.ip(host)))
             .arg(format!("http://{name}{path}"))
             .output()
             .expect("curl runs");
-        let took = begun.elapsed();
-        if took > Duration::from_secs(5) {
-            eprintln!("`http://{name}{path}` took {took:?}");
-        }
         // What curl says when nobody answers is seen in the failed assertion.
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
