@@ -335,7 +335,7 @@ fn no_log_keeps_the_node_busy(world: &World) {
     world.visit(1, &name(world, "acme"), "/holes.php");
     let size = world.ssh(1, &format!("stat -c %s {log}"));
     let size: u64 = size.trim().parse().expect("a number");
-    assert!(size <= 8 << 30, "{size}");
+    assert!(size <= 8 << 30, "a log of {size} bytes");
     world.ssh(1, &format!("rm -f {script} {log}"));
 }
 
