@@ -275,7 +275,8 @@ class Plays(Scratch):
         self.assert_refused(events, ATTACKS)
 
     def test_a_health_check_brings_nothing_with_it(self):
-        options = {"system": "wp", "root": "/srv", "php": "8.2", "url": "http://a.example"}
+        options = {"system": "wp", "root": "/srv", "php": "8.2", "url": "http://a.example", "domains": [], "paths": ["/"]}
+        options.update(expect=200, timeout=10, maintenance=False)
         events = self.play({"pressluft.host.health": options}, {"changed": False, "findings": [], "checks": {}})
         self.assert_refused(events, ATTACKS)
 
