@@ -35,27 +35,27 @@ options:
     description: Other names of the site, to which the front page may redirect.
     type: list
     elements: str
-    default: []
+    required: true
   paths:
     description: The pages that are looked at. C(/) is the front page.
     type: list
     elements: str
-    default: [/]
+    required: true
   expect:
     description: The status that they must answer with.
     type: int
-    default: 200
+    required: true
   timeout:
     description: Seconds for each check.
     type: int
-    default: 10
+    required: true
   login:
     description: User and password of HTTP basic authentication, with a colon between.
     type: str
   maintenance:
     description: Whether the site is closed on purpose; it must then say so.
     type: bool
-    default: false
+    required: true
 attributes:
   check_mode:
     support: full
