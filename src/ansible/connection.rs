@@ -70,7 +70,7 @@ const OWN: &str = "mux-";
 /// What is in front of that where others have theirs, too.
 const SHARED: &str = "pressluft-";
 
-/// What is read of a file that an `ssh` writes, which may hold words of its node.
+/// How long the file is that an `ssh` writes, which may hold words of its node: no more is written, and none is read.
 const LONGEST_READ: u64 = 64 * 1024;
 
 /// One connection, open or opening.
@@ -137,9 +137,9 @@ impl Place {
         host: &Host,
         pinned: Option<&HostKey>,
     ) -> io::Result<Supervised> {
-        // Whoever answers may greet for ever.
-        let bounded = ["sh", "-c", "ulimit -f 128 && exec \"$0\" \"$@\""].map(OsString::from);
-        let mut words = bounded.to_vec();
+        // Whoever answers may greet for ever. The shell counts in blocks of 512 bytes.
+        let bounded = format!("ulimit -f {} && exec \"$0\" \"$@\"", LONGEST_READ / 512);
+        let mut words = ["sh", "-c", &bounded].map(OsString::from).to_vec();
         words.extend(os_words(ssh::master(host, &self.files, pinned)));
         let command = spawner.command(&words, Duration::from_secs(2));
         let mut command = self.confined(command, host)?;
@@ -154,6 +154,13 @@ impl Place {
 
     fn said(&self, otherwise: &str) -> String {
         let bytes = read(&self.messages);
+        if bytes.len() as u64 >= LONGEST_READ {
+            return format!(
+                "the SSH server says more than {} KiB before anybody is logged in; shorten its `Banner`, or look at who \
+                 answers there",
+                LONGEST_READ >> 10
+            );
+        }
         match tail(reasons(&String::from_utf8_lossy(&bytes)).trim(), 4096) {
             "" => otherwise.to_owned(),
             text => text.to_owned(),

@@ -194,9 +194,9 @@ fn text(
 /// How it stands, and which revision is meant where that is not the recorded one.
 fn push_standing(out: &mut String, standing: &Standing) {
     let mut before = String::new();
-    for ConditionSince { condition, since } in &standing.conditions {
+    for ConditionSince { condition, since } in standing.conditions() {
         let name = if before.is_empty() { "condition" } else { "" };
-        let (word, since) = (get::word(condition), output::seconds(*since));
+        let (word, since) = (get::word(&condition), output::seconds(since));
         let line = format!("{word} since {since}");
         // Several reasons for one word stand below it.
         if line != before {

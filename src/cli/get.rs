@@ -67,9 +67,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     .to_owned();
                 let condition = standings.get(&resource.id).map(|standing| {
                     let first = word(&standing.condition);
-                    match standing.conditions.len() {
-                        0 | 1 => first,
-                        all => format!("{first} +{}", all - 1),
+                    match standing.beside.len() {
+                        0 => first,
+                        more => format!("{first} +{more}"),
                     }
                 });
                 let mut row = vec![
@@ -148,7 +148,7 @@ pub(super) fn element(resource: &RecordedResource, standing: Option<&Standing>) 
 pub(super) fn condition_fields(standing: &Standing) -> Map<String, Value> {
     let fields = [
         ("condition", json!(standing.condition)),
-        ("conditions", json!(standing.conditions)),
+        ("conditions", json!(standing.conditions())),
         ("desired_revision", json!(standing.desired_revision)),
         ("attempted_revision", json!(standing.attempted_revision)),
         ("applied_revision", json!(standing.applied_revision)),

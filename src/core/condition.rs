@@ -125,8 +125,8 @@ pub struct Standing {
     pub node: Option<String>,
     /// The most urgent of its conditions.
     pub condition: Condition,
-    /// All that holds of it, the most urgent first: none hides another.
-    pub conditions: Vec<ConditionSince>,
+    /// What holds besides, the most urgent first: none hides another.
+    pub beside: Vec<ConditionSince>,
     /// The revision that first asked for the form that is wanted now.
     pub desired_revision: Option<String>,
     /// The revision that the last job for it began to carry out.
@@ -137,6 +137,18 @@ pub struct Standing {
     pub job: Option<JobId>,
     /// When it came to stand so, in UTC.
     pub changed_at: Timestamp,
+}
+
+impl Standing {
+    /// All that holds of it, the most urgent first.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<ConditionSince> {
+        let first = ConditionSince {
+            condition: self.condition.clone(),
+            since: self.changed_at,
+        };
+        [first].into_iter().chain(self.beside.clone()).collect()
+    }
 }
 
 /// What is recorded that the condition of one resource follows from.
@@ -230,7 +242,7 @@ pub struct EndedJob {
 #[must_use]
 pub fn standing(id: ResourceId, facts: &Facts, looked_at: Timestamp) -> Standing {
     let (condition, changed_at) = condition(facts, looked_at);
-    let conditions = conditions(facts, &condition, changed_at, looked_at);
+    let beside = beside(facts, &condition, looked_at);
     let applied = facts.recorded.as_ref().map(|known| known.revision.clone());
     // A later commit may have carried the same wish out.
     let target = facts.target.as_ref().filter(|_| !is_applied(facts));
@@ -240,7 +252,7 @@ pub fn standing(id: ResourceId, facts: &Facts, looked_at: Timestamp) -> Standing
         node: facts.recorded.as_ref().and_then(|known| known.node.clone()),
         job: job(facts, &condition),
         condition,
-        conditions,
+        beside,
         desired_revision: desired.or_else(|| applied.clone()),
         attempted_revision: attempted(facts).or_else(|| applied.clone()),
         applied_revision: applied,
@@ -252,13 +264,11 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
     if let Some(open) = &facts.open {
         return under_way(open, facts.away_since);
     }
-    let recorded_at = facts.recorded.as_ref().map(|known| known.updated_at);
-    let target_since = facts.target.as_ref().map(|target| target.since);
-    let fallback = recorded_at.or(target_since).unwrap_or(looked_at);
-    if let Some(holder) = &facts.suspended_by {
-        let reason = format!("`{holder}` is suspended");
-        return (Condition::Suspended { reason }, fallback);
+    if let Some(suspended) = suspended(facts, looked_at) {
+        return suspended;
     }
+    let target_since = facts.target.as_ref().map(|target| target.since);
+    let fallback = known_since(facts, looked_at);
     if let Some(failure) = failure(facts) {
         return failure;
     }
@@ -305,35 +315,35 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
     }
 }
 
-/// All that holds: the first one, and what it would hide.
-fn conditions(
-    facts: &Facts,
-    first: &Condition,
-    changed_at: Timestamp,
-    looked_at: Timestamp,
-) -> Vec<ConditionSince> {
-    let target = facts.target.as_ref();
-    let blocks = target.map(|target| target.blocked.as_slice());
-    let suspended = facts.suspended_by.as_ref().map(|holder| {
-        let known = facts.recorded.as_ref().map(|known| known.updated_at);
-        let since = known.or(target.map(|target| target.since));
-        let reason = format!("`{holder}` is suspended");
-        (Condition::Suspended { reason }, since.unwrap_or(looked_at))
-    });
-    let mut others: Vec<(Condition, Timestamp)> = failure(facts)
+/// What the first one would hide.
+fn beside(facts: &Facts, first: &Condition, looked_at: Timestamp) -> Vec<ConditionSince> {
+    let blocks = facts.target.iter().flat_map(|target| &target.blocked);
+    let mut others: Vec<ConditionSince> = failure(facts)
         .into_iter()
-        .chain(blocks.unwrap_or_default().iter().map(blocked))
+        .chain(blocks.map(blocked))
         .chain(facts.drift.as_ref().map(drifted))
-        .chain(suspended)
+        .chain(suspended(facts, looked_at))
         .filter(|(condition, _)| condition != first)
-        .collect();
-    others.sort_by_key(|(condition, _)| condition.kind());
-    let first = (first.clone(), changed_at);
-    [first]
-        .into_iter()
-        .chain(others)
         .map(|(condition, since)| ConditionSince { condition, since })
-        .collect()
+        .collect();
+    others.sort_by_key(|other| other.condition.kind());
+    others
+}
+
+/// Since when what is known of the resource is so.
+fn known_since(facts: &Facts, looked_at: Timestamp) -> Timestamp {
+    let recorded = facts.recorded.as_ref().map(|known| known.updated_at);
+    let wanted = facts.target.as_ref().map(|target| target.since);
+    recorded.or(wanted).unwrap_or(looked_at)
+}
+
+fn suspended(facts: &Facts, looked_at: Timestamp) -> Option<(Condition, Timestamp)> {
+    let holder = facts.suspended_by.as_ref()?;
+    let reason = format!("`{holder}` is suspended");
+    Some((
+        Condition::Suspended { reason },
+        known_since(facts, looked_at),
+    ))
 }
 
 fn blocked(block: &Block) -> (Condition, Timestamp) {

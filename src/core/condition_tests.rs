@@ -54,6 +54,17 @@ fn open(status: JobStatus) -> OpenJob {
     }
 }
 
+/// What a look at `task` found.
+fn found(task: &str, by_hand: bool) -> DriftFact {
+    let mut found = Differences::default();
+    found.add(task.to_owned(), by_hand);
+    DriftFact {
+        since: at(70),
+        job: None,
+        found,
+    }
+}
+
 fn shown(facts: &Facts) -> String {
     let standing = standing(ResourceId::env("acme", "production"), facts, at(99));
     let revision = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
@@ -93,13 +104,7 @@ fn the_life_of_a_change() {
     facts.ended = Some(ended(JobStatus::Succeeded, ErrorCode::InternalError));
     facts.recorded = applied("b", ResourceStatus::Active).recorded;
     lines.push(shown(&facts));
-    let mut found = Differences::default();
-    found.add("Apply the files".to_owned(), false);
-    facts.drift = Some(DriftFact {
-        since: at(70),
-        job: None,
-        found,
-    });
+    facts.drift = Some(found("Apply the files", false));
     lines.push(shown(&facts));
     // Outside of a window it is put back later, and is no less drifted for that.
     facts.target = Some(Target {
@@ -163,13 +168,7 @@ fn what_keeps_a_job_from_being_planned() {
 #[test]
 fn what_this_version_cannot_do_hides_no_drift() {
     let mut facts = applied("a", ResourceStatus::Active);
-    let mut found = Differences::default();
-    found.add("Serve the code".to_owned(), true);
-    facts.drift = Some(DriftFact {
-        since: at(70),
-        job: None,
-        found,
-    });
+    facts.drift = Some(found("Serve the code", true));
     for code in BlockCode::ALL {
         facts.target = Some(Target {
             blocked: vec![Block {
@@ -188,13 +187,7 @@ fn what_this_version_cannot_do_hides_no_drift() {
 fn none_hides_another() {
     let mut facts = applied("a", ResourceStatus::Failed);
     facts.ended = Some(ended(JobStatus::Failed, ErrorCode::HealthCheckFailed));
-    let mut found = Differences::default();
-    found.add("Serve the code".to_owned(), true);
-    facts.drift = Some(DriftFact {
-        since: at(70),
-        job: None,
-        found,
-    });
+    facts.drift = Some(found("Serve the code", true));
     facts.suspended_by = Some(ResourceId::Node("web-1".to_owned()));
     let block = |code, reason: &str| Block {
         code,
@@ -211,14 +204,15 @@ fn none_hides_another() {
     });
     let all = |facts: &Facts| {
         let standing = standing(ResourceId::env("acme", "production"), facts, at(99));
-        assert_eq!(standing.conditions[0].condition, standing.condition);
-        assert_eq!(standing.conditions[0].since, standing.changed_at);
+        let all = standing.conditions();
+        assert_eq!(all[0].condition, standing.condition);
+        assert_eq!(all[0].since, standing.changed_at);
         let line = |known: &ConditionSince| {
             let reason = known.condition.reason().unwrap_or("-");
             let since = known.since.duration_since(at(0)).as_secs();
             format!("{} {reason} at {since}", known.condition.kind())
         };
-        let lines: Vec<String> = standing.conditions.iter().map(line).collect();
+        let lines: Vec<String> = all.iter().map(line).collect();
         lines.join("\n")
     };
     let settled = all(&facts);

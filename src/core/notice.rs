@@ -154,7 +154,7 @@ mod tests {
         use crate::core::condition::Condition;
         let at = Timestamp::from_second(1_772_000_000).expect("a time");
         let standing = |condition| Standing {
-            conditions: Vec::new(),
+            beside: Vec::new(),
             id: "env/acme/production".parse().expect("an id"),
             node: None,
             condition,

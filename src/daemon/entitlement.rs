@@ -8,7 +8,7 @@ use crate::core::desired::HasSpec;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::plan::secret::{self, Need, Use};
-use crate::core::secret_owner::{NotOwned, Owners, Reserved, User, grants_of};
+use crate::core::secret_owner::{NotOwned, Owners, Reserved, User};
 use crate::core::spec::Spec;
 
 /// The names of the secrets of one job.
@@ -48,9 +48,8 @@ pub(super) fn entitled(
     reserved: &Reserved,
 ) -> Result<Entitled, NotEntitled> {
     let specs = specs(payload, resource, node)?;
-    let grants = grants_of(&payload.fleet.spec());
     let owners = Owners {
-        grants: &grants,
+        grants: &payload.fleet.secrets.grants,
         reserved,
     };
     let acts_as = job_type.acts_as(resource);

@@ -23,6 +23,15 @@ fn log_in(browser: &Browser, world: &World, next: &str) {
     );
 }
 
+/// The page of a job that runs.
+fn running(world: &mut World) -> String {
+    let one = job(JobType::EnvConfigure, "env/acme/production", "web-1");
+    let path = format!("/jobs/{}", one.id);
+    world.queue(&[one], FIRST);
+    world.claim();
+    path
+}
+
 /// Pictures stay for people to look at.
 fn pictures() -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
@@ -123,10 +132,7 @@ fn a_page_whose_server_is_gone_says_so() {
         return;
     };
     let mut world = World::with_fleet();
-    let one = job(JobType::EnvConfigure, "env/acme/production", "web-1");
-    let path = format!("/jobs/{}", one.id);
-    world.queue(&[one], FIRST);
-    world.claim();
+    let path = running(&mut world);
     // The filters of a list come along through the login, and whoever is logged in does not see it again.
     let list = "/jobs?status=running&node=web-1";
     log_in(&browser, &world, list);
@@ -134,6 +140,7 @@ fn a_page_whose_server_is_gone_says_so() {
     assert_eq!(browser.script(here), list);
     browser.open(&format!("http://{}/login?next={path}", world.address));
     assert_eq!(browser.path(), path);
+    browser.wait_for("Attempt 1");
     let turning =
         "return getComputedStyle(document.querySelector('main .i.t-running')).animationName";
     let lost = "return document.getElementById('lost').hidden";
@@ -147,22 +154,18 @@ fn a_page_whose_server_is_gone_says_so() {
     browser.picture(&pictures().join("lost.png"));
 }
 
+/// Its page asks for nothing by itself: it is told, or not.
 #[test]
 fn a_running_job_whose_server_is_gone_says_so_too() {
     let Some(browser) = Browser::start() else {
         return;
     };
     let mut world = World::with_fleet();
-    let one = job(JobType::EnvConfigure, "env/acme/production", "web-1");
-    let path = format!("/jobs/{}", one.id);
-    world.queue(&[one], FIRST);
-    world.claim();
+    let path = running(&mut world);
     log_in(&browser, &world, &path);
     browser.wait_for("Attempt 1");
-    assert_eq!(
-        browser.script("return document.getElementById('lost').hidden"),
-        true
-    );
+    let lost = "return document.getElementById('lost').hidden";
+    assert_eq!(browser.script(lost), true);
     world.stop();
     browser.wait_for("No answer since ");
 }

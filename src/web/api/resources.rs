@@ -113,7 +113,7 @@ impl Resource {
     pub(in crate::web) fn with_standing(mut self, seen: &Seen) -> Self {
         if let Some(standing) = seen.all.get(&self.id) {
             self.condition = Some(standing.condition.clone());
-            self.conditions.clone_from(&standing.conditions);
+            self.conditions = standing.conditions();
             self.condition_since = Some(standing.changed_at);
             self.desired_revision.clone_from(&standing.desired_revision);
             self.attempted_revision

@@ -96,12 +96,7 @@ impl Stand {
             word: standing.condition.kind().as_str(),
             code: standing.condition.code().map(str::to_owned),
             reason: standing.condition.reason().map(first_line),
-            beside: standing
-                .conditions
-                .iter()
-                .skip(1)
-                .map(Beside::new)
-                .collect(),
+            beside: standing.beside.iter().map(Beside::new).collect(),
             since: When::new(standing.changed_at, now),
             job: standing.job,
             desired: revision(&standing.desired_revision),
