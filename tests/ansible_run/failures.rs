@@ -177,21 +177,22 @@ fn a_link_that_breaks_in_the_middle_is_unreachable(engine: AnsibleEngine) {
 /// Whoever answers may greet for ever, and what `ssh` says of it is in a file.
 fn a_host_that_greets_at_length_fills_no_disk(engine: AnsibleEngine) {
     let node = crate::node_or_skip!(node(1));
-    let slowly = |i: &mut Invocation| i.host.port = 2222;
+    // No other test looks at this port: they run beside this one.
+    let greeted = |i: &mut Invocation| i.host.port = 2223;
     let greet = |bytes: u32| {
         // It reads the file for each connection.
         node.shell(&format!("head -c {bytes} /dev/zero | base64 >/root/banner"));
     };
     greet(40);
-    node.shell("/usr/sbin/sshd -p 2222 -o Banner=/root/banner || true");
+    node.shell("/usr/sbin/sshd -p 2223 -o Banner=/root/banner || true");
     let bench = Bench::new(engine);
     let mut invocation = bench.invocation(&node, PING);
-    slowly(&mut invocation);
+    greeted(&mut invocation);
     assert_eq!(bench.run(&invocation).code(), None, "a short greeting");
     // A packet of the protocol has 256 KiB at most.
     greet(150_000);
     let code = ErrorCode::AnsibleHostUnreachable;
-    let message = expect(engine, slowly, PING, &node, code);
+    let message = expect(engine, greeted, PING, &node, code);
     assert!(message.contains("more than 64 KiB"), "{message}");
 }
 
