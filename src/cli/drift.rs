@@ -14,7 +14,7 @@ use super::output;
 use crate::clock;
 use crate::core::event::TaskStatus;
 use crate::core::id::{ResourceId, ResourceKind};
-use crate::daemon::{self, Check, Summary};
+use crate::daemon::{self, Request, Summary};
 use crate::store::{Drift, Store};
 
 /// More of one difference is in `pressluft jobs show`.
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         return nothing_to_look_at(args);
     }
     let begun = clock::now();
-    let summary = execute::run_checks(&mut store, context, &checks, &args.limits, args.json)?;
+    let summary = execute::run_requests(&mut store, context, &checks, &args.limits, args.json)?;
     let mut found = Vec::new();
     for check in &checks {
         // What was not looked at now says nothing about now.
@@ -88,7 +88,7 @@ fn passed_over(store: &Store) -> Result<(), CliError> {
     ))
 }
 
-fn checks(args: &Args, store: &Store) -> Result<Vec<Check>, CliError> {
+fn checks(args: &Args, store: &Store) -> Result<Vec<Request>, CliError> {
     const REASON: &str = "somebody asked whether it drifted";
     if args.ids.is_empty() {
         let watched = store.watched_for_drift()?.into_iter();

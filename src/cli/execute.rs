@@ -13,7 +13,7 @@ use crate::clock;
 use crate::core::document::scalar;
 use crate::core::recorded::JobId;
 use crate::daemon::role::{self, Post};
-use crate::daemon::{self, Check, Jobs, Limits, Parallel, Runner, Stop, Summary, Urgency};
+use crate::daemon::{self, Jobs, Limits, Parallel, Request, Runner, Stop, Summary, Urgency};
 use crate::secrets::{Identity, SecretError};
 use crate::store::{JobFilter, Store, StoreError};
 
@@ -116,16 +116,16 @@ pub(crate) fn identity(context: &Context, store: &Store) -> Result<Identity, Cli
 
 /// Queues checks, runs them or follows whoever does, and gives up those that would wait for a
 /// node; how they ended.
-pub(crate) fn run_checks(
+pub(crate) fn run_requests(
     store: &mut Store,
     context: &Context,
-    checks: &[Check],
+    checks: &[Request],
     limits: &LimitArgs,
     is_json: bool,
 ) -> Result<Summary, CliError> {
     // Before anything is queued: a machine that cannot run jobs must not collect them.
     let runner = runner(context, store)?;
-    let plans = daemon::queue_checks(store, checks, &actor(), clock::now())?;
+    let plans = daemon::queue_requests(store, checks, &actor(), clock::now())?;
     let own = plans.own;
     let stop = stop_on_signals([Urgency::Cancel, Urgency::Cancel])?;
     let mut view = ProgressView::new(is_json, context.interactive);

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::core::id::ResourceId;
 use crate::core::job::{JobOrigin, JobType};
 use crate::core::recorded::ResourceStatus;
-use crate::daemon::{self, Check};
+use crate::daemon::{self, Request};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -47,14 +47,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         ))
         .hint("apply again: that makes what is missing"));
     };
-    let check = Check {
+    let check = Request {
         job_type: JobType::HealthCheck,
         resource: environment.clone(),
         reason: format!("`{id}` is to be reset"),
         origin: JobOrigin::Person,
     };
     let since = clock::now();
-    let summary = execute::run_checks(&mut store, context, &[check], &args.limits, false)?;
+    let summary = execute::run_requests(&mut store, context, &[check], &args.limits, false)?;
     if summary.succeeded == 0 {
         if summary.interrupted {
             return Ok(Exit::Interrupted);

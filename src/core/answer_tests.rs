@@ -49,12 +49,32 @@ fn what_our_programs_say_is_read() {
         json!(""),
     );
     facts_answer(&other).expect("a node without a version");
-    let result = json!({"release": "wordpress-7.1.1-0123456789ab", "by_hand": ["a grant"]});
+    let name = "wordpress-7.1.1-0123456789ab";
+    let result = json!({"release": name, "wordpress_version": "7.1.1", "by_hand": ["a grant"]});
     let read = answer("pressluft.host.release", result.clone()).expect("an honest answer");
     assert_eq!(
-        read.release.as_deref(),
-        Some("wordpress-7.1.1-0123456789ab")
+        read.release,
+        Some(ServedRelease {
+            name: name.to_owned(),
+            wordpress_version: Some("7.1.1".to_owned()),
+        })
     );
+    let look = answer("pressluft.host.code", json!({"only_seen": true})).expect("an answer");
+    assert!(look.only_seen);
+    let fenced = answer("pressluft.host.converge", json!({"code": "NODE_FENCED"}));
+    assert_eq!(fenced.expect("an answer").code, Some(FailureCode::Fenced));
+    for wrong in [json!({"code": "SSH_AUTH_FAILED"}), json!({"code": 1})] {
+        let refused = answer("pressluft.host.converge", wrong);
+        assert!(matches!(refused, Err(WrongAnswer::Code(_))), "{refused:?}");
+    }
+    for version in [json!(""), json!("7.1 x"), json!(7.1), json!("1".repeat(33))] {
+        let result = json!({"release": name, "wordpress_version": version});
+        let refused = answer("pressluft.host.release", result);
+        assert!(
+            matches!(refused, Err(WrongAnswer::Version(_))),
+            "{refused:?}"
+        );
+    }
     assert_eq!(read.by_hand, ["a grant"]);
     let none = answer("pressluft.host.release", json!({"release": ""}));
     assert_eq!(none, Ok(Answer::default()));
@@ -173,7 +193,7 @@ proptest! {
                 prop_assert!(task.seconds.is_finite());
                 if let Ok(answer) = Answer::of(&task) {
                     prop_assert!(answer.by_hand.len() <= MOST_FINDINGS);
-                    prop_assert!(answer.release.is_none_or(|name| name.len() <= LONGEST_RELEASE));
+                    prop_assert!(answer.release.is_none_or(|release| release.name.len() <= LONGEST_RELEASE));
                     let taken = answer.facts.map(|facts| serde_json::to_value(facts).ok());
                     let given = task.result.as_ref().and_then(|result| result.get("facts"));
                     prop_assert!(taken.is_none_or(|taken| taken.as_ref() == given));

@@ -89,6 +89,10 @@ const FLEET: Table = &[
     ("rollout.soak", NO_ROLLOUT),
     ("secrets.grants", Record),
     ("secrets.recipients", Record),
+    ("sources.object_cache.path", Record),
+    ("sources.object_cache.sha256", Record),
+    ("sources.object_cache.sha512", Record),
+    ("sources.object_cache.url", Record),
     ("sources.plugins", NO_MIRROR),
     ("sources.wordpress.path", Record),
     ("sources.wordpress.sha256", Record),
@@ -238,7 +242,13 @@ const ENVIRONMENT: Table = &[
 #[must_use]
 pub fn seen_by_environments(kind: ResourceKind) -> &'static [&'static str] {
     match kind {
-        ResourceKind::Node => &["host", "php.opcache", "php.versions", "public_ip"],
+        ResourceKind::Node => &[
+            "host",
+            "php.opcache",
+            "php.versions",
+            "public_ip",
+            "redis.maxmemory",
+        ],
         ResourceKind::Site => &["locale"],
         ResourceKind::Fleet | ResourceKind::Env => &[],
     }
@@ -366,6 +376,8 @@ fn plain_of(kind: ResourceKind) -> Spec {
 pub fn comes_with_creation(kind: ResourceKind, aspect: Aspect, path: &[String]) -> bool {
     match aspect {
         Record | Fixed(_) => true,
+        // What is done once to a resource has nothing to do for one that is new.
+        Job(job_type) if job_type.token_field().is_some() => true,
         Job(job_type) => maker_of(kind).and_then(JobType::kind).is_some_and(|maker| {
             let fields = maker.carries_fields_when_made.iter();
             let mut fields = fields.filter(|(of, _)| *of == kind);

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::answer::{Answer, FailureCode};
 use super::event::{Event, HostStats, TaskResult, TaskStatus};
 use super::job::ErrorCode;
 
@@ -79,12 +80,19 @@ pub enum End {
     Cancelled,
 }
 
+/// A task that failed, and why where a program of ours says it.
+#[derive(Clone, Debug)]
+struct FailedTask {
+    result: TaskResult,
+    code: Option<FailureCode>,
+}
+
 /// What classification needs of the events, in bounded memory.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     started: bool,
     current: Option<String>,
-    failures: Vec<TaskResult>,
+    failures: Vec<FailedTask>,
     more_failures: u64,
     warnings: Vec<String>,
     stats: Option<HostStats>,
@@ -129,10 +137,11 @@ impl Observed {
             self.failures.remove(0);
             self.more_failures += 1;
         }
+        let code = Answer::of(result).ok().and_then(|answer| answer.code);
         let mut kept = result.clone();
         kept.diff.clear();
         kept.result = None;
-        self.failures.push(kept);
+        self.failures.push(FailedTask { result: kept, code });
     }
 }
 
@@ -185,17 +194,17 @@ pub fn classify(observed: &Observed, end: End, output: &str) -> Result<(), Failu
     Err(exit_failure(observed, end, during, output))
 }
 
-fn task_failure(failed: &TaskResult) -> Failure {
-    let said = said(failed);
-    let code = match failed.status {
+fn task_failure(FailedTask { result, code }: &FailedTask) -> Failure {
+    let said = said(result);
+    let code = match result.status {
         TaskStatus::Unreachable => ssh_code(&said),
         TaskStatus::Failed
         | TaskStatus::Ok
         | TaskStatus::Changed
         | TaskStatus::Skipped
-        | TaskStatus::Ignored => failed_code(failed, &said),
+        | TaskStatus::Ignored => failed_code(result, *code, &said),
     };
-    Failure::new(code, &format!("`{}`: {said}", failed.task))
+    Failure::new(code, &format!("`{}`: {said}", result.task))
 }
 
 /// The message of a task with what it adds on its error stream or, without one, its output.
@@ -222,10 +231,14 @@ fn said(task: &TaskResult) -> String {
     }
 }
 
-/// What `pressluft.host` says where the node's Python was not reached.
-const NO_ANSWER: &str = "the node's Python interpreter gave no answer";
+/// The actions that run a program of ours; a step of one has an action of its own.
+const PROGRAMS: [&str; 3] = [
+    "pressluft.host.converge",
+    "pressluft.host.facts",
+    "pressluft.host.health",
+];
 
-fn failed_code(failed: &TaskResult, said: &str) -> ErrorCode {
+fn failed_code(failed: &TaskResult, code: Option<FailureCode>, said: &str) -> ErrorCode {
     if matches!(
         failed.action.as_str(),
         "ansible.builtin.fail" | "ansible.builtin.assert" | "fail" | "assert"
@@ -235,18 +248,18 @@ fn failed_code(failed: &TaskResult, said: &str) -> ErrorCode {
         // Only these two actions run on the control plane; a node cannot choose its code.
         return code;
     }
-    let is_ours = failed.action.starts_with("pressluft.host.");
-    if is_ours && said.starts_with("NODE_ANSWER_REFUSED: ") {
-        return ErrorCode::NodeAnswerRefused;
-    }
-    if failed.action == "pressluft.host.health" {
-        return ErrorCode::HealthCheckFailed;
-    }
-    if failed.action == "pressluft.host.converge" && said.starts_with("NODE_FENCED: ") {
-        return ErrorCode::NodeFenced;
-    }
+    let is_program = PROGRAMS.contains(&failed.action.as_str());
+    let has_run = match code {
+        Some(FailureCode::Refused) => return ErrorCode::NodeAnswerRefused,
+        Some(FailureCode::Fenced) => return ErrorCode::NodeFenced,
+        Some(FailureCode::Unhealthy) => return ErrorCode::HealthCheckFailed,
+        Some(FailureCode::Failed) => true,
+        Some(FailureCode::Silent) => false,
+        None if is_program => false,
+        None if failed.action.starts_with("pressluft.host.") => true,
+        None => !said.contains("Missing sudo password"),
+    };
     // Where nothing of ours has run yet, no program of a site can have said this.
-    let has_run = !said.contains(NO_ANSWER) && !said.contains("Missing sudo password");
     if !has_run
         && [
             "sudo: not found",

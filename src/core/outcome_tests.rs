@@ -177,60 +177,11 @@ fn a_failed_task_names_its_cause() {
             C::NodePythonMissing,
         ),
         (
-            "pressluft.host.converge",
-            S::Failed,
-            Some(127),
-            "the node's Python interpreter gave no answer; what it said is below\n/bin/sh: 1: sudo: not found",
-            C::NodeSudoFailed,
-        ),
-        (
-            "pressluft.host.converge",
-            S::Failed,
-            Some(127),
-            "the build said: sudo: command not found",
-            C::AnsibleHostFailed,
-        ),
-        (
-            "pressluft.host.converge",
-            S::Failed,
-            Some(127),
-            "the node's Python interpreter gave no answer; what it said is below\nfoo: not found",
-            C::AnsibleHostFailed,
-        ),
-        (
             "command",
             S::Failed,
             Some(127),
             "foo: not found",
             C::AnsibleHostFailed,
-        ),
-        (
-            "pressluft.host.health",
-            S::Failed,
-            None,
-            "2 findings",
-            C::HealthCheckFailed,
-        ),
-        (
-            "pressluft.host.converge",
-            S::Failed,
-            None,
-            "NODE_FENCED: this run's claim is over",
-            C::NodeFenced,
-        ),
-        (
-            "pressluft.host.facts",
-            S::Failed,
-            None,
-            "NODE_ANSWER_REFUSED: the answer may not have `add_host`",
-            C::NodeAnswerRefused,
-        ),
-        (
-            "pressluft.host.health",
-            S::Failed,
-            None,
-            "NODE_ANSWER_REFUSED: the answer may not have `add_host`",
-            C::NodeAnswerRefused,
         ),
         (
             "ansible.builtin.raw",
@@ -271,6 +222,103 @@ fn a_failed_task_names_its_cause() {
     for (action, status, rc, msg, expected) in table {
         let events = [play(), task(action, status, rc, msg), stats(1, 0)];
         assert_eq!(outcome(&events, End::Exited(2), ""), Err(expected), "{msg}");
+    }
+}
+
+#[test]
+fn a_program_of_ours_says_why_it_failed() {
+    use ErrorCode as C;
+    let table = [
+        (
+            "pressluft.host.converge",
+            None,
+            "Missing sudo password",
+            C::NodeSudoFailed,
+        ),
+        (
+            "pressluft.host.converge",
+            Some("NO_ANSWER"),
+            "the node's Python interpreter gave no answer; what it said is below\n/bin/sh: 1: sudo: not found",
+            C::NodeSudoFailed,
+        ),
+        (
+            "pressluft.host.converge",
+            Some("FAILED"),
+            "the build said: sudo: command not found",
+            C::AnsibleHostFailed,
+        ),
+        (
+            "pressluft.host.converge",
+            Some("NO_ANSWER"),
+            "the node's Python interpreter gave no answer; what it said is below\nfoo: not found",
+            C::AnsibleHostFailed,
+        ),
+        (
+            "pressluft.host.health",
+            Some("HEALTH_CHECK_FAILED"),
+            "2 findings",
+            C::HealthCheckFailed,
+        ),
+        (
+            "pressluft.host.converge",
+            Some("NODE_FENCED"),
+            "this run's claim is over",
+            C::NodeFenced,
+        ),
+        (
+            "pressluft.host.facts",
+            Some("NODE_ANSWER_REFUSED"),
+            "the answer may not have `add_host`",
+            C::NodeAnswerRefused,
+        ),
+        (
+            "pressluft.host.health",
+            Some("NODE_ANSWER_REFUSED"),
+            "the answer may not have `add_host`",
+            C::NodeAnswerRefused,
+        ),
+        (
+            "pressluft.host.converge",
+            Some("FAILED"),
+            "a site said: Missing sudo password",
+            C::AnsibleHostFailed,
+        ),
+        (
+            "pressluft.host.wordpress",
+            None,
+            "a site said: Missing sudo password",
+            C::AnsibleHostFailed,
+        ),
+        (
+            "pressluft.host.health",
+            Some("NO_ANSWER"),
+            "/bin/sh: 1: sudo: not found",
+            C::NodeSudoFailed,
+        ),
+        (
+            "pressluft.host.health",
+            Some("FAILED"),
+            "nobody waits for this check any more",
+            C::AnsibleHostFailed,
+        ),
+        (
+            "ansible.builtin.raw",
+            Some("NODE_FENCED"),
+            "says the node",
+            C::AnsibleHostFailed,
+        ),
+    ];
+    for (action, code, msg, expected) in table {
+        let mut event = task(action, TaskStatus::Failed, None, msg);
+        if let (Event::Task(result), Some(code)) = (&mut event, code) {
+            result.result = Some(serde_json::json!({ "code": code }));
+        }
+        let events = [play(), event, stats(1, 0)];
+        assert_eq!(
+            outcome(&events, End::Exited(2), ""),
+            Err(expected),
+            "{action} {msg}"
+        );
     }
 }
 

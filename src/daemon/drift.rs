@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::checks::Check;
 use super::error::DaemonError;
+use super::requests::Request;
 use crate::core::document::choice::Drift;
 use crate::core::id::ResourceId;
 use crate::core::job::{JobOrigin, JobType};
@@ -24,8 +24,8 @@ pub fn drift_mode(spec: &Spec, fleet: Option<&Spec>) -> Drift {
 
 /// A look at one resource that somebody asked for.
 #[must_use]
-pub fn drift_check(resource: ResourceId, reason: &str) -> Check {
-    Check {
+pub fn drift_check(resource: ResourceId, reason: &str) -> Request {
+    Request {
         job_type: JobType::DriftCheck,
         resource,
         reason: reason.to_owned(),

@@ -2,7 +2,6 @@
 //! belong to the caller.
 
 mod attempt;
-mod checks;
 mod disk;
 mod drift;
 mod entitlement;
@@ -22,6 +21,7 @@ mod record;
 mod recovery;
 mod render;
 mod repeat;
+mod requests;
 mod reset;
 mod restore;
 pub mod role;
@@ -39,7 +39,6 @@ mod worker;
 mod worker_id;
 
 pub use attempt::Runner;
-pub use checks::{Check, queue_checks};
 pub use drift::{drift_check, drift_mode};
 pub use entitlement::NotEntitled;
 pub use error::DaemonError;
@@ -57,6 +56,7 @@ pub use record::after_success;
 pub use recovery::{Recovery, recover};
 pub use render::{render_in_bounds, render_one};
 pub use repeat::repeat;
+pub use requests::{Request, queue_requests};
 pub use reset::checked_environment;
 pub use restore::restore;
 pub use saved_plan::{load as load_plan, save as save_plan};

@@ -10,6 +10,8 @@ use super::payload::{Carried, PackedPayload, Packer, Parts};
 use super::queue::{PlannedRevision, Prepared};
 use crate::core::aspect;
 use crate::core::id::ResourceId;
+use crate::core::job::JobType;
+use crate::core::job_kind::token_fields;
 use crate::core::plan::{self, Choice, Forms, PlanInput, PlannedJob, Recorded, Wanted, secret};
 use crate::core::recorded::{RecordedHead, RecordedResource, ResourceStatus};
 use crate::core::spec::Spec;
@@ -105,6 +107,7 @@ pub fn plan(
         }
         differing.extend(more);
     }
+    let used_tokens = used_tokens(&wanted, &recorded, store)?;
     let lookup = |id: &ResourceId| specs.get(id);
     let production_of = |site: &str| desired.production_of(site);
     let input = PlanInput {
@@ -116,6 +119,7 @@ pub fn plan(
             .iter()
             .any(|(id, _)| matches!(id, ResourceId::Env { .. })),
         fingerprints: known,
+        used_tokens,
         followers,
         choice: choice.clone(),
     };
@@ -161,6 +165,29 @@ fn as_recorded(resource: RecordedResource, settled: bool) -> Recorded {
         generation: resource.generation,
         fingerprints: resource.secret_fingerprints,
     }
+}
+
+/// What is done once for each token, where the token that is wanted now was used before.
+fn used_tokens(
+    wanted: &BTreeMap<ResourceId, Wanted>,
+    recorded: &BTreeMap<ResourceId, Recorded>,
+    store: Option<&Store>,
+) -> Result<BTreeSet<(ResourceId, JobType)>, DaemonError> {
+    let mut used = BTreeSet::new();
+    for (id, recorded) in recorded {
+        let Some((wanted, store)) = wanted.get(id).zip(store) else {
+            continue;
+        };
+        for (job_type, field) in token_fields(id.kind()) {
+            if let Some(token) = wanted.spec.str(&field)
+                && recorded.spec.str(&field) != Some(token)
+                && store.token_is_used(id, &field, token)?
+            {
+                used.insert((id.clone(), job_type));
+            }
+        }
+    }
+    Ok(used)
 }
 
 /// The recorded environments that see something of their node or site that changes, each with what it is.

@@ -1,6 +1,7 @@
 //! From the effects of a plan to what is written into the record.
 
 use crate::core::id::ResourceId;
+use crate::core::job_kind::token_fields;
 use crate::core::plan::Effect;
 use crate::core::recorded::ResourceStatus;
 use crate::store::{Job, RecordPatch, StateChange};
@@ -8,13 +9,29 @@ use crate::store::{Job, RecordPatch, StateChange};
 /// What is recorded when `job`, which had these effects, has succeeded.
 #[must_use]
 pub fn after_success(job: &Job, effects: Vec<Effect>) -> Vec<StateChange> {
+    let tokens: Vec<StateChange> = effects.iter().flat_map(used_tokens).collect();
     let mut changes = self::effects(effects, Some(job), &job.revision);
+    changes.extend(tokens);
     // A job that ran again for what is recorded already leaves it active, too.
     changes.push(StateChange::Status {
         id: job.resource.clone(),
         status: ResourceStatus::Active,
     });
     changes
+}
+
+/// The tokens that a job has carried out, or that came with what it made: none of them ever counts
+/// again.
+fn used_tokens(effect: &Effect) -> impl Iterator<Item = StateChange> {
+    token_fields(effect.resource.kind()).filter_map(|(_, field)| {
+        let mut set = effect.patch.set.iter();
+        let (_, token) = set.find(|(path, _)| path.join(".") == field)?;
+        Some(StateChange::UsedToken {
+            resource: effect.resource.clone(),
+            token: token.as_str()?.to_owned(),
+            field,
+        })
+    })
 }
 
 /// What recording `effects` as of `revision` changes. The job that had them says where sites and

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::checks::{Check, plan_checks};
 use super::error::DaemonError;
+use super::requests::{Request, plan_requests};
 use crate::core::condition::{ConditionKind, Standing};
 use crate::core::document::scalar::Schedule;
 use crate::core::id::ResourceId;
@@ -85,14 +85,14 @@ pub fn run_due(store: &mut Store, actor: &str, now: Timestamp) -> Result<usize, 
             | ConditionKind::Drifted => standing.applied_revision.is_some(),
         });
         let reason = format!("scheduled for {}", due.next.nominal);
-        let check = Check {
+        let check = Request {
             job_type: due.job_type,
             resource: due.resource.clone(),
             reason,
             origin: JobOrigin::Schedule,
         };
         let planned = match is_wanted {
-            true => plan_checks(store, &[check], now)?,
+            true => plan_requests(store, &[check], now)?,
             false => None,
         };
         let job = planned

@@ -33,6 +33,8 @@ pub struct Subject {
     pub url: Option<String>,
     pub wordpress: SourceFile,
     pub wp_cli: SourceFile,
+    /// Of an environment that has an object cache.
+    pub object_cache: Option<SourceFile>,
     /// The files of the control plane that the job places.
     files: Vec<PathBuf>,
     /// For a look, the release that the environment is recorded to serve.
@@ -61,6 +63,7 @@ impl Subject {
             url: url_of(&names),
             wordpress: sources::wordpress(&payload.fleet, payload.site.as_ref()),
             wp_cli: sources::wp_cli(&payload.fleet),
+            object_cache: sources::object_cache(&payload.fleet, payload.env.as_ref()),
             files: Vec::new(),
             release: None,
             node: node.whole(),
@@ -86,6 +89,10 @@ impl Subject {
             let (file, field) = match source {
                 SourceKind::WpCli => (&mut self.wp_cli, "sources.wp_cli"),
                 SourceKind::WordPress => (&mut self.wordpress, "sources.wordpress"),
+                SourceKind::ObjectCache => match &mut self.object_cache {
+                    Some(file) => (file, "sources.object_cache"),
+                    None => continue,
+                },
             };
             *file = file.clone().checked(field, settings)?;
             self.files.extend(file.path.clone());
@@ -157,6 +164,12 @@ impl Subject {
         if env.cron.interval.as_secs() > 0 {
             units.push(format!("pressluft-cron-{}.timer", names.system));
         }
+        if env.cache.object {
+            units.push(format!("pressluft-redis-{}.service", names.system));
+        }
+        if env.cache.page {
+            units.push(format!("pressluft-purge-{}.path", names.system));
+        }
         Some(units)
     }
 
@@ -197,9 +210,11 @@ impl Subject {
             "paths": {
                 "wordpress_zip": path(&self.wordpress),
                 "wp_cli": path(&self.wp_cli),
+                "object_cache": self.object_cache.as_ref().and_then(path),
             },
             "wordpress": self.wordpress,
             "wp_cli": self.wp_cli,
+            "object_cache": self.object_cache,
         });
         match value {
             Value::Object(map) => map,
@@ -247,7 +262,7 @@ mod tests {
         let plain = subject("production", &json!({}));
         let given = plain.variables("j", JobType::EnvConfigure, false, 1, "age1", 7);
         let names: Vec<&str> = given.keys().map(String::as_str).collect();
-        insta::assert_snapshot!(names.join(" "), @"env facts health_timeout job names node options paths release site source_names units url wordpress wp_cli");
+        insta::assert_snapshot!(names.join(" "), @"env facts health_timeout job names node object_cache options paths release site source_names units url wordpress wp_cli");
         assert_eq!(given["health_timeout"], 10);
         assert_eq!(given["env"]["expires"], Value::Null);
         assert_eq!(

@@ -32,18 +32,13 @@ pub const SALTS: [&str; 8] = [
 ];
 
 /// Names and lengths of the passwords.
-const PASSWORDS: [(&str, usize); 3] = [
-    ("db_password", 32),
-    ("redis_password", 32),
-    ("admin_password", 32),
-];
+const PASSWORDS: [(&str, usize); 2] = [("db_password", 32), ("admin_password", 32)];
 const SALT_LENGTH: usize = 64;
 
 /// What was generated for one environment.
 #[expect(missing_debug_implementations, reason = "it holds secrets")]
 pub struct EnvironmentSecrets {
     pub db_password: Secret<String>,
-    pub redis_password: Secret<String>,
     pub admin_password: Secret<String>,
     /// By the names in [`SALTS`].
     pub salts: BTreeMap<&'static str, Secret<String>>,
@@ -91,7 +86,6 @@ pub fn environment_secrets(
     }
     Ok(EnvironmentSecrets {
         db_password: open("db_password")?,
-        redis_password: open("redis_password")?,
         admin_password: open("admin_password")?,
         salts,
     })

@@ -7,7 +7,7 @@ use rusqlite::{Transaction, params};
 use super::Store;
 use super::convert::{get, moment, parsed, timestamp};
 use super::enqueue::{NewJob, NewPlan};
-use super::enqueue_checks::queue_checks;
+use super::enqueue_requests::queue_requests;
 use super::error::Result;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
@@ -138,7 +138,7 @@ impl Store {
                 return Ok(false);
             }
             if let Some((plan, job)) = job {
-                let checks = queue_checks(tx, plan, std::slice::from_ref(job), actor, now)?;
+                let checks = queue_requests(tx, plan, std::slice::from_ref(job), actor, now)?;
                 // One that was open already was queued by somebody else.
                 for queued in checks.queued {
                     tx.prepare_cached(

@@ -54,7 +54,8 @@ HONEST = {
     "health": {
         "changed": False,
         "failed": True,
-        "msg": "SITE_UNHEALTHY: front page: it answers with 500",
+        "code": "HEALTH_CHECK_FAILED",
+        "msg": "front page: it answers with 500",
         "findings": [{"check": "front page", "url": "http://a.example/", "finding": "it answers with 500"}],
         "checks": {"http://a.example/": 0.2, "WordPress": 0.4},
     },
@@ -94,8 +95,12 @@ class Answers(unittest.TestCase):
         results = read("converge", HONEST["converge"])["results"]
         self.assertEqual(results[KINDS.index("tree")], RESULTS["tree"])
         self.assertEqual(results[KINDS.index("code")]["diff"], [{"prepared": "-a\n"}])
-        failed = {"failed": True, "msg": "NODE_FENCED: another one works here", "results": []}
-        self.assertEqual(read("converge", failed), {"failed": True, "changed": False, "msg": failed["msg"]})
+        fenced = {"failed": True, "code": "NODE_FENCED", "msg": "another one works here"}
+        self.assertEqual(read("converge", dict(fenced, results=[])), dict(fenced, changed=False))
+        failed = {"failed": True, "msg": "TypeError in a.py:1"}
+        for program in HONEST:
+            self.assertEqual(read(program, failed), dict(failed, changed=False, code="FAILED"))
+            self.refused(program, dict(failed, code="NODE_ANSWER_REFUSED"), "code")
 
     def test_every_kind_of_step_has_its_fields(self):
         self.assertEqual(set(answers.STEPS), set(options.STEPS))
@@ -267,7 +272,7 @@ class Plays(Scratch):
         for key in keys:
             event = events[key]
             self.assertEqual(event["status"], "ignored", event)
-            self.assertIn("NODE_ANSWER_REFUSED: ", event["msg"], event)
+            self.assertEqual(event["result"]["code"], "NODE_ANSWER_REFUSED", event)
             self.assertIn("`%s`" % key, event["msg"], event)
 
     def test_facts_bring_nothing_with_them(self):
@@ -323,7 +328,7 @@ class Plays(Scratch):
             for name, said, code in (("Flood", printed('"%s"' % flood), 0), ("Noise", flood, 3))
         ]
         told = {event["task"]: event for event in self.events(tasks) if event["event"] == "task"}
-        self.assertIn("NODE_ANSWER_REFUSED", told["Flood"]["msg"])
+        self.assertEqual(told["Flood"]["result"]["code"], "NODE_ANSWER_REFUSED")
         self.assertIn("gave no answer", told["Noise"]["msg"])
         self.assertEqual((told["Noise"]["rc"], len(told["Noise"]["stdout"])), (3, 4096))
 

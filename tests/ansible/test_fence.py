@@ -46,7 +46,7 @@ class Fenced(Scratch):
             return json.load(stream)
 
     def assert_fenced(self, result, word):
-        self.assertTrue(result["msg"].startswith("NODE_FENCED: "), result.text)
+        self.assertEqual(result["code"], "NODE_FENCED", result.text)
         self.assertIn(word, result["msg"])
 
     def is_locked(self):

@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use pressluft::clock;
-use pressluft::secrets::{Identity, environment_secrets};
 use pressluft::store::Store;
 
 use super::in_turn;
@@ -56,7 +54,6 @@ fn neighbours_are_out_of_sight_and_out_of_reach() {
             logs_stay_closed,
             no_log_keeps_the_node_busy,
             code_from_uploads_does_not_run,
-            the_cache_is_shared_in_peace,
             what_a_user_has_too_much_is_taken,
             no_change_costs_a_request,
             the_shared_php_goes_unnoticed,
@@ -158,7 +155,7 @@ fn a_task_sees_nothing(world: &World) {
              systemctl start {unit}; cat /root/probe; rm -r {folder} && systemctl daemon-reload"
         ),
     );
-    nothing_found(&text, 5);
+    nothing_found(&text, 4);
 }
 
 /// Whoever gets past `open_basedir` and `disable_functions` has what the sandbox leaves.
@@ -177,11 +174,11 @@ fn without_the_limits_of_php_the_sandbox_holds(world: &World) {
         ),
     );
     let (_, body) = world.visit(1, &name(world, "acme"), "/probe.php");
-    nothing_found(&body, 5);
+    nothing_found(&body, 4);
     // Services that start anew are there again, under the same names.
-    world.ssh(1, "systemctl restart redis-server mariadb");
+    world.ssh(1, "systemctl restart mariadb");
     let (_, body) = world.visit(1, &name(world, "acme"), "/probe.php");
-    nothing_found(&body, 5);
+    nothing_found(&body, 4);
     world.ssh(1, &format!("rm {script}"));
     world.pressluft(&["drift", ENVIRONMENT]).expect(2);
     rerun(world, ENVIRONMENT);
@@ -384,66 +381,6 @@ fn code_from_uploads_does_not_run(world: &World) {
         1,
         &format!("rm -r {uploads}/evil* {ROOT}/current/wp-content/languages"),
     );
-}
-
-/// A site has what an object cache needs of Redis, and neither a look at others nor a way to hold them up.
-fn the_cache_is_shared_in_peace(world: &World) {
-    let mut store = Store::open(&world.state().join("pressluft.db")).expect("a database");
-    let identity = Identity::load(&world.state().join("secrets")).expect("an identity");
-    let id = ENVIRONMENT.parse().expect("an id");
-    let secrets = environment_secrets(&mut store, &identity, &id, clock::now()).expect("secrets");
-    let password = secrets.redis_password.expose();
-    let redis = |commands: &str| {
-        world.ssh(
-            1,
-            &format!(
-                "printf '{commands}' | REDISCLI_AUTH='{password}' redis-cli -s /run/redis/redis-server.sock \
-                 --user {USER} --no-auth-warning"
-            ),
-        )
-    };
-    let own = redis(&format!(
-        "PING\\nSELECT 0\\nSET {USER}:a 5 EX 60\\nINCRBY {USER}:a 2\\nMGET {USER}:a {USER}:b\\nTTL {USER}:a\\n\
-         HSET {USER}:h f v\\nHGET {USER}:h f\\nMULTI\\nUNLINK {USER}:a\\nEXEC\\nEXISTS {USER}:a\\n"
-    ));
-    assert!(!own.contains("NOPERM") && !own.contains("ERR"), "{own}");
-    for command in [
-        "SCAN 0",
-        "KEYS *",
-        "RANDOMKEY",
-        "DBSIZE",
-        "EVAL \"return 1\" 0",
-        "EVALSHA x 0",
-        "FCALL f 0",
-        "SCRIPT LOAD x",
-        "CLIENT TRACKING on BCAST",
-        "CLIENT LIST",
-        "CLIENT KILL TYPE normal",
-        "CLIENT PAUSE 1000",
-        "CLIENT NO-EVICT on",
-        "MONITOR",
-        "OBJECT FREQ wp_acme_production:a",
-        "FLUSHALL",
-        "FLUSHDB",
-        "CONFIG GET *",
-        "ACL LIST",
-        "SUBSCRIBE x",
-        "PSUBSCRIBE *",
-        "PUBLISH x y",
-        "SORT wp_acme_production:a",
-        "LCS wp_acme_production:a wp_acme_production:b",
-        "BITOP NOT wp_acme_production:a wp_acme_production:b",
-        "SETRANGE wp_acme_production:a 500000000 x",
-        "HGETALL wp_acme_production:h",
-        "SHUTDOWN",
-        "SLOWLOG GET",
-        "MEMORY USAGE wp_acme_production:a",
-        "GET wp_zebrafish_production:a",
-        "COPY wp_acme_production:a wp_zebrafish_production:a",
-    ] {
-        let answer = redis(&format!("{command}\\n"));
-        assert!(answer.contains("NOPERM"), "{command}: {answer}");
-    }
 }
 
 /// Groups and a password that somebody gave the user are told, and taken.

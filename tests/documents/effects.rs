@@ -10,6 +10,7 @@ use crate::repository::{compare, path};
 
 const MARK: &str = "<!-- generated below this line -->\n";
 const EFFECTS: &str = "tests/hosts/effects.rs";
+const CACHES: &str = "tests/hosts/caches.rs";
 
 /// Where the effect of a field is seen: the field, or the beginning of several, with the file and the function.
 const SEEN: &[(&str, &str, &str)] = &[
@@ -22,13 +23,39 @@ const SEEN: &[(&str, &str, &str)] = &[
     ("node patching.reboot", EFFECTS, "the_node_is_as_asked"),
     ("node patching.window", EFFECTS, "the_node_is_as_asked"),
     ("node php.opcache", EFFECTS, "php_runs_as_asked"),
-    ("node redis.maxmemory", EFFECTS, "the_node_is_as_asked"),
+    (
+        "node redis.maxmemory",
+        CACHES,
+        "objects_are_kept_and_flushed",
+    ),
     (
         "node ssh.user",
         "tests/boundaries/node.rs",
         "an_upload_is_root_s_whoever_logs_in",
     ),
     ("site title", EFFECTS, "wordpress_is_as_asked"),
+    (
+        "env cache.bypass_cookies",
+        CACHES,
+        "what_the_document_names_is_never_cached",
+    ),
+    (
+        "env cache.bypass_paths",
+        CACHES,
+        "what_the_document_names_is_never_cached",
+    ),
+    ("env cache.object", CACHES, "objects_are_kept_and_flushed"),
+    (
+        "env cache.page",
+        CACHES,
+        "guests_share_pages_and_nobody_else_does",
+    ),
+    (
+        "env cache.purge.token",
+        CACHES,
+        "objects_are_kept_and_flushed",
+    ),
+    ("env cache.ttl", CACHES, "a_page_outlives_its_site"),
     ("env constants", EFFECTS, "wordpress_is_as_asked"),
     ("env cron.interval", EFFECTS, "wordpress_is_as_asked"),
     (

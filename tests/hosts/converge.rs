@@ -291,7 +291,7 @@ fn drift_is_found_and_put_back(world: &World) {
     world.ssh(
         1,
         &format!(
-            "echo '; by hand' >>{pool} && systemctl stop redis-server && \
+            "echo '; by hand' >>{pool} && systemctl stop fail2ban && \
              cp -p {code} /root/ && echo '// by hand' >>{code}"
         ),
     );
@@ -388,7 +388,6 @@ fn nothing_leaks(world: &World, secret: &str) {
         password.to_owned(),
         key_line,
         made.db_password.expose().clone(),
-        made.redis_password.expose().clone(),
         made.admin_password.expose().clone(),
     ];
     needles.extend(made.salts.values().map(|salt| salt.expose().clone()));

@@ -28,12 +28,12 @@ const SET: &str = "kind: Site\nname: acme\ntitle: 'Set & done'\nnode: web-1\n\
      http:\n  headers: {X-Effect: seen}\n  xmlrpc: true\n\
      \x20 redirects: [{from: /old, to: /new, status: 302}]\n  rate_limit: 5r/s\n\
      \x20 ip_allow: [GATEWAY]\n  basic_auth: {user: guest, password: 'secret:sites/acme/guest'}\n  hsts: true\n\
-     cache: {object: true, page: true}\ndomains: [{name: acme.example, primary: true}]\n\
+     domains: [{name: acme.example, primary: true}]\n\
      promotion: {preset: commerce-protect}\nsftp: [{name: anna, keys: [KEY]}]\n";
 
 const NODE: &str = "kind: Node\nname: web-1\nhost: HOST1\n";
 const NODE_SET: &str = "kind: Node\nname: web-1\nhost: HOST1\n\
-     database: {buffer_pool: 192MiB}\nredis: {maxmemory: 100MiB}\nphp: {opcache: 128MiB}\n\
+     database: {buffer_pool: 192MiB}\nphp: {opcache: 128MiB}\n\
      fail2ban: {allow: [198.51.100.0/24]}\nfirewall: {open: [8080/tcp], ssh_allow: [203.0.113.0/24]}\n\
      patching: {hold: [redis-tools], window: 'sun 03:00-05:00 UTC', reboot: if-needed}\n";
 
@@ -250,12 +250,6 @@ fn a_copy_reads_uploads_of_its_source(world: &World) {
 fn the_node_is_as_asked(world: &World) {
     let pool = world.ssh(1, "mariadb -BN -e 'SELECT @@innodb_buffer_pool_size >> 20'");
     assert_eq!(pool.trim(), "192");
-    let redis = world.ssh(
-        1,
-        "REDISCLI_AUTH=$(cat /var/lib/pressluft/redis-admin) redis-cli -s /run/redis/redis-server.sock \
-         --user pressluft --no-auth-warning CONFIG GET maxmemory | tail -1",
-    );
-    assert_eq!(redis.trim(), (100 << 20).to_string());
     let banned = world.ssh(1, "fail2ban-client get sshd ignoreip");
     assert!(banned.contains("198.51.100.0/24"), "{banned}");
     assert_eq!(open_port(world, 8080), "open");

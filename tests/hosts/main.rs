@@ -7,6 +7,7 @@
 
 #[path = "../boundaries/mod.rs"]
 mod boundaries;
+mod caches;
 mod converge;
 mod effects;
 mod errors;

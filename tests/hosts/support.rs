@@ -111,6 +111,19 @@ impl World {
         (&self.wp_cli.0, &self.wp_cli.1)
     }
 
+    /// Puts a file into the directory of sources; how a document names it.
+    pub(crate) fn source(&self, name: &str, text: &str) -> String {
+        let path = self.sources().join(name);
+        fs::write(&path, text).expect("a file");
+        let output = Command::new("sha256sum")
+            .arg(&path)
+            .output()
+            .expect("sha256sum runs");
+        let digest = String::from_utf8_lossy(&output.stdout).into_owned();
+        let digest = digest.split(' ').next().expect("a digest");
+        format!("{{path: {}, sha256: {digest}}}", path.display())
+    }
+
     /// The directory that documents may name files of.
     fn sources(&self) -> &Path {
         Path::new(&self.wordpress.0).parent().expect("a parent")

@@ -93,8 +93,8 @@ fn mistakes_in_templates_are_told_with_file_and_line() {
     );
     write(
         &repo,
-        "templates/redis/user.acl",
-        "user x #{{ secrets.redis_password }}\n",
+        "templates/wordpress/wp-config.php",
+        "<?php // {{ secrets.db_password }}\n",
     );
     let said = program.said(&repo);
     for (found, begins) in said.iter().zip([

@@ -26,7 +26,7 @@ impl Fixture {
         let plan = plan(&[]);
         let checks = self
             .store
-            .enqueue_checks(&plan, std::slice::from_ref(&job), "ops", at(seconds))
+            .enqueue_requests(&plan, std::slice::from_ref(&job), "ops", at(seconds))
             .expect("queued");
         assert_eq!(checks.queued, [job.id]);
         let claim = self
@@ -135,7 +135,7 @@ fn a_check_takes_the_place_of_no_job_and_is_queued_once() {
         let jobs = std::slice::from_ref(job);
         let store = &mut fixture.store;
         store
-            .enqueue_checks(plan, jobs, "ops", at(1))
+            .enqueue_requests(plan, jobs, "ops", at(1))
             .expect("queued")
     };
     let (one, two) = (plan(&[]), plan(&[]));

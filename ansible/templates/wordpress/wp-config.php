@@ -40,9 +40,12 @@ defined( 'CONCATENATE_SCRIPTS' ) || define( 'CONCATENATE_SCRIPTS', false );
 {% if env.cache.object %}
 
 defined( 'WP_REDIS_SCHEME' ) || define( 'WP_REDIS_SCHEME', 'unix' );
-defined( 'WP_REDIS_PATH' ) || define( 'WP_REDIS_PATH', '/run/redis/redis-server.sock' );
-defined( 'WP_REDIS_PASSWORD' ) || define( 'WP_REDIS_PASSWORD', array( {{ names.system|php_single_quoted }}, {{ secrets.redis_password|php_single_quoted }} ) );
+defined( 'WP_REDIS_PATH' ) || define( 'WP_REDIS_PATH', {{ ("/run/pressluft-redis/" ~ names.system ~ "/redis.sock")|php_single_quoted }} );
 defined( 'WP_REDIS_PREFIX' ) || define( 'WP_REDIS_PREFIX', {{ (names.system ~ ":")|php_single_quoted }} );
+defined( 'WP_REDIS_TIMEOUT' ) || define( 'WP_REDIS_TIMEOUT', 1 );
+defined( 'WP_REDIS_READ_TIMEOUT' ) || define( 'WP_REDIS_READ_TIMEOUT', 1 );
+// Without its cache a site is slow; it does not go down.
+defined( 'WP_REDIS_GRACEFUL' ) || define( 'WP_REDIS_GRACEFUL', true );
 {% endif %}
 {% if not env.safety.outbound_http %}
 

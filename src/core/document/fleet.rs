@@ -341,6 +341,8 @@ block! {
         wordpress: SourceFields => SourceFile,
         /// A `wp-cli.phar`.
         wp_cli: SourceFields => SourceFile,
+        /// The `object-cache.php` of a plugin for Redis, one file.
+        object_cache: SourceFields => SourceFile,
         /// A folder of `<plugin>.<version>.zip`: an address, or a path below the directory of
         /// sources of the control plane.
         plugins?: Source,

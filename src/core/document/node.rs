@@ -63,7 +63,7 @@ kind! {
             php: NodePhpFields => NodePhp,
             /// MariaDB on the node.
             database: DatabaseFields => Database,
-            /// Redis on the node.
+            /// The object caches on the node.
             redis: RedisFields => Redis,
             /// What the firewall lets in besides 80 and 443.
             firewall: FirewallFields => Firewall,
@@ -118,10 +118,10 @@ block! {
 }
 
 block! {
-    /// Redis on the node.
+    /// The object caches on the node.
     RedisFields => Redis {
-        /// How much memory Redis may take.
-        maxmemory: ByteSize = ByteSize::mebibytes(256),
+        /// How much the Redis of each environment keeps; half as much again for what it takes beside.
+        maxmemory: ByteSize = ByteSize::mebibytes(64),
     }
 }
 

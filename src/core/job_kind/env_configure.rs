@@ -1,6 +1,6 @@
 //! An environment that is there, as its document says: files, options, units.
 
-use super::{Attempts, Does, JobKind, Phase, Secrets};
+use super::{Attempts, Does, JobKind, Phase, Secrets, SourceKind};
 use crate::core::id::ResourceKind;
 use crate::core::job::JobType;
 use crate::core::recorded::ResourceStatus;
@@ -16,7 +16,7 @@ pub(super) const KIND: JobKind = JobKind {
     carries_fields_when_made: &[],
     followed_by: &[JobType::HealthCheck],
     reads_facts: false,
-    sources: &[],
+    sources: &[SourceKind::ObjectCache],
     secrets: Secrets::OfEnvironment,
     tree: Some(environment_tree),
     proves_health: false,

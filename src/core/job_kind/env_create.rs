@@ -1,6 +1,6 @@
 //! A staging or a clone: the code, the database and the uploads of another environment.
 
-use super::{Attempts, Does, JobKind, Phase, Secrets};
+use super::{Attempts, Does, JobKind, Phase, Secrets, SourceKind};
 use crate::core::id::ResourceKind;
 use crate::core::job::JobType;
 use crate::core::recorded::ResourceStatus;
@@ -12,11 +12,11 @@ pub(super) const KIND: JobKind = JobKind {
     status_on_start: Some(ResourceStatus::Cloning),
     status_on_failure: Some(ResourceStatus::Failed),
     attempts: Attempts::Retried,
-    carries_when_made: &[JobType::EnvConfigure],
+    carries_when_made: &[JobType::EnvConfigure, JobType::EnvCacheToggle],
     carries_fields_when_made: &[],
     followed_by: &[JobType::HealthCheck],
     reads_facts: false,
-    sources: &[],
+    sources: &[SourceKind::ObjectCache],
     secrets: Secrets::OfEnvironment,
     tree: Some(environment_tree),
     proves_health: false,

@@ -4,6 +4,7 @@
 //! what asks for it is blocked, and a job of it fails.
 
 mod drift_check;
+mod env_cache_toggle;
 mod env_configure;
 mod env_create;
 mod health_check;
@@ -56,6 +57,15 @@ pub enum Does {
     Make(ResourceKind),
     /// Brings a resource of this kind that is there to its form.
     Change(ResourceKind),
+    /// Brings a part of such a resource to its form. The job that changes all of it does that as
+    /// well, so this one runs only when something of its part differs.
+    Part(ResourceKind),
+    /// Does something to a resource of this kind that leaves it as it is, when somebody asks for it
+    /// or once for each `token` in this block of its document.
+    Once {
+        of: ResourceKind,
+        block: &'static str,
+    },
     /// Looks, and changes nothing.
     Look {
         /// As which job it looks, by the kind of its resource: that job in check mode. Its own
@@ -86,6 +96,8 @@ pub enum Attempts {
 pub enum SourceKind {
     WordPress,
     WpCli,
+    /// For environments that have an object cache.
+    ObjectCache,
 }
 
 /// Which secrets of its documents a job is handed.
@@ -106,6 +118,7 @@ impl JobType {
             Self::SiteCreate => Some(&site_create::KIND),
             Self::EnvCreate => Some(&env_create::KIND),
             Self::EnvConfigure => Some(&env_configure::KIND),
+            Self::EnvCacheToggle => Some(&env_cache_toggle::KIND),
             Self::DriftCheck => Some(&drift_check::KIND),
             Self::HealthCheck => Some(&health_check::KIND),
             Self::NodeDecommission
@@ -113,7 +126,6 @@ impl JobType {
             | Self::SiteDelete
             | Self::EnvDeploy
             | Self::EnvUpdate
-            | Self::EnvCacheToggle
             | Self::EnvDelete
             | Self::DomainAdd
             | Self::DomainRemove
@@ -133,7 +145,7 @@ impl JobType {
     pub fn acts_as(self, resource: &ResourceId) -> Self {
         let as_of = match self.kind().map(|kind| kind.does) {
             Some(Does::Look { as_of }) => as_of,
-            Some(Does::Make(_) | Does::Change(_)) | None => &[],
+            Some(Does::Make(_) | Does::Change(_) | Does::Part(_) | Does::Once { .. }) | None => &[],
         };
         let own = as_of.iter().find(|(kind, _)| *kind == resource.kind());
         own.map_or(self, |(_, job_type)| *job_type)
@@ -150,7 +162,18 @@ impl JobType {
     #[must_use]
     pub fn converges(self) -> bool {
         let kind = self.kind();
-        kind.is_some_and(|kind| matches!(kind.does, Does::Make(_) | Does::Change(_)))
+        kind.is_some_and(|kind| {
+            matches!(kind.does, Does::Make(_) | Does::Change(_) | Does::Part(_))
+        })
+    }
+
+    /// The field whose value such a job is carried out once for, of those that have one.
+    #[must_use]
+    pub fn token_field(self) -> Option<String> {
+        match self.kind()?.does {
+            Does::Once { block, .. } => Some(format!("{block}.token")),
+            Does::Make(_) | Does::Change(_) | Does::Part(_) | Does::Look { .. } => None,
+        }
     }
 
     /// Whether a successful job of this type leaves `resource` existing.
@@ -176,6 +199,15 @@ impl Attempts {
 #[must_use]
 pub fn maker_of(kind: ResourceKind) -> Option<JobType> {
     that_do(Does::Make(kind)).next()
+}
+
+/// The fields of a kind that hold the tokens of what is done once for each of them.
+pub fn token_fields(kind: ResourceKind) -> impl Iterator<Item = (JobType, String)> {
+    let all = JobType::ALL.iter().copied();
+    all.filter(move |job_type| {
+        matches!(job_type.kind().map(|known| known.does), Some(Does::Once { of, .. }) if of == kind)
+    })
+    .filter_map(|job_type| Some((job_type, job_type.token_field()?)))
 }
 
 /// The jobs that bring a resource that is there to its form.
@@ -216,7 +248,7 @@ mod tests {
             );
             for (resource, seen_as) in match kind.does {
                 Does::Look { as_of } => as_of,
-                Does::Make(_) | Does::Change(_) => &[],
+                Does::Make(_) | Does::Change(_) | Does::Part(_) | Does::Once { .. } => &[],
             } {
                 assert!(seen_as.converges(), "{job_type} of {resource:?}");
             }

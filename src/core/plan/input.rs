@@ -1,8 +1,9 @@
 //! What the planner is given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::id::ResourceId;
+use crate::core::job::JobType;
 use crate::core::recorded::Source;
 use crate::core::spec::Spec;
 
@@ -55,6 +56,8 @@ pub struct PlanInput<'a> {
     pub has_environments: bool,
     /// The present keyed hash of each secret by name; a name that is missing is not stored.
     pub fingerprints: BTreeMap<String, String>,
+    /// What is done once for each token, of resources whose wanted token was used before.
+    pub used_tokens: BTreeSet<(ResourceId, JobType)>,
     /// Recorded environments that are configured anew because something that they see of their node or site changes,
     /// each with what it is.
     pub followers: BTreeMap<ResourceId, String>,

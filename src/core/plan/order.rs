@@ -46,7 +46,7 @@ pub(super) fn order(
     drafts.sort_by_cached_key(|draft| {
         let site = draft.resource.site().map(str::to_owned);
         let depth = depths.get(&draft.resource).copied().flatten().unwrap_or(0);
-        (site, depth, draft.resource.clone(), phase(draft.job_type))
+        (site, depth, draft.resource.clone(), place(draft))
     });
     drop_dependents(&mut drafts, stuck, blocked);
     let needs = all_needs(&drafts);
@@ -175,9 +175,11 @@ fn drop_rings(
     });
 }
 
-/// The order of several jobs of one resource.
-fn phase(job_type: JobType) -> Option<Phase> {
-    job_type.kind().map(|kind| kind.phase)
+/// The order of several jobs of one resource. No two are beside each other: each renders what it brings about on top of
+/// what those before it do.
+fn place(draft: &Draft) -> (Option<Phase>, JobType) {
+    let phase = draft.job_type.kind().map(|kind| kind.phase);
+    (phase, draft.job_type)
 }
 
 /// For each draft the indices of those that must have succeeded before it.
@@ -201,8 +203,7 @@ fn all_needs(drafts: &[Draft]) -> Vec<Vec<usize>> {
                 .into_iter()
                 .flatten()
                 .copied();
-            needs
-                .extend(own.filter(|index| phase(drafts[*index].job_type) < phase(draft.job_type)));
+            needs.extend(own.filter(|index| place(&drafts[*index]) < place(draft)));
             needs.into_iter().collect()
         })
         .collect()

@@ -13,6 +13,7 @@ struct Fleet {
     fingerprints: BTreeMap<String, String>,
     recorded_fingerprints: BTreeMap<String, String>,
     choice: Choice,
+    used_tokens: BTreeSet<(ResourceId, JobType)>,
     followers: BTreeMap<ResourceId, String>,
     unsettled: Vec<ResourceId>,
 }
@@ -103,6 +104,7 @@ impl Fleet {
                 .keys()
                 .any(|id| matches!(id, ResourceId::Env { .. })),
             fingerprints: self.fingerprints.clone(),
+            used_tokens: self.used_tokens.clone(),
             followers: self.followers.clone(),
             choice: self.choice.clone(),
         })

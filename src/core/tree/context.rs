@@ -29,7 +29,6 @@ pub struct RenderContext<'a> {
 #[derive(Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SecretValues {
     pub db_password: String,
-    pub redis_password: String,
     pub admin_password: String,
     /// By the name of their constant, such as `AUTH_KEY`.
     pub salts: BTreeMap<String, String>,
@@ -94,7 +93,6 @@ impl RenderContext<'_> {
         match self.secrets {
             Some(secrets) => json!({
                 "db_password": secrets.db_password,
-                "redis_password": secrets.redis_password,
                 "salts": secrets.salts,
             }),
             None => {
@@ -102,7 +100,7 @@ impl RenderContext<'_> {
                     .iter()
                     .map(|name| ((*name).to_owned(), json!(SENSITIVE)))
                     .collect();
-                json!({"db_password": SENSITIVE, "redis_password": SENSITIVE, "salts": salts})
+                json!({"db_password": SENSITIVE, "salts": salts})
             }
         }
     }

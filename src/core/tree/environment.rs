@@ -1,8 +1,9 @@
-//! The files of one environment: PHP, vhost, wp-config, cron, must-use plugin.
+//! The files of one environment: PHP, vhost, wp-config, cron, must-use plugin, caches.
 
 use minijinja::context;
 use serde_json::{Value, json};
 
+use super::cache;
 use super::context::Named;
 use super::php::{Limits, Php};
 use super::templates::seen;
@@ -31,6 +32,8 @@ pub fn environment_tree(
         versions.push(version.clone());
     }
     let limits = Limits::of(env, ctx.node)?;
+    let page_cache = cache::page_cache(env)?;
+    let (redis_maxmemory, redis_memory) = cache::redis_limits(ctx.node)?;
     let named = Named::of(ctx.secrets);
     let password = basic_auth(ctx, env, names, &named)?;
     let cron = seconds(&env["cron"]["interval"])?;
@@ -55,6 +58,9 @@ pub fn environment_tree(
         php_versions => seen(&versions),
         memory_max_megabytes => limits.memory_megabytes,
         tasks_max => limits.tasks,
+        page_cache => &page_cache,
+        redis_maxmemory,
+        redis_memory_max_megabytes => redis_memory,
         cron_memory_max_megabytes => limits.cron_megabytes,
         production_root => from.map(|from| format!("/var/www/sites/{site}/{from}")),
         cron_seconds => cron,
@@ -132,15 +138,8 @@ pub fn environment_tree(
         .then("close-logs")
         .then("reload-nginx"),
     );
-    tree.push(
-        Item::file(
-            format!("/etc/redis/users.d/{system}.acl"),
-            render_secret("redis/user.acl")?,
-        )
-        .root("0600")
-        .sensitive()
-        .then("redis-acl"),
-    );
+    cache::pages(&mut tree, names, page_cache.is_some(), &render)?;
+    cache::objects(&mut tree, names, env["cache"]["object"] == true, &render)?;
     tree.push(
         Item::file(
             format!("/etc/logrotate.d/pressluft-{system}"),
@@ -214,14 +213,15 @@ fn checks_and_reloads(
     let service = format!("pressluft-php-{system}.service");
     let socket = format!("pressluft-php-{system}.socket");
     tree.handler("stop-cron", &["systemctl", "stop", &timer]);
+    cache::stops(tree, system);
     tree.handler("daemon-reload", &["systemctl", "daemon-reload"]);
+    cache::starts(tree, system);
     tree.handler("php-socket", &["systemctl", "restart", &socket, &service]);
     tree.handler("restart-php", &["systemctl", "restart", &service]);
     tree.handler(
         "reload-php",
         &["systemctl", "try-reload-or-restart", &service],
     );
-    tree.handler("redis-acl", &["/usr/local/lib/pressluft/redis-acl"]);
     tree.handler("close-logs", &["chmod", "-R", "o=", "/var/log/nginx"]);
     tree.handler("reload-nginx", &["systemctl", "reload-or-restart", "nginx"]);
     for version in versions {

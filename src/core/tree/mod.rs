@@ -4,6 +4,7 @@
 //! checks them and what has to be reloaded. The module `pressluft.host.converge` applies it. What
 //! is no file (packages, databases, WordPress itself) belongs to the playbooks.
 
+mod cache;
 mod context;
 mod crypt;
 mod engine;

@@ -34,8 +34,6 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     let megabytes = facts.memory_bytes / MIB;
     let buffer_pool = bytes(&node["database"]["buffer_pool"], "database.buffer_pool")?
         .map_or((megabytes / 4).clamp(128, 16_384), |size| size / MIB);
-    let redis_memory = bytes(&node["redis"]["maxmemory"], "redis.maxmemory")?
-        .ok_or(RenderError::Missing("`redis.maxmemory`"))?;
     let opcache = bytes(&node["php"]["opcache"], "php.opcache")?
         .ok_or(RenderError::Missing("`php.opcache`"))?;
     let control_address = facts.control_address.as_deref();
@@ -48,8 +46,6 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         buffer_pool_megabytes => buffer_pool,
         database_memory_max_megabytes => buffer_pool + (megabytes / 4).max(512),
         max_connections => (megabytes / 16).clamp(100, 1000),
-        redis_maxmemory => redis_memory,
-        redis_memory_max_megabytes => 2 * redis_memory / MIB + 256,
         fail2ban_allow => fail2ban_allow(node, control_address),
         ssh_ports => node["ssh"]["port"].to_string(),
         ssh_allow => seen(&node["firewall"]["ssh_allow"]),
@@ -74,10 +70,11 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         ("/var/lib/pressluft/cache", "0700"),
         ("/var/lib/pressluft/sites", "0700"),
         ("/usr/local/lib/pressluft", "0755"),
+        ("/var/cache/pressluft", "0711"),
     ] {
         tree.push(Item::directory(path, mode));
     }
-    for below in ["", "/php"] {
+    for below in ["", "/php", "/redis"] {
         tree.push(Item::directory(format!("/etc/pressluft{below}"), "0711"));
     }
     tree.push(Item::directory("/var/log/pressluft", "0750").owned("root", "adm", Some("0750")));
@@ -124,7 +121,7 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         tree.push(Item::absent(format!("{base}/fpm/pool.d/www.conf")).then(&reload));
     }
 
-    // MariaDB and Redis
+    // MariaDB, and the Redis of the package: each environment that asks for one has its own.
     tree.push(
         Item::file(
             "/etc/mysql/mariadb.conf.d/99-pressluft.cnf",
@@ -132,26 +129,22 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         )
         .then("restart-mariadb"),
     );
-    tree.push(
-        Item::file("/etc/redis/redis.conf", render("redis/redis.conf")?)
-            .owned("redis", "redis", Some("0640"))
-            .then("redis-acl")
-            .then("restart-redis"),
+    drop_in(
+        &mut tree,
+        "mariadb.service",
+        render("systemd/mariadb.conf")?,
     );
-    tree.push(Item::directory("/etc/redis/users.d", "0700"));
-    for (service, template) in [
-        ("mariadb.service", "systemd/mariadb.conf"),
-        ("redis-server.service", "systemd/redis.conf"),
-    ] {
-        drop_in(&mut tree, service, render(template)?);
-    }
+    tree.push(
+        Item::link("/etc/systemd/system/redis-server.service", "/dev/null")
+            .then("daemon-reload")
+            .then("stop-redis"),
+    );
     tree.push(
         Item::file(
-            "/usr/local/lib/pressluft/redis-acl",
-            render("redis/acl.sh")?,
+            "/usr/local/lib/pressluft/purge-pages",
+            render("nginx/purge.sh")?,
         )
-        .root("0755")
-        .then("redis-acl"),
+        .root("0755"),
     );
 
     // The way in, who is kept out, and where sites do not get
@@ -324,8 +317,7 @@ fn checks_and_reloads(tree: &mut Builder, versions: &[String], ubuntu: bool) {
     tree.handler("reload-ssh", &["systemctl", "try-reload-or-restart", "ssh"]);
     tree.handler("swap", &["systemctl", "restart", "pressluft-swap.service"]);
     tree.handler("restart-mariadb", &["systemctl", "restart", "mariadb"]);
-    tree.handler("redis-acl", &["/usr/local/lib/pressluft/redis-acl"]);
-    tree.handler("restart-redis", &["systemctl", "restart", "redis-server"]);
+    tree.handler("stop-redis", &["systemctl", "stop", "redis-server.service"]);
     for version in versions {
         let unit = format!("php{version}-fpm");
         tree.handler(

@@ -99,7 +99,7 @@ pub(super) fn with_decoded_redirects(mut env: Value) -> Value {
 }
 
 /// `text` without percent-encoding, or as it is when that gives no UTF-8.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut index = 0;

@@ -91,7 +91,6 @@ impl Work<'_> {
         let made = secrets::environment_secrets(self.store, identity, &id, clock::now())?;
         Ok(SecretValues {
             db_password: made.db_password.expose().clone(),
-            redis_password: made.redis_password.expose().clone(),
             admin_password: made.admin_password.expose().clone(),
             salts: made
                 .salts
@@ -122,15 +121,11 @@ impl Work<'_> {
 }
 
 fn texts(secrets: &SecretValues) -> impl Iterator<Item = &str> {
-    [
-        &secrets.db_password,
-        &secrets.redis_password,
-        &secrets.admin_password,
-    ]
-    .into_iter()
-    .chain(secrets.salts.values())
-    .chain(secrets.named.values())
-    .map(String::as_str)
+    [&secrets.db_password, &secrets.admin_password]
+        .into_iter()
+        .chain(secrets.salts.values())
+        .chain(secrets.named.values())
+        .map(String::as_str)
 }
 
 /// The variable `pressluft_secrets` of a job that acts as one of this type. A look at pages needs

@@ -9,6 +9,7 @@ use super::inputs::variables_of;
 use super::{Runner, chain};
 use crate::ansible::{Host, Invocation, Playbook};
 use crate::clock;
+use crate::core::answer::ServedRelease;
 use crate::core::document::fleet::AnsibleEngine;
 use crate::core::drift::Differences;
 use crate::core::event::TaskStatus;
@@ -26,9 +27,6 @@ use crate::daemon::stop::Reins;
 use crate::daemon::variables::Subject;
 use crate::secrets::Redactor;
 use crate::store::{AttemptEnd, Claim, NewTaskEvent, Release, ReleaseHealth, StateChange, Store};
-
-/// The action of the step that looks at an environment's code and puts nothing back.
-const LOOK_AT_CODE: &str = "pressluft.host.code";
 
 /// What an attempt works with.
 pub(super) struct Work<'a> {
@@ -148,8 +146,8 @@ impl Work<'_> {
         if let Some(failure) = outcome.failure {
             return Ok(Err(failure));
         }
-        if let Some((name, environment)) = release.zip(subject.payload.environment_id()) {
-            changes.push(StateChange::Release(served(name, environment)));
+        if let Some((release, environment)) = release.zip(subject.payload.environment_id()) {
+            changes.push(StateChange::Release(served(release, environment)));
         }
         if kind.proves_health {
             self.note_health(&mut changes)?;
@@ -268,8 +266,7 @@ impl Work<'_> {
         let mut found = Differences::default();
         let outcome = self.play(&check, redactor, &mut |result, answer| {
             if result.status == TaskStatus::Changed {
-                let is_only_seen = result.action == LOOK_AT_CODE;
-                found.add(result.task.clone(), is_only_seen);
+                found.add(result.task.clone(), answer.only_seen);
             }
             for finding in answer.by_hand {
                 found.add(format!("{}: {finding}", result.task), true);
@@ -354,14 +351,12 @@ impl Work<'_> {
     }
 }
 
-/// The record of a release that an environment serves now. Its name, `wordpress-7.1.1-…`, has the version
-/// of WordPress that it was made from.
-fn served(name: String, environment: ResourceId) -> Release {
-    let version = name.split('-').nth(1).filter(|word| word.contains('.'));
+/// The record of a release that an environment serves now.
+fn served(release: ServedRelease, environment: ResourceId) -> Release {
     Release {
-        wordpress_version: version.map(str::to_owned),
+        wordpress_version: release.wordpress_version,
         environment,
-        name,
+        name: release.name,
         code_ref: None,
         health: ReleaseHealth::Unknown,
         active: true,

@@ -13,12 +13,15 @@ use serde::Serialize;
 
 use crate::core::address::{Allowed, host_of, names_private};
 use crate::core::document::fleet;
-use crate::core::document::{Fleet, Site};
+use crate::core::document::{Environment, Fleet, Site};
 use verified::Algorithm;
 
 /// WP-CLI's latest release that was tried with the roles.
 const WP_CLI_VERSION: &str = "2.12.0";
 const WP_CLI_SHA512: &str = "be928f6b8ca1e8dfb9d2f4b75a13aa4aee0896f8a9a0a1c45cd5d2c98605e6172e6d014dda2e27f88c98befc16c040cbb2bd1bfa121510ea5cdf5f6a30fe8832";
+/// The release of Redis Object Cache whose drop-in was tried with WordPress and the roles.
+const OBJECT_CACHE_VERSION: &str = "2.6.3";
+const OBJECT_CACHE_SHA512: &str = "fb85df46469d1a79e8da596b90dbe81d571f569a4a94a931265d95079d5020b3b309f388a2ae0a269388bbc7edc872bb80423c48190a9a719f3af0e686a91300";
 
 /// What a commit may name, from the settings of the control plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,13 +119,37 @@ pub(super) fn wp_cli(fleet: &Fleet) -> SourceFile {
     let official = format!(
         "https://github.com/wp-cli/wp-cli/releases/download/v{WP_CLI_VERSION}/wp-cli-{WP_CLI_VERSION}.phar"
     );
-    let source = &fleet.sources.wp_cli;
+    pinned(
+        &fleet.sources.wp_cli,
+        official,
+        WP_CLI_VERSION,
+        WP_CLI_SHA512,
+    )
+}
+
+/// The file that WordPress talks to an object cache with, for an environment that has one.
+pub(super) fn object_cache(fleet: &Fleet, env: Option<&Environment>) -> Option<SourceFile> {
+    env.filter(|env| env.cache.object)?;
+    let official = format!(
+        "https://raw.githubusercontent.com/rhubarbgroup/redis-cache/{OBJECT_CACHE_VERSION}/includes/object-cache.php"
+    );
+    let source = &fleet.sources.object_cache;
+    Some(pinned(
+        source,
+        official,
+        OBJECT_CACHE_VERSION,
+        OBJECT_CACHE_SHA512,
+    ))
+}
+
+/// What the fleet says, or the release that this version was tried with.
+fn pinned(source: &fleet::SourceFile, official: String, version: &str, sha512: &str) -> SourceFile {
     let file = given(source, official);
     match source.path.is_some() || source.url.is_some() {
         true => file,
         false => SourceFile {
-            version: Some(WP_CLI_VERSION.to_owned()),
-            sha512: Some(WP_CLI_SHA512.to_owned()),
+            version: Some(version.to_owned()),
+            sha512: Some(sha512.to_owned()),
             ..file
         },
     }

@@ -18,6 +18,7 @@ pub(super) fn check(
     for field in [
         "sources.wordpress.url",
         "sources.wp_cli.url",
+        "sources.object_cache.url",
         "sources.plugins",
     ] {
         let Some(url) = fleet.str(field) else {

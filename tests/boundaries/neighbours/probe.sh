@@ -37,6 +37,5 @@ answers 'http://[::1]:9090/' && found "a service on loopback, IPv6"
 answers http://127.0.0.1/ && works "the web server"
 answers "http://$address/" && works "the web server by its address"
 [ -S /run/mysqld/mysqld.sock ] && works "the database's socket"
-[ -S /run/redis/redis-server.sock ] && works "the cache's socket"
 (: >"$TMPDIR/probe") && works "a file of its own"
 echo END

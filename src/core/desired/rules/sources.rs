@@ -15,6 +15,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     for (name, file) in [
         ("wordpress", &sources.wordpress),
         ("wp_cli", &sources.wp_cli),
+        ("object_cache", &sources.object_cache),
     ] {
         let Some((why, hint)) = complaint(name, file) else {
             continue;
@@ -55,7 +56,7 @@ fn complaint(name: &str, file: &SourceFile) -> Option<(&'static str, String)> {
         ));
     }
     // Ours is pinned by this version.
-    let is_pinned = name == "wp_cli" && !is_given && digests > 0;
+    let is_pinned = matches!(name, "wp_cli" | "object_cache") && !is_given && digests > 0;
     is_pinned.then(|| {
         (
             "has a digest and no place",

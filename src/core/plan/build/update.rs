@@ -54,7 +54,10 @@ impl Work<'_> {
         let whole = SpecPatch::between(&recorded.spec, &wanted.spec, |_| true);
         let paths = whole.set.iter().map(|(path, _)| path).chain(&whole.unset);
         let specs = [&wanted.spec, &recorded.spec];
-        let aspect_of = |path: &[String]| aspect_in(id.kind(), path, &specs);
+        let aspect_of = |path: &[String]| match aspect_in(id.kind(), path, &specs) {
+            Aspect::Job(job_type) if !self.asks_for(job_type, id, &whole) => Aspect::Record,
+            aspect => aspect,
+        };
         let mut aspects: BTreeSet<Aspect> = paths.map(|path| aspect_of(path)).collect();
         let mut rotated: BTreeMap<Aspect, Vec<Change>> = BTreeMap::new();
         let present = secret::fingerprints(&wanted.spec, &self.input.fingerprints);
@@ -88,6 +91,17 @@ impl Work<'_> {
             .collect()
     }
 
+    /// Whether the differences of `id` ask for a job of this type: for one that runs once for each
+    /// token, only a token that is new does.
+    fn asks_for(&self, job_type: JobType, id: &ResourceId, differences: &SpecPatch) -> bool {
+        let Some(field) = job_type.token_field() else {
+            return true;
+        };
+        let mut set = differences.set.iter();
+        set.any(|(path, _)| path.join(".") == field)
+            && !self.input.used_tokens.contains(&(id.clone(), job_type))
+    }
+
     fn update(&mut self, id: &ResourceId, job_type: JobType, wanted: &Wanted, delta: Delta) {
         // A site has no host of its own: its settings live in its production environment.
         let resource = match id {
@@ -117,7 +131,10 @@ impl Work<'_> {
             job_type,
             resource,
             node,
-            action: Action::Update,
+            action: match job_type.token_field() {
+                Some(_) => Action::Run,
+                None => Action::Update,
+            },
             reason,
             changes: delta.changes,
             effects: vec![effect],

@@ -282,7 +282,10 @@ impl<'a> Walk<'a> {
 
 /// How a source is written that stands there as an address or a path alone, as it once could.
 fn place_of_source(path: &str, value: &Branch) -> Option<String> {
-    let is_source = matches!(path, "sources.wordpress" | "sources.wp_cli");
+    let is_source = matches!(
+        path,
+        "sources.wordpress" | "sources.wp_cli" | "sources.object_cache"
+    );
     let Branch::Scalar { text, .. } = value else {
         return None;
     };

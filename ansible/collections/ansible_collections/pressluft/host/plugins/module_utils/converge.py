@@ -41,7 +41,7 @@ def serve(request, listener):
             finally:
                 Guard.fd = None
     except Failed as error:
-        return {"failed": True, "msg": str(error), "results": []}
+        return dict(error.details, failed=True, msg=str(error), results=[])
     except OSError as error:
         # Each step answers for its own; this one is of the fence.
         place = error.filename or where.get("record", fence.RECORD)

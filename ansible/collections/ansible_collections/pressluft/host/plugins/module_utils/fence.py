@@ -27,10 +27,10 @@ VERSION = 1
 
 
 class Fenced(Failed):
-    """The node is not this run's to change; the control plane knows the refusal by the first word."""
+    """The node is not this run's to change."""
 
     def __init__(self, message):
-        super().__init__("NODE_FENCED: %s" % message)
+        super().__init__(message, code="NODE_FENCED")
 
 
 class Claim:

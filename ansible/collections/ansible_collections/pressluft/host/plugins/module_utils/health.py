@@ -175,5 +175,5 @@ def serve(request, listener):
     result = {"changed": False, "findings": findings, "checks": seconds}
     if findings:
         lines = ["%s%s: %s" % (f["check"], " `%s`" % f["url"] if f["url"] else "", f["finding"]) for f in findings]
-        result.update(failed=True, msg="SITE_UNHEALTHY: " + "; ".join(lines))
+        result.update(failed=True, code="HEALTH_CHECK_FAILED", msg="; ".join(lines))
     return result

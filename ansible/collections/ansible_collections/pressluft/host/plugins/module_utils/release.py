@@ -18,6 +18,8 @@ LARGEST = 1 << 30
 LINKS = {
     manifest.CONFIGURATION: manifest.CONFIGURATION_TARGET,
     "wp-content/uploads": "../../../shared/uploads",
+    # It leads nowhere where there is no object cache, and WordPress then has none.
+    "wp-content/object-cache.php": "../../../shared/object-cache.php",
     "wp-content/mu-plugins/pressluft.php": "../../../../shared/mu-plugins/pressluft.php",
 }
 
@@ -32,6 +34,16 @@ def current(root):
     name = os.path.basename(target)
     present = os.path.isfile(os.path.join(root, "releases", name, "wp-load.php"))
     return name if present and target == "releases/" + name else None
+
+
+def version(root, name):
+    """The version of WordPress in a release, or None where it has none that can be read."""
+    try:
+        with open(os.path.join(root, "releases", name, "wp-includes/version.php"), "rb") as stream:
+            match = VERSION.search(stream.read(1 << 16))
+    except OSError:
+        return None
+    return match and match.group(1).decode("ascii")
 
 
 def version_of(archive):

@@ -28,7 +28,7 @@ ADDRESSES = 1280 << 20
 TASKS = 64
 # Counts all processes of the user, those of its web pages too.
 PROCESSES = 512
-# A connection to the database or to Redis is one of them, also before anybody has logged in.
+# A connection to the database is one of them, also before anybody has logged in.
 FILES = 256
 # On each of the two streams.
 MOST = 1 << 20
@@ -87,7 +87,7 @@ CONFINED = [
     "SystemCallErrorNumber=EPERM",
     # Of these places only what is bound is there: what the program is for, and the services that it asks.
     "TemporaryFileSystem=/var:ro /run:ro /etc/pressluft:ro /dev/shm",
-    "BindReadOnlyPaths=-/run/mysqld -/run/redis -/run/systemd/resolve",
+    "BindReadOnlyPaths=-/run/mysqld -/run/systemd/resolve",
     "InaccessiblePaths=-/etc/nginx -/etc/systemd -/etc/cron.d -/etc/ssh -/etc/sudoers.d -/etc/logrotate.d -/etc/redis",
     "InaccessiblePaths=-/etc/mysql -/etc/fail2ban -/etc/nftables.d -/etc/letsencrypt",
     "InaccessiblePaths=-/sys/fs/cgroup -/boot -/srv -/mnt -/media",
@@ -117,7 +117,7 @@ def start(tenant, argv, seconds, writable=(), network=False, **streams):
         "Group=%s" % tenant.system,
         "WorkingDirectory=/tmp",
         "RuntimeMaxSec=%d" % (seconds + GRACE),
-        "BindReadOnlyPaths=%s -%s" % (tenant.root, settings(tenant)),
+        "BindReadOnlyPaths=%s -%s -/run/pressluft-redis/%s" % (tenant.root, settings(tenant), tenant.system),
     ]
     if not network:
         properties.append("PrivateNetwork=yes")

@@ -27,7 +27,12 @@ from ansible_collections.pressluft.host.plugins.plugin_utils.shapes import (
     word,
 )
 
+# Why a task of ours failed, in words that the control plane acts on; the message is for people.
+FAILED = "FAILED"
+FENCED = "NODE_FENCED"
+UNHEALTHY = "HEALTH_CHECK_FAILED"
 REFUSED = "NODE_ANSWER_REFUSED"
+SILENT = "NO_ANSWER"
 # The end of what is shown of a stream of a node that gave no answer.
 TAIL = 4096
 MOST_ITEMS = 5000
@@ -68,10 +73,14 @@ STEPS = {
     "account": CHANGES,
     "boundaries": {},
     "clone": {"rewritten": record({"from": few(line(2048), 10), "to": line(2048)})},
-    "code": CHANGES,
+    # Whether a difference is only seen, because no job puts it back.
+    "code": dict(CHANGES, only_seen=flag),
     "database": CHANGES,
     "packages": {"installed": NAMES, "held": NAMES, "released": NAMES},
-    "release": {"release": word(r"([A-Za-z0-9][A-Za-z0-9._+-]{0,127})?")},
+    "release": {
+        "release": word(r"([A-Za-z0-9][A-Za-z0-9._+-]{0,127})?"),
+        "wordpress_version": word(r"[0-9A-Za-z.-]{1,32}"),
+    },
     "services": {"enabled": NAMES, "started": NAMES},
     "source": CHANGES,
     "tree": {
@@ -125,9 +134,9 @@ FACTS = record(
 FINDING = record({"check": line(100), "url": optional(line(2048)), "finding": line(2048)})
 FAILURE = {"failed": flag, "msg": MESSAGE}
 ANSWERS = {
-    "converge": record({}, dict(FAILURE, results=lambda value, place: value)),
+    "converge": record({}, dict(FAILURE, code=word(FENCED), results=lambda value, place: value)),
     "facts": record({}, dict(FAILURE, changed=flag, facts=FACTS)),
-    "health": record({}, dict(FAILURE, changed=flag, findings=listed(FINDING, 1000), checks=mapped(seconds, 1000))),
+    "health": record({}, dict(FAILURE, code=word(UNHEALTHY), changed=flag, findings=listed(FINDING, 1000), checks=mapped(seconds, 1000))),
 }
 
 
@@ -171,7 +180,7 @@ def health(output):
         return None
     if not answer.get("failed") and answer.get("findings") != []:
         raise Refused("it has not failed, and does not say that there are no findings")
-    return dict({key: answer[key] for key in ("failed", "msg", "findings") if key in answer}, changed=False)
+    return dict({key: answer[key] for key in ("failed", "msg", "code", "findings") if key in answer}, changed=False)
 
 
 def answered(program, output):
@@ -189,6 +198,7 @@ def answered(program, output):
         raise Refused("it has failed without a `msg`")
     if answer.get("failed"):
         answer["changed"] = False
+        answer.setdefault("code", FAILED)
         # What had been done until then is not known any more.
         answer.pop("results", None)
     return answer
@@ -196,8 +206,8 @@ def answered(program, output):
 
 def refusal(program, reason):
     """The result of a task whose answer was refused."""
-    said = "%s: the node's answer to `%s` is none of Pressluft's program: %s" % (REFUSED, program, reason)
-    return {"failed": True, "changed": False, "msg": said}
+    said = "the node's answer to `%s` is none of Pressluft's program: %s" % (program, reason)
+    return {"failed": True, "changed": False, "code": REFUSED, "msg": said}
 
 
 def silence(code, output, errors):
@@ -205,6 +215,7 @@ def silence(code, output, errors):
     return {
         "failed": True,
         "changed": False,
+        "code": SILENT,
         "rc": code if type(code) is int else 1,
         "module_stdout": end_of(output),
         "module_stderr": end_of(errors),

@@ -14,7 +14,18 @@ OUTPUT_LIMIT = 4 * 1024
 DIFF_SIDE_LIMIT = 16 * 1024
 BY_HAND_LIMIT = 16 * 1024
 OURS = "pressluft.host."
-OUR_RESULT_KEYS = ("facts", "items", "ok", "validators", "handlers", "release", "findings")
+OUR_RESULT_KEYS = (
+    "code",
+    "facts",
+    "findings",
+    "handlers",
+    "items",
+    "ok",
+    "only_seen",
+    "release",
+    "validators",
+    "wordpress_version",
+)
 MOST_WARNINGS = 100
 HIDDEN = "the output has been hidden"
 

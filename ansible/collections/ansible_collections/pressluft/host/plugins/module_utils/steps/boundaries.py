@@ -50,7 +50,15 @@ PLACES = (
     "/etc/subuid",
     "/etc/subgid",
 )
-UNITS = ("pressluft-php-%s.socket", "pressluft-php-%s.service", "pressluft-cron-%s.timer", "pressluft-cron-%s.service")
+UNITS = (
+    "pressluft-php-%s.socket",
+    "pressluft-php-%s.service",
+    "pressluft-cron-%s.timer",
+    "pressluft-cron-%s.service",
+    "pressluft-purge-%s.path",
+    "pressluft-purge-%s.service",
+    "pressluft-redis-%s.service",
+)
 KEYS = re.compile(r"^\s*AuthorizedKeysFile\s+(.+)$", re.M | re.I)
 LOGS = "/var/log/nginx"
 DATA = "/var/lib/mysql"
@@ -184,8 +192,8 @@ def within(place):
 
 def exposed(user):
     """What is made by services of ours, and closed to others."""
-    places = ["/etc/redis/users.acl", "/run/pressluft-php/%s.sock" % user.pw_name]
-    places.append(os.path.join(DATA, user.pw_name))
+    places = [place % user.pw_name for place in ("/run/pressluft-php/%s.sock", "/run/pressluft-redis/%s")]
+    places += [os.path.join(place, user.pw_name) for place in (DATA, "/var/cache/pressluft")]
     places += [path for path, _ in listed(LOGS) if os.path.basename(path).startswith(user.pw_name + ".")]
     for path in places:
         with contextlib.suppress(OSError):

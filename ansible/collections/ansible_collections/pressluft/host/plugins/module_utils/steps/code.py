@@ -24,7 +24,7 @@ def differences(root, recorded):
 
 def carry_out(options, node):
     lines = differences(options["root"], options["release"])
-    result = {"changed": bool(lines), "changes": lines[:SHOWN]}
+    result = {"changed": bool(lines), "changes": lines[:SHOWN], "only_seen": True}
     if node.want_diff and lines:
         shown = lines[:SHOWN]
         if len(lines) > SHOWN:

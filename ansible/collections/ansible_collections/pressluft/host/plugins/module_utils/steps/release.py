@@ -34,11 +34,17 @@ def build(params):
     return name
 
 
+def answer(root, name, changed):
+    result = {"changed": changed, "release": name or ""}
+    version = release.version(root, name) if name else None
+    return result if version is None else dict(result, wordpress_version=version)
+
+
 def carry_out(options, node):
     served = release.current(options["root"])
     if served is not None or node.check_mode:
-        return {"changed": served is None, "release": served or ""}
+        return answer(options["root"], served, served is None)
     try:
-        return {"changed": True, "release": build(options)}
+        return answer(options["root"], build(options), True)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise Failed("no release could be built: %s" % error)

@@ -1,4 +1,4 @@
-//! Jobs that look at what is recorded and change nothing: health and drift checks.
+//! Jobs that are asked for, of resources as they are recorded: looks, and what is done once.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,33 +13,33 @@ use crate::core::id::ResourceId;
 use crate::core::job::{JobOrigin, JobType};
 use crate::core::plan::{Action, PlannedJob};
 use crate::core::recorded::RecordedResource;
-use crate::store::{Checks, Joins, NewJob, NewPlan, Store, StoreError, new_job_id, new_plan_id};
+use crate::store::{Joins, NewJob, NewPlan, Requested, Store, StoreError, new_job_id, new_plan_id};
 
-/// One check that is wanted.
+/// One job that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// One that looks.
+pub struct Request {
+    /// One that leaves its resource as it is recorded.
     pub job_type: JobType,
     pub resource: ResourceId,
     pub reason: String,
     pub origin: JobOrigin,
 }
 
-/// Queues checks of recorded resources, as they are recorded. Each is tried once. What is being
-/// checked already is waited for instead.
+/// Queues jobs of recorded resources, as they are recorded. Each is tried once. One that would see
+/// the same is waited for instead.
 ///
 /// # Errors
-/// [`DaemonError::UnknownResource`] when something that a check needs is not recorded.
-pub fn queue_checks(
+/// [`DaemonError::UnknownResource`] when something that a job needs is not recorded.
+pub fn queue_requests(
     store: &mut Store,
-    checks: &[Check],
+    requests: &[Request],
     actor: &str,
     now: Timestamp,
 ) -> Result<Plans, DaemonError> {
-    let Some((plan, jobs)) = plan_checks(store, checks, now)? else {
+    let Some((plan, jobs)) = plan_requests(store, requests, now)? else {
         return Ok(Plans::default());
     };
-    let Checks { queued, open } = store.enqueue_checks(&plan, &jobs, actor, now)?;
+    let Requested { queued, open } = store.enqueue_requests(&plan, &jobs, actor, now)?;
     Ok(Plans {
         own: (!queued.is_empty()).then_some(plan.id),
         joined: open,
@@ -47,28 +47,28 @@ pub fn queue_checks(
     })
 }
 
-/// A plan of nothing but checks, and what its jobs need kept; none without checks.
+/// A plan of nothing but such jobs, and what they need kept; none where nothing is asked for.
 ///
 /// # Errors
-/// Those of [`queue_checks`].
-pub(super) fn plan_checks(
+/// Those of [`queue_requests`].
+pub(super) fn plan_requests(
     store: &mut Store,
-    checks: &[Check],
+    requests: &[Request],
     now: Timestamp,
 ) -> Result<Option<(NewPlan, Vec<NewJob>)>, DaemonError> {
-    let Some((jobs, parts, revision)) = jobs(store, checks, now)? else {
+    let Some((jobs, parts, revision)) = jobs(store, requests, now)? else {
         return Ok(None);
     };
     let mut digest = blake3::Hasher::new();
     for job in &jobs {
         digest.update(job.payload.as_bytes());
     }
-    let resources: Vec<&ResourceId> = checks.iter().map(|check| &check.resource).collect();
+    let resources: Vec<&ResourceId> = requests.iter().map(|request| &request.resource).collect();
     let plan = NewPlan {
         id: new_plan_id(now),
         revision,
         digest: digest.finalize().to_hex().to_string(),
-        json: json!({ "checks": resources }).to_string(),
+        json: json!({ "requests": resources }).to_string(),
         partial: true,
         joins: Joins::Nothing,
         expected: Vec::new(),
@@ -80,12 +80,12 @@ pub(super) fn plan_checks(
 /// The jobs, what their payloads are made of, and the revision of the first.
 fn jobs(
     store: &Store,
-    checks: &[Check],
+    requests: &[Request],
     now: Timestamp,
 ) -> Result<Option<(Vec<NewJob>, Parts, String)>, DaemonError> {
-    let mut wanted = Vec::with_capacity(checks.len());
-    for check in checks {
-        wanted.push((check, Wanted::find(store, check)?));
+    let mut wanted = Vec::with_capacity(requests.len());
+    for request in requests {
+        wanted.push((request, Wanted::find(store, request)?));
     }
     let Some((_, first)) = wanted.first() else {
         return Ok(None);
@@ -102,8 +102,8 @@ fn jobs(
     let production_of = |_: &str| None;
     let mut packer = Packer::new(&lookup, &production_of, &BTreeMap::new(), None)?;
     let mut jobs = Vec::with_capacity(wanted.len());
-    for (check, wanted) in wanted {
-        let packed = packer.pack(&wanted.planned(check));
+    for (request, wanted) in wanted {
+        let packed = packer.pack(&wanted.planned(request));
         if let Some(error) = failed.borrow_mut().take() {
             return Err(StoreError::into(error));
         }
@@ -119,18 +119,18 @@ fn jobs(
             effects: Vec::new(),
             repo_secrets,
         };
-        let kind = check.job_type.kind();
+        let kind = request.job_type.kind();
         jobs.push(NewJob {
             id: new_job_id(now),
-            job_type: check.job_type,
-            resource: check.resource.clone(),
+            job_type: request.job_type,
+            resource: request.resource.clone(),
             node: wanted.node,
-            origin: check.origin,
+            origin: request.origin,
             max_attempts: 1,
             run_after: now,
             status_on_start: None,
             status_on_failure: kind.and_then(|kind| kind.status_on_failure),
-            reason: check.reason.clone(),
+            reason: request.reason.clone(),
             changes: "[]".to_owned(),
             has_effects: false,
             payload: serde_json::to_string(&payload)?,
@@ -140,7 +140,7 @@ fn jobs(
     Ok(Some((jobs, packer.into_parts(), revision)))
 }
 
-/// What a check is made from.
+/// What a job is made from.
 struct Wanted {
     recorded: RecordedResource,
     node: String,
@@ -150,8 +150,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn find(store: &Store, check: &Check) -> Result<Self, DaemonError> {
-        let id = &check.resource;
+    fn find(store: &Store, request: &Request) -> Result<Self, DaemonError> {
+        let id = &request.resource;
         let unknown = || DaemonError::UnknownResource(id.clone());
         let recorded = store.recorded(id)?.ok_or_else(unknown)?;
         let node = match id {
@@ -174,14 +174,14 @@ impl Wanted {
         })
     }
 
-    fn planned(&self, check: &Check) -> PlannedJob {
+    fn planned(&self, request: &Request) -> PlannedJob {
         PlannedJob {
             id: "j0".to_owned(),
-            job_type: check.job_type,
-            resource: check.resource.clone(),
+            job_type: request.job_type,
+            resource: request.resource.clone(),
             node: self.node.clone(),
             action: Action::Run,
-            reason: check.reason.clone(),
+            reason: request.reason.clone(),
             changes: Vec::new(),
             after: Vec::new(),
             effects: Vec::new(),

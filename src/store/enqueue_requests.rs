@@ -1,4 +1,4 @@
-//! Queueing jobs that look and change nothing.
+//! Queueing jobs that leave their resource as it is recorded.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -11,59 +11,60 @@ use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::recorded::{JobId, PlanId};
 
-/// What queueing checks did.
+/// What queueing them did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checks {
+pub struct Requested {
     /// The new jobs.
     pub queued: Vec<JobId>,
-    /// Jobs that check one of the same resources and have not ended, with their plans.
+    /// Jobs that do the same and have not ended, with their plans.
     pub open: Vec<(JobId, PlanId)>,
 }
 
 impl Store {
-    /// Queues jobs that look and change nothing, in their order. They take the place of no other
-    /// job, and one that is open already for its resource is not queued again.
+    /// Queues jobs that leave their resource as it is recorded, in their order. They take the place of no other job. One
+    /// that is open already is not queued again, but for one that runs and does more than look: what was asked for since
+    /// it began may come too late for it.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn enqueue_checks(
+    pub fn enqueue_requests(
         &mut self,
         plan: &NewPlan,
         jobs: &[NewJob],
         actor: &str,
         now: Timestamp,
-    ) -> Result<Checks> {
-        self.write(|tx| queue_checks(tx, plan, jobs, actor, now))
+    ) -> Result<Requested> {
+        self.write(|tx| queue_requests(tx, plan, jobs, actor, now))
     }
 }
 
-/// Queues those checks that are not open already.
-pub(super) fn queue_checks(
+/// Queues those that are not open already.
+pub(super) fn queue_requests(
     tx: &Connection,
     plan: &NewPlan,
     jobs: &[NewJob],
     actor: &str,
     now: Timestamp,
-) -> Result<Checks> {
-    let mut checks = Checks::default();
+) -> Result<Requested> {
+    let mut requested = Requested::default();
     let mut new = Vec::with_capacity(jobs.len());
     for job in jobs {
         match open_job(tx, job.job_type, &job.resource)? {
-            Some(open) => checks.open.push(open),
+            Some(open) => requested.open.push(open),
             None => new.push(job),
         }
     }
     if new.is_empty() {
-        return Ok(checks);
+        return Ok(requested);
     }
     insert_plan(tx, plan, actor, now)?;
     audit_plan(tx, plan, new.len(), 0, actor, now)?;
     insert_jobs(tx, plan, &new, now)?;
-    checks.queued = new.iter().map(|job| job.id).collect();
-    Ok(checks)
+    requested.queued = new.iter().map(|job| job.id).collect();
+    Ok(requested)
 }
 
-/// A job of this type for this resource that has not ended, and its plan.
+/// A job of this type for this resource that would see the present, and its plan.
 fn open_job(
     tx: &Connection,
     job_type: JobType,
@@ -71,12 +72,18 @@ fn open_job(
 ) -> Result<Option<(JobId, PlanId)>> {
     tx.prepare_cached(
         "SELECT id, plan_id FROM jobs INDEXED BY jobs_by_resource
-         WHERE resource = ?1 AND job_type = ?2 AND status IN ('queued', 'running', 'unknown')
+         WHERE resource = ?1 AND job_type = ?2
+           AND (status = 'queued' OR ?3 AND status IN ('running', 'unknown'))
          ORDER BY sequence DESC LIMIT 1",
     )?
-    .query_and_then(params![resource.to_string(), job_type.as_str()], |row| {
-        Ok((parsed(row, "id")?, parsed(row, "plan_id")?))
-    })?
+    .query_and_then(
+        params![
+            resource.to_string(),
+            job_type.as_str(),
+            job_type.only_looks()
+        ],
+        |row| Ok((parsed(row, "id")?, parsed(row, "plan_id")?)),
+    )?
     .next()
     .transpose()
 }
