@@ -27,6 +27,7 @@ mod ownership;
 mod plan;
 mod plan_view;
 mod progress_view;
+mod purge;
 mod reconcile;
 mod reconcile_view;
 mod render;
@@ -95,6 +96,8 @@ enum Command {
     Reconcile(reconcile::Args),
     /// Let a push into a repository on this machine wake `serve`
     Hook(hook::Args),
+    /// Empty the caches of environments
+    Purge(purge::Args),
     /// Take a failed site or environment back once it is healthy
     Reset(reset::Args),
     /// Read the audit record and check that nobody changed it
@@ -174,6 +177,7 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Serve(args) => serve::run(args, &context),
         Command::Reconcile(args) => reconcile::run(args, &context),
         Command::Hook(args) => hook::run(args, &context),
+        Command::Purge(args) => purge::run(args, &context),
         Command::Reset(args) => reset::run(args, &context),
         Command::Audit(args) => audit::run(args, &context),
         Command::Db(args) => db::run(args, &context),

@@ -3,6 +3,7 @@
 //! Whoever has to tell types apart asks the kind. A type without one cannot be run by this version:
 //! what asks for it is blocked, and a job of it fails.
 
+mod cache_purge;
 mod drift_check;
 mod env_cache_toggle;
 mod env_configure;
@@ -79,6 +80,8 @@ pub enum Does {
 pub enum Phase {
     Make,
     Change,
+    /// What was kept from before the change goes.
+    Purge,
     Check,
 }
 
@@ -119,6 +122,7 @@ impl JobType {
             Self::EnvCreate => Some(&env_create::KIND),
             Self::EnvConfigure => Some(&env_configure::KIND),
             Self::EnvCacheToggle => Some(&env_cache_toggle::KIND),
+            Self::CachePurge => Some(&cache_purge::KIND),
             Self::DriftCheck => Some(&drift_check::KIND),
             Self::HealthCheck => Some(&health_check::KIND),
             Self::NodeDecommission
@@ -129,7 +133,6 @@ impl JobType {
             | Self::EnvDelete
             | Self::DomainAdd
             | Self::DomainRemove
-            | Self::CachePurge
             | Self::BackupCreate
             | Self::BackupCleanup
             | Self::EnvRestore

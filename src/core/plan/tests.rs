@@ -661,3 +661,60 @@ fn what_a_failed_job_left_is_done_again_although_nothing_differs() {
     fleet.set("env/acme/production", "php", json!({"memory": "512M"}));
     assert_eq!(fleet.outline(), ["j0 env_configure env/acme/production "]);
 }
+
+#[test]
+fn a_token_runs_once_and_never_again() {
+    let purge = |token: &str| json!({"purge": {"token": token}});
+    let production = "env/acme/production";
+    let mut fleet = Fleet::new().applied();
+    fleet.set(production, "cache", purge("a"));
+    assert_eq!(
+        fleet.outline(),
+        ["j0 cache_purge env/acme/production "],
+        "a new token is carried out"
+    );
+    assert_eq!(fleet.plan().jobs[0].action, Action::Run);
+
+    // One that ran before is only written down, by whatever way it comes back.
+    fleet.used_tokens = [(id(production), JobType::CachePurge)].into();
+    assert_eq!(fleet.outline(), ["record env/acme/production"]);
+    fleet.used_tokens.clear();
+    let mut fleet = fleet.applied();
+    assert_eq!(fleet.outline(), Vec::<String>::new());
+    fleet
+        .wanted
+        .get_mut(&id(production))
+        .expect("wanted")
+        .0
+        .remove("cache");
+    assert_eq!(fleet.outline(), ["record env/acme/production"], "its end");
+
+    // A new environment has nothing that could be emptied.
+    let mut fleet = Fleet::new();
+    fleet.set("env/acme/staging", "cache", purge("a"));
+    let jobs = fleet.outline();
+    assert!(
+        !jobs.iter().any(|job| job.contains("cache_purge")),
+        "{jobs:?}"
+    );
+}
+
+#[test]
+fn jobs_of_one_environment_come_one_after_the_other() {
+    let production = "env/acme/production";
+    let mut fleet = Fleet::new().applied();
+    fleet.set(production, "php", json!({"memory": "512M"}));
+    fleet.set(
+        production,
+        "cache",
+        json!({"page": true, "purge": {"token": "a"}}),
+    );
+    assert_eq!(
+        fleet.outline(),
+        [
+            "j0 env_configure env/acme/production ",
+            "j1 env_cache_toggle env/acme/production j0",
+            "j2 cache_purge env/acme/production j0,j1",
+        ]
+    );
+}

@@ -71,7 +71,6 @@ pub(super) fn pages(
     );
     let wanted = format!("/etc/systemd/system/paths.target.wants/{path}");
     if is_on {
-        tree.push(Item::directory("/var/cache/pressluft", "0711"));
         tree.push(
             Item::directory(format!("/var/cache/pressluft/{system}"), "0700").owned(
                 "www-data",
@@ -106,9 +105,7 @@ pub(super) fn objects(
     let wanted = format!("/etc/systemd/system/multi-user.target.wants/{name}");
     let configuration = format!("/etc/pressluft/redis/{system}.conf");
     if is_on {
-        for below in ["", "/redis"] {
-            tree.push(Item::directory(format!("/etc/pressluft{below}"), "0711"));
-        }
+        tree.push(Item::directory("/etc/pressluft/redis", "0711"));
         tree.push(
             Item::file(configuration, render("redis/environment.conf")?)
                 .owned("root", system, Some("0640"))

@@ -264,7 +264,10 @@ fn the_firewall_keeps_the_control_plane_in() {
 
 #[test]
 fn every_item_names_checks_and_reloads_that_exist() {
-    for case in [Case::production(), Case::staging()] {
+    let mut cached = Case::production();
+    cached.env["cache"]["page"] = json!(true);
+    cached.env["cache"]["object"] = json!(true);
+    for case in [Case::production(), Case::staging(), cached] {
         let (node, environment) = case.rendered().expect("renders");
         for tree in [node, environment] {
             let handlers: BTreeSet<_> = tree.handlers.iter().map(|h| h.name.as_str()).collect();

@@ -15,11 +15,12 @@ from ansible_collections.pressluft.host.plugins.module_utils.process import Fail
 VERSION = re.compile(rb"\$wp_version\s*=\s*'([0-9A-Za-z.-]{1,32})'")
 LARGEST = 1 << 30
 # Where a release reaches into what outlives it; relative, so that a copy of a release is a release.
+OBJECT_CACHE = "wp-content/object-cache.php"
 LINKS = {
     manifest.CONFIGURATION: manifest.CONFIGURATION_TARGET,
     "wp-content/uploads": "../../../shared/uploads",
     # It leads nowhere where there is no object cache, and WordPress then has none.
-    "wp-content/object-cache.php": "../../../shared/object-cache.php",
+    OBJECT_CACHE: "../../../shared/object-cache.php",
     "wp-content/mu-plugins/pressluft.php": "../../../../shared/mu-plugins/pressluft.php",
 }
 
@@ -95,6 +96,15 @@ def switch(root, name):
         os.unlink(link)
     os.symlink("releases/" + name, link)
     os.rename(link, os.path.join(root, "current"))
+
+
+def link(root, path):
+    """Has the release that is served reach into what outlives it at `path`, where it was built without that."""
+    served = current(root)
+    if served is not None:
+        place = os.path.join(root, "releases", served, path)
+        if not os.path.lexists(place):
+            os.symlink(LINKS[path], place)
 
 
 class Partial:

@@ -22,7 +22,7 @@ options:
     description:
       - What is to be done, each with a C(name) and the options of one kind.
       - C(account), a system user; C(boundaries), a look at what would let an environment's user get further than its
-        place; C(clone), another environment's database and uploads; C(code), a look at what an
+        place; C(cache), empty caches; C(clone), another environment's database and uploads; C(code), a look at what an
         environment serves, which puts nothing back; C(database), a secure database server; C(packages), Debian
         packages; C(release), the code that an environment serves; C(services), units that run; C(source), a file from
         the control plane or from an address; C(tree), a rendered tree of files; and C(wordpress), an installation and

@@ -72,6 +72,7 @@ COMMAND = record({"name": line(300)}, {"rc": RETURN_CODE, "seconds": seconds, "p
 STEPS = {
     "account": CHANGES,
     "boundaries": {},
+    "cache": CHANGES,
     "clone": {"rewritten": record({"from": few(line(2048), 10), "to": line(2048)})},
     # Whether a difference is only seen, because no job puts it back.
     "code": dict(CHANGES, only_seen=flag),

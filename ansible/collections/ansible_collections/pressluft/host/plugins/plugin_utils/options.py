@@ -19,6 +19,7 @@ def listed(default=None):
 
 STEPS = {
     "account": {"name": TEXT, "home": TEXT, "members": listed(["www-data"])},
+    "cache": {"system": TEXT, "root": TEXT, "php": TEXT, "objects": {"type": "bool", "default": False}},
     "code": {"root": TEXT, "release": OPTIONAL},
     "boundaries": {"system": TEXT, "root": TEXT},
     "clone": dict(DATABASE, source=TEXT, source_root=TEXT, uploads={"type": "bool", "default": True}),
