@@ -9,6 +9,8 @@ use super::facts::NodeFacts;
 
 /// The longest user name that Linux tools accept.
 const LONGEST_USER: usize = 32;
+/// So many hexadecimal digits stand for what was cut off.
+const DIGEST: usize = 10;
 
 /// Names of one environment on its node.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -73,14 +75,29 @@ pub fn environment_names(
 }
 
 /// `wp_<site>_<environment>`, or, where that is too long for a user name, its head and a
-/// digest of the whole. Slugs hold no `_`, so two environments never meet in the long form.
-fn system_name(site: &str, environment: &str) -> String {
+/// digest of the whole. The name of an environment may be chosen so that it looks like the digest of
+/// another one: what looks like that has a digest of its own. Two environments of one fleet never
+/// have the same name besides, see `same-system-name` of the rules.
+#[must_use]
+pub fn system_name(site: &str, environment: &str) -> String {
     let full = format!("wp_{site}_{environment}");
-    if full.len() <= LONGEST_USER {
+    if full.len() <= LONGEST_USER && !looks_shortened(&full) {
         return full;
     }
     let digest = blake3::hash(full.as_bytes()).to_hex();
-    format!("{}_{}", &full[..LONGEST_USER - 11], &digest[..10])
+    let head = full.len().min(LONGEST_USER) - DIGEST - 1;
+    format!("{}_{}", &full[..head], &digest[..DIGEST])
+}
+
+/// Whether the name could be a head and a digest.
+fn looks_shortened(name: &str) -> bool {
+    let is_digest = |end: &str| {
+        end.len() == DIGEST
+            && end
+                .chars()
+                .all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    };
+    name.len() == LONGEST_USER && name.rsplit_once('_').is_some_and(|(_, end)| is_digest(end))
 }
 
 /// Slugs hold no `--`, so the label of an environment is never that of another site. DNS
@@ -122,6 +139,16 @@ mod tests {
         );
         let names = environment_names("acme", "production", address, Some("wp.example.com"));
         assert_eq!(names.preview_host.as_deref(), Some("acme.wp.example.com"));
+    }
+
+    #[test]
+    fn nobody_chooses_the_name_that_another_one_was_given() {
+        let victim = system_name("acme-international-shop", "production");
+        assert_eq!(victim, "wp_acme-international_cec75f1501");
+        assert_ne!(system_name("acme-international", "cec75f1501"), victim);
+        // A name of that length that is no digest stays as it is.
+        let plain = system_name("acme-international", "production");
+        assert_eq!(plain, "wp_acme-international_production");
     }
 
     fn slug() -> impl Strategy<Value = String> {

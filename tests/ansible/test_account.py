@@ -8,6 +8,7 @@ from unittest import mock
 from support import Scratch
 
 from ansible_collections.pressluft.host.plugins.module_utils import site_users
+from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 from ansible_collections.pressluft.host.plugins.module_utils.steps import account
 
 Group = collections.namedtuple("Group", "gr_name gr_gid gr_mem")
@@ -46,6 +47,12 @@ class Account(Scratch):
                 ["usermod", "--password", "!", NAME],
             ],
         )
+
+    def test_the_user_of_another_environment_is_not_taken(self):
+        other = User(NAME, 999, 998, "/var/www/sites/other/production", account.SHELL)
+        with self.assertRaises(Failed) as caught, mock.patch.object(account, "user", return_value=other):
+            account.plan(NAME, HOME, [])
+        self.assertIn("nothing was touched", str(caught.exception))
 
     def test_no_password_at_all_is_one(self):
         self.assertIn("a password", self.plan([], "%s::20000::::::\n" % NAME)[1][0])

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use crate::repository::path;
 
 /// The cases that were closed, and what held from the beginning.
-const ROWS: [&str; 20] = [
+const ROWS: [&str; 21] = [
     "C1", "C2", "C3", "H1", "H2", "H3", "H4", "H5", "M1", "M2", "M3", "M4", "M5", "L1", "L2", "X1",
-    "X2", "X3", "X4", "held",
+    "X2", "X3", "X4", "Y1", "held",
 ];
 
 #[derive(Deserialize)]

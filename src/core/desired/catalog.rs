@@ -13,6 +13,7 @@ use crate::core::document::environment::EnvironmentType;
 use crate::core::document::node::NodeState;
 use crate::core::document::{Environment, Fleet, Moved, Node, Site};
 use crate::core::id::ResourceId;
+use crate::core::names::system_name;
 use crate::core::spec::SpecHash;
 
 /// One resource of a checked fleet.
@@ -369,6 +370,10 @@ impl Ties for Environment {
     }
 
     fn claim(&self, claim: &mut dyn FnMut(&str, &str)) {
+        claim(
+            "system",
+            &system_name(self.site.as_str(), self.name.as_str()),
+        );
         for domain in &self.domains {
             claim("domain", domain.name.as_str());
         }

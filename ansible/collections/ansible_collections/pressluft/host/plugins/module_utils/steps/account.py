@@ -15,6 +15,7 @@ from ansible_collections.pressluft.host.plugins.module_utils import site_users
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
 
 SHELL = "/usr/sbin/nologin"
+SITES = "/var/www/sites/"
 SHADOW = "/etc/shadow"
 GROUP_SHADOW = "/etc/gshadow"
 
@@ -104,6 +105,8 @@ def plan(name, home, members):
     else:
         if found.pw_uid == 0:
             raise Failed("the user `%s` is root" % name)
+        if found.pw_dir != home and found.pw_dir.startswith(SITES):
+            raise Failed("the user `%s` is that of the environment in `%s`; nothing was touched" % (name, found.pw_dir))
         if found.pw_dir != home or found.pw_shell != SHELL:
             steps.append(("entry", ["usermod", "--home", home, "--shell", SHELL, name]))
         if found_group is not None and found.pw_gid != found_group.gr_gid:
