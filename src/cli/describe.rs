@@ -8,6 +8,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::jobs::{moment, seconds};
 use super::output::{self, Format, printable};
+use super::times_view::Times;
 use super::{get, open};
 use crate::clock;
 use crate::core::change::leaves;
@@ -29,7 +30,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let store = open::for_reading(context)?;
     let last_job = store.last_job(&args.id)?;
-    let standing = store.standing(&args.id, clock::now())?;
+    let now = clock::now();
+    let standing = store.standing(&args.id, now)?;
     let recorded = get::with_reach(&store, store.recorded(&args.id)?.into_iter().collect())?;
     let Some(resource) = recorded.into_iter().next() else {
         return not_recorded(args, last_job.as_ref(), standing.as_ref());
@@ -41,6 +43,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         .into_iter()
         .find(|release| release.active);
     let drift = store.drift(&args.id)?;
+    let mut times = Times::default();
+    times.add(&resource.id, &resource.spec);
     let mut whole = get::element(&resource, standing.as_ref());
     if let Value::Object(map) = &mut whole {
         map.insert("url".to_owned(), json!(url));
@@ -52,6 +56,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         map.insert("source".to_owned(), json!(resource.source));
         map.insert("drift".to_owned(), json!(drift));
         map.insert("commit".to_owned(), json!(revision));
+        map.insert("times".to_owned(), json!(times.elements(now)));
         if let ResourceId::Node(name) = &args.id {
             map.insert("facts".to_owned(), json!(store.node_facts(name)?));
             map.insert("host_keys".to_owned(), json!(store.host_keys(name)?));
@@ -67,6 +72,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             revision.as_ref(),
             standing.as_ref(),
         );
+        let times = times.text(now, false);
+        text.extend((!times.is_empty()).then(|| format!("\n{times}")));
         text.extend(drift.iter().map(drift_text));
         text
     })?;

@@ -42,6 +42,7 @@ mod snippet;
 mod sources_settings;
 mod ssh_key;
 mod supervise;
+mod times_view;
 mod user;
 mod validate;
 mod web_settings;

@@ -6,12 +6,15 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::fleet::{self, FleetArgs};
+use super::times_view::Times;
 use super::{diagnostics_view, output};
+use crate::clock;
 use crate::core::desired::Assembled;
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::daemon;
 
-/// Check all documents of a fleet repo and report every problem
+/// Check all documents of a fleet repo and report every problem; with `--verbose` also say when
+/// windows and schedules come next
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -30,10 +33,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         assembled.diagnostics.sort();
     }
     let errors = count(&assembled.diagnostics, Severity::Error);
+    let shown = assembled.desired.as_ref().filter(|_| context.verbose);
+    let times = shown.map(Times::of).unwrap_or_default();
     if args.json {
         output::json_version()?;
         for diagnostic in &assembled.diagnostics {
             output::json_line(&diagnostics_view::line(diagnostic))?;
+        }
+        for line in times.lines(clock::now()) {
+            output::json_line(&line)?;
         }
         output::json_line(&summary(assembled.documents, &assembled.diagnostics))?;
     } else {
@@ -44,6 +52,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             context.width(),
             context.interactive,
         ))?;
+        output::print(&times.text(clock::now(), true))?;
         output::print(&format!("{}\n", verdict(&assembled)))?;
     }
     Ok(if errors > 0 {

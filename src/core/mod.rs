@@ -26,6 +26,7 @@ pub mod plan;
 pub mod reconcile;
 pub mod recorded;
 pub mod retry;
+pub mod recurring;
 pub mod schedule;
 pub mod secret_owner;
 pub mod spec;

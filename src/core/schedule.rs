@@ -19,7 +19,7 @@ pub struct Occurrence {
 /// The first occurrence after `after`, or none when there is none (the 30th of February).
 ///
 /// On the day that skips an hour, what falls into that hour happens right after it; on the day
-/// that has an hour twice, it happens once. `seed` names what it is for, and always gives the
+/// that has an hour twice, it happens once ([`Schedule::next_after`]). `seed` names what it is for, and always gives the
 /// same delay: at most five minutes, and a tenth of the time to the next but one.
 #[must_use]
 pub fn next(schedule: &Schedule, after: Timestamp, seed: &str) -> Option<Occurrence> {
@@ -82,6 +82,58 @@ mod tests {
             days("0 3 * * *", "2026-03-28T12:00:00Z", 2),
             ["2026-03-29T03:00:00Z", "2026-03-30T03:00:00Z"]
         );
+        // Several times of one hour, and one that is right after it.
+        assert_eq!(
+            days("*/30 2,3 * * * Europe/Berlin", "2026-03-28T12:00:00Z", 3),
+            [
+                "2026-03-29T01:00:00Z",
+                "2026-03-29T01:30:00Z",
+                "2026-03-30T00:00:00Z"
+            ]
+        );
+        assert_eq!(
+            days("*/30 2 * * * Europe/Berlin", "2026-10-24T12:00:00Z", 3),
+            [
+                "2026-10-25T00:00:00Z",
+                "2026-10-25T00:30:00Z",
+                "2026-10-26T01:00:00Z"
+            ]
+        );
+        // Between the two times that the clocks show it, it has been.
+        assert_eq!(
+            days("30 2 * * * Europe/Berlin", "2026-10-25T01:10:00Z", 1),
+            ["2026-10-26T01:30:00Z"]
+        );
+        // A midnight that does not exist, and half an hour that is skipped.
+        assert_eq!(
+            days("30 0 * * sun America/Santiago", "2026-09-05T12:00:00Z", 2),
+            ["2026-09-06T04:00:00Z", "2026-09-13T03:30:00Z"]
+        );
+        assert_eq!(
+            days("15 2 4 10 * Australia/Lord_Howe", "2026-10-01T00:00:00Z", 1),
+            ["2026-10-03T15:30:00Z"]
+        );
+    }
+
+    #[test]
+    fn what_happens_every_hour_happens_in_each_hour_that_passes() {
+        for hours in ["*", "*/1", "0-23"] {
+            let text = format!("30 {hours} * * * Europe/Berlin");
+            assert_eq!(
+                days(&text, "2026-10-25T00:00:00Z", 3),
+                [
+                    "2026-10-25T00:30:00Z",
+                    "2026-10-25T01:30:00Z",
+                    "2026-10-25T02:30:00Z"
+                ],
+                "{text}"
+            );
+            assert_eq!(
+                days(&text, "2026-03-29T00:00:00Z", 2),
+                ["2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"],
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod settings;
 mod sources;
 mod templates;
 mod user;
+mod times;
 
 struct Program {
     dir: tempfile::TempDir,

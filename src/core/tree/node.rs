@@ -8,7 +8,7 @@ use super::hidden::hide;
 use super::templates::seen;
 use super::units::{drop_in, no_unit, unit};
 use super::values::{bytes, php_versions};
-use super::window::Window;
+use super::window::{Moment, calendars};
 use super::{Builder, Item, RenderContext, RenderError, Templates, Tree};
 
 const MIB: u64 = 1 << 20;
@@ -24,13 +24,9 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
     let ubuntu = facts.distribution == "ubuntu";
     let container = facts.virtualization.as_deref().is_some_and(is_container);
     let swap = bytes(&node["swap"], "swap")?.filter(|_| !container);
-    let window = node["patching"]["window"]
-        .as_str()
-        .map(Window::parse)
-        .transpose()?;
-    let reboot = window
-        .as_ref()
-        .filter(|_| node["patching"]["reboot"] == "if-needed");
+    let window = node["patching"]["window"].as_str();
+    let reboot = window.filter(|_| node["patching"]["reboot"] == "if-needed");
+    let calendars = |moment| window.map(|text| calendars(text, moment)).transpose();
     let megabytes = facts.memory_bytes / MIB;
     let buffer_pool = bytes(&node["database"]["buffer_pool"], "database.buffer_pool")?
         .map_or((megabytes / 4).clamp(128, 16_384), |size| size / MIB);
@@ -51,8 +47,8 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         ssh_allow => seen(&node["firewall"]["ssh_allow"]),
         firewall_open => open_ports(node)?,
         swap_bytes => swap,
-        patching_calendar => window.as_ref().map(|window| window.calendar(false)),
-        reboot_calendar => window.as_ref().map(|window| window.calendar(true)),
+        patching_calendars => calendars(Moment::Begin)?,
+        reboot_calendars => calendars(Moment::Middle)?,
     };
     // Everybody on the node may read most of these files: none of them sees a secret.
     let render = |name: &str| templates.render(name, &view, &Named::Hidden);

@@ -459,6 +459,48 @@ fn windows_become_calendar_events() {
 }
 
 #[test]
+fn a_window_in_an_hour_that_the_clocks_skip_opens_right_after_it() {
+    let calendars = |window: &str| {
+        let mut case = Case::production();
+        case.node["patching"] = json!({"window": window, "reboot": "if-needed"});
+        let tree = case.node();
+        [
+            "apt-daily-upgrade.timer.d/pressluft.conf",
+            "pressluft-reboot.timer",
+        ]
+        .map(|unit| {
+            let text = content(&tree, &format!("/etc/systemd/system/{unit}"));
+            let lines = text.lines().filter_map(|l| l.strip_prefix("OnCalendar="));
+            let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+            lines.join("; ")
+        })
+    };
+    assert_eq!(
+        calendars("sun 02:00-03:00 Europe/Berlin"),
+        [
+            "Sun *-*-* 02:00:00 Europe/Berlin; Sun *-03-25..31 03:00:00 Europe/Berlin",
+            "Sun *-*-* 02:30:00 Europe/Berlin; Sun *-03-25..31 03:30:00 Europe/Berlin",
+        ]
+    );
+    assert_eq!(
+        calendars("01:30-03:30 America/New_York"),
+        [
+            "*-*-* 01:30:00 America/New_York",
+            "*-*-* 02:30:00 America/New_York; Sun *-03-08..14 03:00:00 America/New_York",
+        ]
+    );
+    // Not on a day on which it opens, and not in a zone whose clocks are never changed.
+    assert!(!calendars("mon-fri 02:00-03:00 Europe/Berlin")[0].contains(';'));
+    assert!(!calendars("02:00-03:00 Asia/Tokyo")[0].contains(';'));
+    // By no rule of weekdays: dates.
+    let by_date = &calendars("02:00-03:00 Africa/Casablanca")[0];
+    assert!(
+        by_date.contains("; 2026-03-22 03:00:00 Africa/Casablanca"),
+        "{by_date}"
+    );
+}
+
+#[test]
 fn requests_and_tasks_share_one_sandbox() {
     let tree = Case::production().environment();
     let unit =

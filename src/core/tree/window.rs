@@ -1,85 +1,125 @@
 //! Maintenance windows as systemd's calendar events.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use jiff::civil::{Date, DateTime, Weekday};
+
 use super::RenderError;
+use crate::core::document::scalar::{Scalar, Window};
 
-/// A maintenance window such as `sun 03:00-05:00 Europe/Berlin`, as systemd's calendar events.
-pub(super) struct Window {
-    days: String,
-    start: u32,
-    end: u32,
-    zone: String,
+const MINUTES_OF_A_DAY: u16 = 24 * 60;
+
+/// Days of the week fall on the same dates again after so many years, so a rule of theirs shows all that it can give.
+const YEARS: RangeInclusive<i16> = 2026..=2053;
+
+/// When a timer of the node goes off in its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// When it opens.
+    Begin,
+    /// Well inside of it: reboots come after the updates that ask for them.
+    Middle,
 }
 
-impl Window {
-    pub(super) fn parse(text: &str) -> Result<Self, RenderError> {
-        Self::read(text).ok_or_else(|| RenderError::Value {
-            field: "patching.window",
-            value: text.to_owned(),
-            reason: "a window is written like `sun 03:00-05:00 Europe/Berlin`",
-        })
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        let mut days = String::new();
-        let mut times = None;
-        let mut zone = "UTC".to_owned();
-        for word in text.split_whitespace() {
-            if word.starts_with(|c: char| c.is_ascii_digit()) {
-                let (start, end) = word.split_once('-')?;
-                times = Some((minutes(start)?, minutes(end)?));
-            } else if times.is_some() {
-                let fits = |c: char| c.is_ascii_alphanumeric() || "/_+-".contains(c);
-                zone = Some(word).filter(|word| word.chars().all(fits))?.to_owned();
-            } else if !matches!(word, "daily" | "*") {
-                days = calendar_days(word)?;
-            }
-        }
-        let (start, end) = times?;
-        Some(Self {
-            days,
-            start,
-            end,
-            zone,
-        })
-    }
-
-    /// The beginning of the window, or a moment well inside of it: reboots come after the
-    /// updates that ask for them.
-    pub(super) fn calendar(&self, inside: bool) -> String {
-        let length = (self.end + 24 * 60 - self.start) % (24 * 60);
-        let at = if inside {
-            (self.start + length / 2).min(24 * 60 - 1)
-        } else {
-            self.start
-        };
-        let days = if self.days.is_empty() {
-            String::new()
-        } else {
-            format!("{} ", self.days)
-        };
-        format!("{days}*-*-* {:02}:{:02}:00 {}", at / 60, at % 60, self.zone)
-    }
-}
-
-fn minutes(text: &str) -> Option<u32> {
-    let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
-}
-
-/// `mon-fri,sun` as `Mon..Fri,Sun`.
-fn calendar_days(text: &str) -> Option<String> {
-    let day = |word: &str| {
-        ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
-            .into_iter()
-            .find(|day| day.eq_ignore_ascii_case(word))
+/// The calendar events of a moment in the window `text`. systemd leaves out a day on which the clocks skip the moment;
+/// for those days there are events of their own.
+pub(super) fn calendars(text: &str, moment: Moment) -> Result<Vec<String>, RenderError> {
+    let wrong = |reason| RenderError::Value {
+        field: "patching.window",
+        value: text.to_owned(),
+        reason,
     };
-    let parts: Option<Vec<String>> = text
-        .split(',')
-        .map(|part| match part.split_once('-') {
-            Some((first, last)) => Some(format!("{}..{}", day(first)?, day(last)?)),
-            None => day(part).map(ToOwned::to_owned),
-        })
+    let window = Window::parse(text)
+        .map_err(|_| wrong("a window is written like `sun 03:00-05:00 Europe/Berlin`"))?;
+    let zone = window.time_zone();
+    let at = minute(&window, moment);
+    let days = days(&window);
+    let usual = format!("{days}*-*-* {:02}:{:02}:00 {zone}", at / 60, at % 60);
+    let moved = moved(&window, moment, at).map_err(|_| wrong("its time zone is not known"))?;
+    let moved = moved
+        .into_iter()
+        .map(|moved| format!("{moved} {zone}"))
+        .collect::<Vec<_>>();
+    Ok([vec![usual], moved].concat())
+}
+
+/// The moment in minutes after midnight, as the window is written.
+fn minute(window: &Window, moment: Moment) -> u16 {
+    let (start, _) = window.minutes();
+    match moment {
+        Moment::Begin => start,
+        Moment::Middle => (start + window.length() / 2).min(MINUTES_OF_A_DAY - 1),
+    }
+}
+
+/// `Mon,Tue `, or nothing for every day.
+fn days(window: &Window) -> String {
+    let open: Vec<&str> = (0..7)
+        .filter_map(|day| Weekday::from_monday_zero_offset(day).ok())
+        .filter(|day| window.opens_on(*day))
+        .map(word)
         .collect();
-    parts.map(|parts| parts.join(","))
+    match open.len() {
+        7 => String::new(),
+        _ => format!("{} ", open.join(",")),
+    }
+}
+
+fn word(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Monday => "Mon",
+        Weekday::Tuesday => "Tue",
+        Weekday::Wednesday => "Wed",
+        Weekday::Thursday => "Thu",
+        Weekday::Friday => "Fri",
+        Weekday::Saturday => "Sat",
+        Weekday::Sunday => "Sun",
+    }
+}
+
+/// Where the moment falls on days on which the clocks skip it: as a rule where there is one, such as the last Sunday of
+/// March, and else as dates.
+fn moved(window: &Window, moment: Moment, at: u16) -> Result<Vec<String>, jiff::Error> {
+    let first = Date::new(*YEARS.start(), 1, 1)?;
+    let last = Date::new(*YEARS.end(), 12, 31)?;
+    let mut found: BTreeMap<(i8, i8, i8, i8), BTreeSet<Date>> = BTreeMap::new();
+    for (day, open) in window.on_days_that_skip(first, last)? {
+        let there = match moment {
+            Moment::Begin => open.opens,
+            Moment::Middle => open
+                .opens
+                .checked_add(open.closes.duration_since(open.opens) / 2)?,
+        };
+        let there = window.local(there)?;
+        if !shows(window, day, at)? {
+            let weekday = there.weekday().to_monday_zero_offset();
+            let key = (there.month(), weekday, there.hour(), there.minute());
+            found.entry(key).or_default().insert(there.date());
+        }
+    }
+    let mut events = Vec::new();
+    for ((month, weekday, hour, minute), dates) in found {
+        let time = format!("{hour:02}:{minute:02}:00");
+        let in_month = dates.iter().map(|date| date.day());
+        let span = in_month.clone().min().zip(in_month.max());
+        match span {
+            Some((first, last)) if dates.len() == YEARS.count() && last - first < 7 => {
+                let day = word(Weekday::from_monday_zero_offset(weekday)?);
+                events.push(format!("{day} *-{month:02}-{first:02}..{last:02} {time}"));
+            }
+            _ => events.extend(dates.iter().map(|date| format!("{date} {time}"))),
+        }
+    }
+    Ok(events)
+}
+
+/// Whether the clocks of the window's time zone show this time of a day.
+fn shows(window: &Window, day: Date, minute: u16) -> Result<bool, jiff::Error> {
+    let (hour, minute) = (i8::try_from(minute / 60), i8::try_from(minute % 60));
+    let (Ok(hour), Ok(minute)) = (hour, minute) else {
+        return Ok(false);
+    };
+    let local: DateTime = day.at(hour, minute, 0, 0);
+    Ok(window.local(window.moment(local)?)? == local)
 }

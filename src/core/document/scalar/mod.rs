@@ -10,12 +10,15 @@ mod net;
 mod number;
 mod path;
 mod quantity;
+mod schedule;
 mod secret;
 mod source;
 mod text;
 mod time;
 mod value;
+mod window;
 mod wordpress;
+mod zone;
 
 pub use code::{
     AgeRecipient, BackupId, BackupRepository, Command, GitRef, GitUrl, HostKey, PackageName,
@@ -29,16 +32,19 @@ pub use path::{RelativePath, UrlPath};
 pub use quantity::{Batch, ByteSize, Duration, PhpSize, Rate};
 pub(crate) use secret::PREFIX as SECRET_PREFIX;
 pub use secret::{Grantee, SecretPattern, SecretRef};
+pub use schedule::Schedule;
 pub use source::{Source, SourcePath, SourceUrl};
 pub use text::Text;
-pub use time::{Date, Opening, Schedule, Window};
+pub use time::Date;
 pub use value::Value;
 pub use wordpress::{
     ConstantName, CookieName, HeaderName, IniKey, OptionName, PhpVersion, ResourceRef, TableName,
+pub use window::{Occasion, Opening, Window};
     WafRule, WordPressSlug,
 };
 
 /// The `format` of a reference to a secret.
+pub use zone::zone as time_zone;
 pub(crate) const SECRET_FORMAT: &str = <SecretRef as Scalar>::FORMAT;
 
 /// Why a text is not a value of its type.

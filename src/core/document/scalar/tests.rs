@@ -138,22 +138,39 @@ fn the_next_edge_of_the_windows_is_known() {
         (
             &["sun 02:30-04:00 Europe/Berlin"],
             "2026-03-28T12:00:00Z",
-            closed("2026-03-29T01:30:00Z"),
+            closed("2026-03-29T01:00:00Z"),
         ),
         (
             &["sun 02:30-04:00 Europe/Berlin"],
-            "2026-03-29T01:30:00Z",
+            "2026-03-29T01:00:00Z",
             open("2026-03-29T02:00:00Z"),
         ),
         (
             &["sun 01:00-02:30 Europe/Berlin"],
             "2026-03-29T00:59:00Z",
-            open("2026-03-29T01:30:00Z"),
+            open("2026-03-29T01:00:00Z"),
         ),
+        // What is skipped as a whole comes right after it, for as long as it is written.
         (
             &["sun 02:00-03:00 Europe/Berlin"],
             "2026-03-29T00:59:00Z",
-            closed("2026-04-05T00:00:00Z"),
+            closed("2026-03-29T01:00:00Z"),
+        ),
+        (
+            &["sun 02:10-02:40 Europe/Berlin"],
+            "2026-03-29T01:00:00Z",
+            open("2026-03-29T01:30:00Z"),
+        ),
+        (
+            &["sun 02:10-02:40 Europe/Berlin"],
+            "2026-03-29T01:30:00Z",
+            closed("2026-04-05T00:10:00Z"),
+        ),
+        // At midnight, on 6 September 2026 in Chile.
+        (
+            &["sun 00:00-01:00 America/Santiago"],
+            "2026-09-05T12:00:00Z",
+            closed("2026-09-06T04:00:00Z"),
         ),
         // On 25 October 2026 they have it twice.
         (
@@ -170,6 +187,11 @@ fn the_next_edge_of_the_windows_is_known() {
             &["sun 01:00-02:30 Europe/Berlin"],
             "2026-10-25T01:10:00Z",
             closed("2026-11-01T00:00:00Z"),
+        ),
+        (
+            &["sun 02:15-02:45 Europe/Berlin"],
+            "2026-10-25T00:45:00Z",
+            closed("2026-11-01T01:15:00Z"),
         ),
     ] {
         assert_eq!(opening(windows, now), expected, "{windows:?} at {now}");
