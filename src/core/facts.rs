@@ -71,6 +71,12 @@ impl NodeFacts {
         }
     }
 
+    /// Whether the node knows what machine it is: an image that has not booted yet does not.
+    #[must_use]
+    pub fn has_machine_id(&self) -> bool {
+        !matches!(self.machine_id.as_str(), "" | "uninitialized")
+    }
+
     fn check(&self) -> Result<(), WrongFacts> {
         for (field, text) in [
             ("distribution", &self.distribution),

@@ -205,6 +205,8 @@ words! {
         NodeAnswerRefused = "NODE_ANSWER_REFUSED",
         /// What ran the job ended before the job did, too often.
         WorkerDied = "WORKER_DIED",
+        /// The node is the machine of another node.
+        DuplicateMachine = "DUPLICATE_MACHINE",
     }
 }
 

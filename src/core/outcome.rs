@@ -402,6 +402,7 @@ pub fn is_retryable(code: ErrorCode) -> bool {
         | ErrorCode::NodeFenced
         | ErrorCode::NodeSudoFailed
         | ErrorCode::NodeAnswerRefused
+        | ErrorCode::DuplicateMachine
         | ErrorCode::WorkerDied => false,
     }
 }
@@ -471,6 +472,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
         }
         ErrorCode::NodeFenced => {
             "the node is another claim's: the message names it, and what to do when it is gone for good"
+        }
+        ErrorCode::DuplicateMachine => {
+            "one machine is one node: correct `host`, or keep the document of the other node alone; machines that were made from one image get a machine id (`systemd-machine-id-setup`) and host keys (`ssh-keygen -A`) of their own"
         }
         ErrorCode::NodeAnswerRefused => {
             "what answers on the node is not what Pressluft sent there; look at its `/usr/bin/python3` and at who else is root on it, and do not trust it until you know"

@@ -12,6 +12,7 @@ use super::Store;
 use super::audit::{NewEntry, append};
 use super::convert::{corrupt, get, moment, parsed};
 use super::error::Result;
+use super::machine::{Mark, first_with};
 use crate::core::audit::AuditAction;
 use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
@@ -86,7 +87,8 @@ impl Store {
         self.write(|tx| pin(tx, node, keys, source, actor, now))
     }
 
-    /// Pins the key that a job's attempt was shown by a node that had none.
+    /// Pins the key that a job's attempt was shown by a node that had none. When another node had it before, that is
+    /// returned and nothing is pinned: both are one machine.
     ///
     /// # Errors
     /// [`StoreError::Stale`](super::StoreError::Stale) when the job is no longer held with
@@ -98,11 +100,14 @@ impl Store {
         key: &str,
         actor: &str,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let keys = [key.to_owned()];
         self.fenced(job, token, "host key", now, |tx| {
-            pin(tx, node, &keys, HostKeySource::Enrolled, actor, now)?;
-            Ok(())
+            let first = first_with(tx, node, Mark::HostKey(key))?;
+            if first.is_none() {
+                pin(tx, node, &keys, HostKeySource::Enrolled, actor, now)?;
+            }
+            Ok(first)
         })
     }
 }

@@ -31,6 +31,7 @@ mod job;
 mod lease;
 mod list;
 mod login;
+mod machine;
 mod notice;
 mod open;
 mod part;

@@ -10,6 +10,7 @@
 
 mod away;
 mod locked;
+mod twins;
 mod world;
 
 use std::fs;

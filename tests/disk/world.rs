@@ -108,7 +108,8 @@ impl World {
     }
 
     /// `ssh` stays connected, and `ansible-playbook` says that it begins, waits as long as the
-    /// file `hold` is there, and tells a few tasks; with the file `away` no node can be reached.
+    /// file `hold` is there, and tells a few tasks; with the file `away` no node can be reached,
+    /// and with the file `twins` all addresses lead to one machine.
     fn write_programs(&self) {
         let program = |path: &Path, text: &str| {
             fs::create_dir_all(path.parent().expect("a parent")).expect("made");
@@ -122,7 +123,7 @@ impl World {
         let facts = serde_json::json!({
             "distribution": "debian", "version": "12", "codename": "bookworm",
             "architecture": "amd64", "kernel": "6.1", "memory_bytes": 4_294_967_296_u64,
-            "cpus": 2, "machine_id": "0123456789abcdef", "hostname": "web", "python": "3.11.2",
+            "cpus": 2, "machine_id": "MACHINE", "hostname": "web", "python": "3.11.2",
             "control_address": "192.0.2.1", "ipv4": ["192.0.2.2"], "ipv6": [],
             "virtualization": "kvm", "systemd": true, "disk_free_bytes": 10_000_000_000_u64,
         });
@@ -139,12 +140,16 @@ impl World {
         let hold = self.path("hold").display().to_string();
         let script = format!(
             "#!/bin/bash\n\
-             for last; do :; done\n\
+             machine=0123456789abcdef0123456789abcdef\n\
+             for last; do case $last in */inventory.json)\n\
+               [ -e '{twins}' ] || machine=$(grep -o '192[.]0[.]2[.][0-9]*' \"$last\" | md5sum | cut -c 1-32) ;;\n\
+             esac; done\n\
+             facts='{facts}'\n\
              say() {{ printf '%s\\n' \"$1\" >&3; }}\n\
              say '{{\"event\":\"play_start\",\"play\":\"p\"}}'\n\
              if [ -e '{away}' ]; then say '{unreachable}'; exit 4; fi\n\
              case $last in\n\
-             *facts.yml) say '{facts}' ;;\n\
+             *facts.yml) say \"${{facts/MACHINE/$machine}}\" ;;\n\
              *)\n\
                say '{first}'\n\
                : > \"{begun}/$$\"\n\
@@ -156,6 +161,7 @@ impl World {
             first = task("first", &Value::Null),
             more = task("more", &Value::Null),
             away = self.path("away").display(),
+            twins = self.path("twins").display(),
             unreachable = serde_json::json!({
                 "event": "task", "task": "facts", "action": "pressluft.host.facts", "host": "web",
                 "status": "unreachable", "seconds": 0.1, "msg": "no route to host",
@@ -172,14 +178,17 @@ impl World {
     }
 
     fn write_fleet(&self, nodes: u32) {
-        let mut key = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
-        key.extend([7; 32]);
-        let key = data_encoding::BASE64.encode(&key);
+        let key = |n: u32| {
+            let mut key = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
+            key.extend([n as u8; 32]);
+            data_encoding::BASE64.encode(&key)
+        };
         let mut text = "kind: Fleet\nversion: 1\nname: disk\nansible: {engine: plain}\n".to_owned();
         for n in 1..=nodes {
             text.push_str(&format!(
                 "---\nkind: Node\nname: web-{n}\nhost: 192.0.2.{n}\n\
-                 ssh: {{host_key: \"ssh-ed25519 {key}\"}}\n"
+                 ssh: {{host_key: \"ssh-ed25519 {}\"}}\n",
+                key(n)
             ));
         }
         fs::write(self.path("fleet/pressluft.yaml"), text).expect("written");

@@ -15,6 +15,8 @@ mod fence;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod random;

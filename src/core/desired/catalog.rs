@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use bitcode::{Decode, Encode};
 
+use super::rules::{Mark, marks};
 use super::{Desired, HasSpec, Resource};
 use crate::core::document::environment::EnvironmentType;
-use crate::core::document::node::NodeState;
 use crate::core::document::{Environment, Fleet, Moved, Node, Site};
 use crate::core::id::ResourceId;
 use crate::core::names::system_name;
@@ -337,10 +337,11 @@ impl Ties for Node {
     }
 
     fn claim(&self, claim: &mut dyn FnMut(&str, &str)) {
-        if self.state != NodeState::Absent {
-            claim("host", &format!("{} {}", self.host, self.ssh.port.get()));
-            if let Some(ip) = &self.public_ip {
-                claim("address", ip.as_str());
+        for (_, mark) in marks(self) {
+            match mark {
+                Mark::Server(address, port) => claim("host", &format!("{address} {port}")),
+                Mark::PublicAddress(address) => claim("address", &address),
+                Mark::HostKey(key) => claim("key", &key),
             }
         }
     }

@@ -322,6 +322,97 @@ fn nodes_have_addresses_of_their_own() {
 }
 
 #[test]
+#[test]
+fn two_nodes_that_lead_to_one_machine_are_found_in_every_spelling() {
+    let pair = |first: &str, second: &str| {
+        found(&format!(
+            "kind: Node\nname: web-3\n{first}\n---\nkind: Node\nname: web-4\n{second}\n"
+        ))
+    };
+    let same = "duplicate-host";
+    for (first, second, code) in [
+        ("host: 2001:db8::7", "host: 2001:DB8:0:0:0:0:0:7", same),
+        ("host: 203.0.113.7", "host: ::ffff:203.0.113.7", same),
+        ("host: 203.0.113.7", "host: ::ffff:cb00:7107", same),
+        ("host: localhost", "host: 127.0.0.1", same),
+        ("host: localhost", "host: ::1", same),
+        ("host: a.example", "host: a.example\nssh: {port: 22}", same),
+        (
+            "host: 203.0.113.7",
+            "host: a.example\npublic_ip: ::ffff:203.0.113.7",
+            "duplicate-address",
+        ),
+    ] {
+        let found = pair(first, second);
+        let codes: Vec<_> = found.iter().filter_map(|f| f.split_once(' ')).collect();
+        assert_eq!(codes.len(), 1, "{first} and {second}: {found:?}");
+        assert_eq!(codes[0].1, code, "{first} and {second}: {found:?}");
+    }
+    // The other way round it is the host that is taken.
+    let found_host = pair(
+        "host: a.example\npublic_ip: 203.0.113.7",
+        "host: 203.0.113.7",
+    );
+    assert_eq!(found_host, ["8:7+11 duplicate-address"]);
+    for (first, second) in [
+        // A machine behind the same address, with a port of its own.
+        (
+            "host: 203.0.113.7\nssh: {port: 2201}",
+            "host: 203.0.113.7\nssh: {port: 2202}",
+        ),
+        (
+            "host: 203.0.113.7\nssh: {port: 2201}",
+            "host: a.example\npublic_ip: 203.0.113.7",
+        ),
+        ("host: 203.0.113.7", "host: 203.0.113.70"),
+        ("host: a.example", "host: b.a.example"),
+    ] {
+        assert_eq!(
+            pair(first, second),
+            Vec::<String>::new(),
+            "{first} and {second}"
+        );
+    }
+    let key = "ssh: {host_key: ssh-ed25519 \
+               AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f}";
+    let found = pair(
+        &format!("host: a.example\n{key}"),
+        &format!("host: b.example\n{key}"),
+    );
+    assert!(
+        found.len() == 1 && found[0].ends_with(" duplicate-host-key"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_host_has_one_spelling_or_none() {
+    for text in [
+        "203.0.113.010",
+        "0313.0.113.7",
+        "3405803527",
+        "0xcb007107",
+        "203.0.28935",
+        "a.example.",
+        "A.example",
+        "bücher.example",
+        "'[2001:db8::7]'",
+        "a.example:22",
+        "203.0.113.7:22",
+        "0.0.0.0",
+        "'::'",
+        "255.255.255.255",
+        "ff02::1",
+    ] {
+        let document = format!("kind: Node\nname: web-3\nhost: {text}\n");
+        let found = found(&document);
+        assert!(
+            found.len() == 1 && found[0].ends_with(" invalid-value"),
+            "{text}: {found:?}"
+        );
+    }
+}
+
 fn the_later_of_two_is_reported_also_when_the_first_has_errors() {
     let first = "kind: Node\nname: web-3\nhost: x\nswap: much\n";
     let second = "kind: Node\nname: web-3\nhost: y\n";

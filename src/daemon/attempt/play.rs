@@ -127,11 +127,21 @@ impl Work<'_> {
         }
         if let Some(key) = &outcome.enrolled_host_key {
             let (node, actor) = (&self.label.node, &self.runner.actor);
-            self.store
+            let first = self
+                .store
                 .enroll_host_key((id, token), node, key, actor, clock::now())?;
+            if let Some(first) = first {
+                outcome.failure = Some(same_machine(&first, "SSH host key"));
+            }
         }
         Ok(outcome)
     }
+}
+
+/// That the node is the machine of another one, as they have the same of `what`.
+pub(super) fn same_machine(other: &str, what: &str) -> Failure {
+    let message = format!("this is the machine of `node/{other}`: both have the same {what}");
+    Failure::new(ErrorCode::DuplicateMachine, &message)
 }
 
 /// The process with this number as it can be told apart from later ones, or none when it has

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Map;
 
 use super::inputs::variables_of;
+use super::play::same_machine;
 use super::{Runner, chain};
 use crate::ansible::{Host, Invocation, Playbook};
 use crate::clock;
@@ -65,6 +66,11 @@ impl Work<'_> {
         }
         let host = self.host(&payload.node, revealed.key.as_ref())?;
         self.address = Some((host.address.clone(), host.port));
+        if let Some(key) = &host.host_key
+            && let Some(first) = self.store.node_with_host_key(&self.label.node, key)?
+        {
+            return Ok(Err(same_machine(&first, "SSH host key")));
+        }
         let secrets = self.secret_values(&payload, revealed.named.clone())?;
         let redactor = Redactor::new(revealed.texts(&secrets));
         let mut changes = Vec::new();
@@ -183,7 +189,7 @@ impl Work<'_> {
         if !kind.reads_facts
             && let Some(facts) = self.store.node_facts(&self.label.node)?
         {
-            return Ok(Ok((facts, false)));
+            return Ok(self.own_machine(&facts)?.map(|()| (facts, false)));
         }
         let invocation = Invocation {
             playbook: Playbook::Embedded("facts.yml".to_owned()),
@@ -197,7 +203,7 @@ impl Work<'_> {
             return Ok(Err(failure));
         }
         match facts {
-            Some(facts) => Ok(Ok((facts, true))),
+            Some(facts) => Ok(self.own_machine(&facts)?.map(|()| (facts, true))),
             None => {
                 let message = "the node returned no facts";
                 Ok(Err(Failure::new(
@@ -206,6 +212,19 @@ impl Work<'_> {
                 )))
             }
         }
+    }
+
+    /// Refuses the machine of another node, before anything on it is touched.
+    fn own_machine(&mut self, facts: &NodeFacts) -> Result<Result<(), Failure>, DaemonError> {
+        let claim = (self.claim.job.id, self.claim.token);
+        let (node, actor) = (&self.label.node, &self.runner.actor);
+        let first = self
+            .store
+            .claim_machine(claim, node, facts, actor, clock::now())?;
+        Ok(match first {
+            Some(first) => Err(same_machine(&first, "machine id")),
+            None => Ok(()),
+        })
     }
 
     /// The release that is served has answered its check.

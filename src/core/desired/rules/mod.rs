@@ -8,6 +8,7 @@ mod environments;
 mod extensions;
 mod identity;
 mod lists;
+mod machines;
 mod moved;
 mod nodes;
 mod places;
@@ -17,6 +18,8 @@ mod secrets;
 mod sources;
 
 use std::collections::{BTreeMap, HashMap};
+
+pub(super) use machines::{Mark, marks};
 
 use super::Resource;
 use super::findings::Findings;
@@ -143,6 +146,7 @@ pub(crate) fn check(draft: &Draft, reserved: &Reserved, findings: &mut Findings)
     environments::check(&index, findings);
     domains::check(&index, findings);
     redirects::check(draft, findings);
+    machines::check(&index, findings);
     nodes::check(&index, findings);
     sources::check(draft, findings);
     extensions::check(draft, findings);

@@ -1,16 +1,14 @@
-//! Nodes: their addresses, and whether what runs on them fits.
+//! Nodes: whether what runs on them fits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::Index;
 use crate::core::desired::Resource;
 use crate::core::desired::findings::{Findings, fields};
-use crate::core::document::node::NodeState;
 use crate::core::document::scalar::ByteSize;
 use crate::core::document::{Environment, Node};
 
 pub(super) fn check(index: &Index<'_>, findings: &mut Findings) {
-    addresses(index, findings);
     // Without the fleet's defaults neither versions nor sizes are those that will hold.
     if !index.draft.fleet_is_known {
         return;
@@ -33,52 +31,6 @@ pub(super) fn check(index: &Index<'_>, findings: &mut Findings) {
         if let Some(node) = index.nodes.get(name) {
             ram_budget(node, &environments, findings);
         }
-    }
-}
-
-/// Two nodes at one address would be configured over each other.
-fn addresses(index: &Index<'_>, findings: &mut Findings) {
-    let mut hosts: HashMap<(&str, u16), &Resource<Node>> = HashMap::new();
-    let mut ips: HashMap<&str, &Resource<Node>> = HashMap::new();
-    let present = index
-        .draft
-        .nodes
-        .iter()
-        .filter(|node| node.value.state != NodeState::Absent);
-    for node in present {
-        let value = &node.value;
-        // An address that cannot be read is like no other.
-        let is_known = !node.source.lost("host");
-        let host = (value.host.as_str(), value.ssh.port.get());
-        if let Some(first) = hosts
-            .get(&host)
-            .filter(|first| is_known && first.value.name != value.name)
-        {
-            findings
-                .error(
-                    &node.source,
-                    fields(["host"]),
-                    "duplicate-host",
-                    format!("the host `{}` is also that of `{}`", value.host, first.id()),
-                )
-                .hint("every node is a server of its own");
-        }
-        hosts.entry(host).or_insert(node);
-        let Some(ip) = &value.public_ip else { continue };
-        if let Some(first) = ips
-            .get(ip.as_str())
-            .filter(|first| first.value.name != value.name)
-        {
-            findings
-                .error(
-                    &node.source,
-                    fields(["public_ip"]),
-                    "duplicate-address",
-                    format!("the address `{ip}` is also that of `{}`", first.id()),
-                )
-                .hint("every node has an address of its own");
-        }
-        ips.entry(ip.as_str()).or_insert(node);
     }
 }
 

@@ -141,11 +141,22 @@ macro_rules! scalar_impls {
     };
 }
 
-/// Declares a scalar that is kept as the text itself.
+/// Declares a scalar that is kept as the text itself (`, check`), or as what a function makes of it
+/// (`=> canonical`).
 macro_rules! text_scalar {
     ($(#[doc = $doc:literal])* $name:ident, $format:literal, [$($example:literal),+], $check:expr) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode,
+        $crate::core::document::scalar::text_scalar! {
+            $(#[doc = $doc])*
+            $name, $format, [$($example),+] => |text: &str| {
+                let check: fn(&str) -> Result<(), $crate::core::document::scalar::Malformed> =
+                    $check;
+                check(text).map(|()| text.to_owned())
+            }
+        }
+    };
+    ($(#[doc = $doc:literal])* $name:ident, $format:literal, [$($example:literal),+] => $canonical:expr) => {
                  bitcode::Decode)]
         pub struct $name(String);
 
@@ -187,10 +198,11 @@ macro_rules! text_scalar {
             const EXAMPLES: &'static [&'static str] = &[$($example),+];
 
             fn parse(text: &str) -> Result<Self, $crate::core::document::scalar::Malformed> {
-                let check: fn(&str) -> Result<(), $crate::core::document::scalar::Malformed> =
-                    $check;
-                check(text)?;
-                Ok(Self(text.to_owned()))
+                let canonical: fn(
+                    &str,
+                )
+                    -> Result<String, $crate::core::document::scalar::Malformed> = $canonical;
+                canonical(text).map(Self)
             }
         }
 

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::net::of_one_machine;
 use super::{Malformed, only, printable, quoted, text_scalar};
+use crate::core::address::ends_in_number;
 
 text_scalar! {
     /// The name of a resource: lower-case letters, digits and single dashes, at most 40
@@ -17,7 +19,7 @@ text_scalar! {
 
 text_scalar! {
     /// A host name or an IP address, which SSH connects to.
-    Host, "host", ["203.0.113.10", "web-1.example.com"], host
+    Host, "host", ["203.0.113.10", "web-1.example.com"] => host
 }
 
 text_scalar! {
@@ -164,18 +166,41 @@ fn host_name(text: &str) -> Result<(), Malformed> {
             return refuse("it has characters other than lower-case letters, digits and dashes");
         }
     }
-    if labels
-        .last()
-        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
-    {
+    if ends_in_number(text) {
         return refuse("its last part is a number");
     }
     Ok(())
 }
 
-fn host(text: &str) -> Result<(), Malformed> {
-    if text.parse::<IpAddr>().is_ok() {
-        return Ok(());
+fn host(text: &str) -> Result<String, Malformed> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return of_one_machine(text, ip);
+    }
+    let refuse = |why: &str, hint: &str| {
+        let message = format!("{} is not an address or host name: {why}", quoted(text));
+        Err(Malformed::new(message).hint(hint))
+    };
+    if text.ends_with('.') {
+        return refuse("it ends with a dot", "write the name without it");
+    }
+    if ends_in_number(text) {
+        // `010` is 8 to some programs and 10 to others.
+        return refuse(
+            "it is the old spelling of an address, or none",
+            "write four numbers without zeros in front, such as `203.0.113.10`",
+        );
+    }
+    if text.starts_with('[') {
+        return refuse(
+            "it has brackets",
+            "write the address alone, and a port in `ssh.port`",
+        );
+    }
+    if text.contains(':') {
+        return refuse(
+            "it has a colon",
+            "write an IPv6 address such as `2001:db8::10`, and a port in `ssh.port`",
+        );
     }
     // A node of a private network is often reached by a name without a dot.
     let single = !text.contains('.') && !text.is_empty() && text.len() <= 63;
@@ -183,16 +208,18 @@ fn host(text: &str) -> Result<(), Malformed> {
         .bytes()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if single && letters && !text.starts_with('-') && !text.ends_with('-') {
-        return Ok(());
+        return Ok(text.to_owned());
     }
-    host_name(text).map_err(|error| {
-        Malformed::new(
-            error
+    match host_name(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(error) => {
+            let message = error
                 .message
-                .replace("is not a host name", "is not an address or host name"),
-        )
-        .hint("write an IP address such as `203.0.113.10`, or a lower-case host name")
-    })
+                .replace("is not a host name", "is not an address or host name");
+            let hint = "write an IP address such as `203.0.113.10`, or a lower-case host name";
+            Err(Malformed::new(message).hint(error.hint.unwrap_or_else(|| hint.to_owned())))
+        }
+    }
 }
 
 fn unix_user(text: &str) -> Result<(), Malformed> {

@@ -122,7 +122,7 @@ impl Scalar for IpAddress {
 
     fn parse(text: &str) -> Result<Self, Malformed> {
         match text.parse::<IpAddr>() {
-            Ok(ip) => Ok(Self(ip.to_string())),
+            Ok(ip) => of_one_machine(text, ip).map(Self),
             Err(_) => Err(
                 Malformed::new(format!("{} is not an IP address", quoted(text)))
                     .hint("write it like `203.0.113.10` or `2001:db8::10`"),
@@ -132,6 +132,20 @@ impl Scalar for IpAddress {
 }
 
 scalar_impls!(IpAddress);
+
+/// The one spelling of an address that one machine can have: `::ffff:203.0.113.10` is `203.0.113.10`.
+pub(super) fn of_one_machine(text: &str, ip: IpAddr) -> Result<String, Malformed> {
+    let ip = ip.to_canonical();
+    let is_broadcast = ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    if ip.is_unspecified() || ip.is_multicast() || is_broadcast {
+        return Err(Malformed::new(format!(
+            "{} is not the address of one machine",
+            quoted(text)
+        ))
+        .hint("write it like `203.0.113.10` or `2001:db8::10`"));
+    }
+    Ok(ip.to_string())
+}
 
 /// An address or a network in CIDR notation; the host bits are cleared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode)]
@@ -184,6 +198,12 @@ impl Scalar for Cidr {
                 _ => Err(refuse()),
             },
             IpAddr::V6(ip) => match length.unwrap_or(128) {
+                // Addresses of version 4 as those of version 6.
+                length @ 96..=128 if ip.to_ipv4_mapped().is_some() => Self::parse(&format!(
+                    "{}/{}",
+                    IpAddr::V6(ip).to_canonical(),
+                    length - 96
+                )),
                 128 => Ok(Self(ip.to_string())),
                 length @ 0..128 => {
                     let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
