@@ -31,7 +31,12 @@ DIFF = {"before_header": "/a (absent)", "after_header": "/a (root:root 0644)", "
 # An honest result of each kind of step.
 RESULTS = {
     "account": {"changed": True, "changes": ["group", "user"], "seconds": 0.2},
-    "clone": {"changed": True, "rewritten": {"from": ["http://a.example"], "to": "http://b.example"}, "seconds": 4},
+    "clone": {
+        "changed": True,
+        "msg": "not copied: view `a`",
+        "rewritten": {"from": ["http://a.example"], "to": "http://b.example", "rows": 7},
+        "seconds": 4,
+    },
     "code": {"changed": True, "changes": ["-a"], "diff": {"prepared": "-a\n"}, "seconds": 0.1},
     "database": {"changed": False, "changes": [], "seconds": 0.1},
     "packages": {"changed": True, "installed": ["nginx"], "held": [], "diff": {"before": "", "after": "install nginx\n"}},

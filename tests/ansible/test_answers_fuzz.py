@@ -22,7 +22,7 @@ KEYS = set(
     "after after_header architecture argv before before_header by_hand changed changes check code codename control_address "
     "cpus diff disk_free_bytes distribution enabled facts failed finding findings from handler handlers held hostname "
     "installed ipv4 ipv6 items kernel kind machine_id memory_bytes msg name ok only_seen path paths predicted prepared problems "
-    "python rc release results rewritten seconds started state stderr systemd to url validator validators version "
+    "python rc release results rewritten rows seconds started state stderr systemd to url validator validators version "
     "virtualization warnings what wordpress_version".split()
 )
 ANY = {"changed", "code", "failed", "msg"}

@@ -10,10 +10,6 @@ from support import Scratch
 
 from ansible_collections.pressluft.host.plugins.module_utils import mariadb, page, php, release
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
-from ansible_collections.pressluft.host.plugins.module_utils.steps.clone import replacements
-
-OLD = "http://acme.example"
-NEW = "http://staging--acme.example"
 
 
 class Values(unittest.TestCase):
@@ -45,26 +41,6 @@ class Values(unittest.TestCase):
 
     def test_a_password_is_known_by_its_hash(self):
         self.assertEqual(mariadb.password_hash("password"), "*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19")
-
-
-class Addresses(unittest.TestCase):
-    def rewritten(self, text, old, new):
-        for before, after in replacements(old, new):
-            text = text.replace(before, after)
-        return text
-
-    def test_every_spelling_is_rewritten_and_none_twice(self):
-        spellings = "{0}/a //{1}/b http:\\/\\/{1}\\/c http%3A%2F%2F{1}%2Fd"
-        before = spellings.format(OLD, "acme.example")
-        after = self.rewritten(before, [OLD, OLD], NEW)
-        self.assertEqual(after, spellings.format(NEW, "staging--acme.example"))
-        self.assertEqual(self.rewritten(after, [OLD], NEW), after)
-
-    def test_the_protocol_follows_the_new_address(self):
-        self.assertEqual(self.rewritten("https://acme.example/x", ["https://acme.example"], NEW), NEW + "/x")
-
-    def test_an_address_that_stays_is_left_alone(self):
-        self.assertEqual(replacements([NEW], NEW), [])
 
 
 class Pages(unittest.TestCase):

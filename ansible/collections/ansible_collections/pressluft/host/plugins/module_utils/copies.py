@@ -9,13 +9,16 @@ it takes more time or more room than it was counted for.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
+import sys
 
-from ansible_collections.pressluft.host.plugins.module_utils import accounts, mariadb, pipeline, tenant
+from ansible_collections.pressluft.host.plugins.module_utils import accounts, mariadb, pipeline, rewriting, tenant
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
 SECONDS = 1500
+REWRITE_SECONDS = 1500
 COUNT_SECONDS = 60
 # A server that makes an index of a large table says nothing meanwhile.
 TABLES_STILL = 300
@@ -31,6 +34,8 @@ TEMPORARY_NAME = "^%s[0-9a-f]{16}$" % TEMPORARY
 READER = "SELECT, LOCK TABLES"
 WRITER = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, LOCK TABLES"
 NAMED = 20
+# Places where something could not be rewritten, of which the program tells so many.
+PLACES = 200
 DATA = "/var/lib/mysql"
 
 
@@ -115,6 +120,35 @@ def dump_command(database, user, copied):
     options = [consistent, "--quick", "--hex-blob", "--skip-triggers", "--skip-routines", "--skip-events"]
     options += ["--skip-comments", "--no-tablespaces", "--default-character-set=utf8mb4", "--user=" + user]
     return ["mariadb-dump"] + mariadb.QUIET[:-1] + options + ["--", database] + [name for name, _, _ in copied]
+
+
+def rewrite_addresses(site, old_urls, new_url, but):
+    """Replaces the old addresses of a copy in all tables, but for one of ours; how many rows, and in words what was left.
+
+    The program is started as the tenant, and what it says is what a tenant says.
+    """
+    if not rewriting.Rules(old_urls, new_url).old:
+        return 0, []
+    client = mariadb.CLIENT + mariadb.ROWS + ["--unbuffered", "--force", "--max-allowed-packet=1G"]
+    client += ["--user=" + mariadb.checked(site.system), "--database=" + mariadb.checked(site.system)]
+    values = {"client": client, "old": old_urls, "new": new_url, "but": but, "most": PLACES}
+    program = "%s\n%s\nmain(json.loads(bytes.fromhex('%s')))\n"
+    source = rewriting.__spec__.loader.get_source(rewriting.__name__)
+    program %= (site.password, source, json.dumps(values).encode("utf-8").hex())
+    argv = mariadb.WITH_PASSWORD + [sys.executable, "-I", "-S", "-"]
+    done = tenant.run(site, argv, program, REWRITE_SECONDS, label="the rewriting of addresses")
+    try:
+        answer = json.loads(done.stdout.rpartition("\x1e")[2])
+        rows, left, more = int(answer["rows"]), answer["left"], int(answer["more"])
+        told = [left_in(*place) for place in left[:PLACES]]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise Failed("the rewriting of addresses did not say how it went")
+    return max(rows, 0), told + (["%d more places" % more] if more > 0 else [])
+
+
+def left_in(table, column, why, count):
+    place = accounts.shown(str(table)) + (".%s" % accounts.shown(str(column)) if column else "")
+    return "`%s`: %s (%d)" % (place, accounts.shown(str(why)), int(count))
 
 
 def copy_uploads(source, target):

@@ -24,6 +24,10 @@ def begin():
             return ModuleSpec(name, Importer, is_package=is_package)
 
         @staticmethod
+        def get_source(name):
+            return sources[name]
+
+        @staticmethod
         def create_module(spec):
             return None
 

@@ -73,7 +73,7 @@ STEPS = {
     "account": CHANGES,
     "boundaries": {},
     "cache": CHANGES,
-    "clone": {"rewritten": record({"from": few(line(2048), 10), "to": line(2048)})},
+    "clone": {"rewritten": record({"from": few(line(2048), 10), "to": line(2048), "rows": NUMBER})},
     # Whether a difference is only seen, because no job puts it back.
     "code": dict(CHANGES, only_seen=flag),
     "database": CHANGES,

@@ -2,52 +2,18 @@
 
 Does nothing when the environment's database holds a whole installation. A table marks the database until the copy is
 whole; a run that finds the mark starts again from nothing. The dump goes from server to server through a pipe and never
-lies on a disk. Addresses are rewritten in serialised data too, in their plain, JSON-escaped and percent-encoded spelling;
-`guid` columns keep theirs. All of it happens with the rights of the two environments.
+lies on a disk. Addresses are rewritten in every table and every spelling; posts keep their `guid`. What could not be
+copied or rewritten is told. All of it happens with the rights of the two environments.
 """
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlsplit
-
 from ansible_collections.pressluft.host.plugins.module_utils import accounts, copies, mariadb
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
-from ansible_collections.pressluft.host.plugins.module_utils.wordpress import PREFIX, Site
+from ansible_collections.pressluft.host.plugins.module_utils.wordpress import INCOMPLETE, PREFIX, Site
 
-REWRITE_SECONDS = 1500
 SHOWN = 100
 LONGEST = 500
-# One start of WordPress for all of them.
-REWRITE = """
-foreach ( $values as list( $old, $new ) ) {
-    WP_CLI::run_command(
-        array( 'search-replace', $old, $new ),
-        array( 'all-tables-with-prefix' => true, 'skip-columns' => 'guid', 'report' => false )
-    );
-}
-echo "\\x1e", json_encode( true );
-"""
-
-
-def replacements(old_urls, new_url):
-    """Pairs of texts: every spelling of every old address with its new one."""
-    new = urlsplit(new_url)
-    pairs = []
-    for old_url in old_urls:
-        old = urlsplit(old_url)
-        if not old.netloc or old.netloc == new.netloc:
-            continue
-        for scheme in ("http", "https"):
-            if scheme != new.scheme:
-                pairs.append(("%s://%s" % (scheme, old.netloc), "%s://%s" % (new.scheme, new.netloc)))
-        pairs.append(("//%s" % old.netloc, "//%s" % new.netloc))
-    spelled = []
-    for old, new in pairs:
-        for spell in (str, lambda text: text.replace("/", "\\/"), lambda text: quote(text, safe="")):
-            pair = (spell(old), spell(new))
-            if pair not in spelled:
-                spelled.append(pair)
-    return spelled
 
 
 def old_addresses(source, reader):
@@ -71,19 +37,17 @@ def clone(params, node):
         old_urls = old_addresses(source, reader)
         site.begin()
         left = copies.copy_tables(source, site, reader)
-    pairs = replacements(old_urls, params["url"])
-    if pairs:
-        site.evaluate(REWRITE, pairs, timeout=REWRITE_SECONDS)
+    rows, old = copies.rewrite_addresses(site, old_urls, params["url"], INCOMPLETE)
     address = mariadb.text(params["url"])
     statement = "UPDATE %soptions SET option_value = %s WHERE option_name IN ('siteurl', 'home');\n" % (PREFIX, address)
     mariadb.ask(site, site.password, statement)
     if params["uploads"]:
         copies.copy_uploads(source, site)
     site.end()
-    if left:
-        cut = " and %d more" % (len(left) - copies.NAMED) if left[copies.NAMED :] else ""
-        node.warn("not copied from `%s`: %s%s" % (source.system, ", ".join(left[: copies.NAMED]), cut))
-    return {"from": old_urls, "to": params["url"]}, left
+    told = ["not copied: %s" % what for what in left] + ["not rewritten: %s" % place for place in old]
+    for text in told[: copies.NAMED]:
+        node.warn("`%s`, %s" % (source.system, text))
+    return {"from": old_urls, "to": params["url"], "rows": rows}, told
 
 
 def carry_out(options, node):
@@ -97,12 +61,14 @@ def carry_out(options, node):
     if whole or node.check_mode:
         return {"changed": bool(changes) or not whole}
     try:
-        rewritten, left = clone(options, node)
+        rewritten, told = clone(options, node)
     # An address that a site has made up may be none.
     except (Failed, OSError, ValueError) as error:
         raise Failed("the environment could not be copied: %s" % error)
     result = {"changed": True, "rewritten": rewritten}
-    if node.want_diff and left:
-        shown = left[:SHOWN] + (["%d more" % (len(left) - SHOWN)] if left[SHOWN:] else [])
-        result["diff"] = {"prepared": "".join(" not copied: %s\n" % what for what in shown)}
+    if told:
+        shown = told[:SHOWN] + (["%d more" % (len(told) - SHOWN)] if told[SHOWN:] else [])
+        result["msg"] = "\n".join(shown)
+        if node.want_diff:
+            result["diff"] = {"prepared": "".join(" %s\n" % text for text in shown)}
     return result
