@@ -8,8 +8,13 @@ use miette::{
 };
 use serde_json::{Value, json};
 
+use super::output::counted;
 use super::snippet::Snippet;
-use crate::core::diagnostic::{Diagnostic, Severity};
+use crate::core::diagnostic::{Diagnostic, Severity, together};
+use crate::core::plain_text;
+
+/// How many places are named of what is said of many.
+const PLACES: usize = 3;
 
 /// One diagnostic as an object of a JSON stream. Whoever reads it may rely on lines and columns
 /// that count from 1: what is about a whole file is at its beginning.
@@ -30,8 +35,8 @@ pub(crate) fn line(diagnostic: &Diagnostic) -> Value {
 }
 
 /// The diagnostics for an output of `width` columns, a terminal or not; `source` gives the text
-/// of a file. Only a terminal wraps lines, so only there long ones are cut to what surrounds
-/// the mark.
+/// of a file. What is said of many places is said once, with the first of them. Only a terminal
+/// wraps lines, so only there long ones are cut to what surrounds the mark.
 pub(crate) fn text(
     diagnostics: &[Diagnostic],
     source: &dyn Fn(&str) -> Option<String>,
@@ -47,7 +52,10 @@ pub(crate) fn text(
     let secrets = secret_places(diagnostics);
     let mut sources: BTreeMap<&str, Option<String>> = BTreeMap::new();
     let mut out = String::new();
-    for diagnostic in diagnostics {
+    for same in together(diagnostics) {
+        let Some(diagnostic) = same.first().copied() else {
+            continue;
+        };
         let file = diagnostic.file.as_str();
         let text = sources.entry(file).or_insert_with(|| {
             let hidden = secrets.get(file).map_or(&[][..], Vec::as_slice);
@@ -59,14 +67,42 @@ pub(crate) fn text(
         let report = Report {
             diagnostic,
             snippet,
+            count: same.len(),
         };
         if handler.render_report(&mut out, &report).is_err() {
             // A string takes everything; a report that cannot be drawn is still said.
             out.push_str(&plain(diagnostic));
         }
+        out.push_str(&other_places(&same));
         out.push('\n');
     }
     out
+}
+
+/// A line with the next of the places that the same is said of, and how many more there are.
+fn other_places(same: &[&Diagnostic]) -> String {
+    let Some(others) = same.get(1..).filter(|others| !others.is_empty()) else {
+        return String::new();
+    };
+    let named: Vec<String> = others.iter().take(PLACES - 1).map(|d| place(d)).collect();
+    let more = match others.len() - named.len() {
+        0 => String::new(),
+        more => format!(
+            " and at {} (`--json` lists all)",
+            counted(more, "more place")
+        ),
+    };
+    format!("  also at {}{more}\n", named.join(", "))
+}
+
+fn place(diagnostic: &Diagnostic) -> String {
+    let Diagnostic {
+        file, line, column, ..
+    } = diagnostic;
+    match line {
+        0 => file.clone(),
+        _ => format!("{file}:{line}:{column}"),
+    }
 }
 
 fn plain(diagnostic: &Diagnostic) -> String {
@@ -122,21 +158,19 @@ fn harmless(text: &str, secrets: &[(usize, usize, usize)]) -> String {
 struct Report<'a> {
     diagnostic: &'a Diagnostic,
     snippet: Option<Snippet>,
+    /// Of how many places this is said.
+    count: usize,
 }
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Diagnostic {
-            file,
-            line,
-            column,
-            message,
-            ..
-        } = self.diagnostic;
-        match (&self.snippet, line) {
-            (Some(_), _) => f.write_str(message),
-            (None, 0) => write!(f, "{file}: {message}"),
-            (None, _) => write!(f, "{file}:{line}:{column}: {message}"),
+        match &self.snippet {
+            Some(_) => f.write_str(&self.diagnostic.message)?,
+            None => write!(f, "{}: {}", place(self.diagnostic), self.diagnostic.message)?,
+        }
+        match self.count {
+            1 => Ok(()),
+            count => write!(f, " ({count} times)"),
         }
     }
 }
@@ -247,6 +281,39 @@ mod tests {
             text.contains("key: *******") && !text.contains("hunter2"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_is_said_of_many_places_is_said_once_with_the_first_three() {
+        let one = |file: usize, message: &str| Diagnostic {
+            file: format!("sites/{file}.yaml"),
+            line: 2,
+            column: 1,
+            severity: Severity::Error,
+            code: "backup-repository-needed",
+            message: message.to_owned(),
+            hint: Some("write it".to_owned()),
+            length: 4,
+        };
+        let said = |diagnostics: &[Diagnostic]| {
+            let source = |_: &str| Some("kind: Site\nname: x\n".to_owned());
+            let text = text(diagnostics, &source, 80, false);
+            anstream::adapter::strip_str(&text).to_string()
+        };
+        let mut many: Vec<_> = (0..600).map(|n| one(n, "no repository")).collect();
+        many.insert(1, one(700, "something else"));
+        let text = said(&many);
+        assert_eq!(text.matches("no repository").count(), 1, "{text}");
+        assert!(text.contains("no repository (600 times)"), "{text}");
+        assert!(text.contains("sites/0.yaml:2:1"), "{text}");
+        let others = "also at sites/1.yaml:2:1, sites/2.yaml:2:1 and at 597 more places";
+        assert!(text.contains(others), "{text}");
+        assert_eq!(text.matches("help: write it").count(), 2, "{text}");
+        assert!(text.contains("something else"), "{text}");
+        // A few are told one by one, with their lines.
+        let text = said(&[one(1, "a"), one(2, "a"), one(3, "a")]);
+        assert_eq!(text.matches("help: write it").count(), 3, "{text}");
+        assert!(!text.contains("times"), "{text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::chain;
 use super::output::printable;
-use crate::core::diagnostic::{Diagnostic, Severity};
+use crate::core::diagnostic::{Diagnostic, Severity, together};
 use crate::daemon::{Judged, Pass, Reconciled, Work};
 
 /// So many problems of a revision are shown; `pressluft validate` has all of them.
@@ -96,21 +96,28 @@ fn push_judged(out: &mut String, judged: &Judged) {
             out.push_str(&format!(
                 "{revision}{subject} changes nothing: {why}{passed}\n"
             ));
-            let errors = judged
-                .diagnostics
+            let same = together(&judged.diagnostics);
+            let errors = same
                 .iter()
-                .filter(|found| found.severity == Severity::Error);
-            for Diagnostic {
-                file,
-                line,
-                column,
-                code,
-                message,
-                ..
-            } in errors.take(MOST_PROBLEMS)
-            {
+                .filter_map(|same| Some((same.first()?, same.len())));
+            let errors = errors.filter(|(found, _)| found.severity == Severity::Error);
+            for (found, count) in errors.take(MOST_PROBLEMS) {
+                let Diagnostic {
+                    file,
+                    line,
+                    column,
+                    code,
+                    message,
+                    ..
+                } = found;
                 let message = printable(message);
-                out.push_str(&format!("  {file}:{line}:{column}: {code}: {message}\n"));
+                let times = match count {
+                    1 => String::new(),
+                    count => format!(" ({count} times)"),
+                };
+                out.push_str(&format!(
+                    "  {file}:{line}:{column}: {code}: {message}{times}\n"
+                ));
             }
         }
     }
