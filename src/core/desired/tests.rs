@@ -3,6 +3,7 @@ use crate::core::document::environment::{Mail, Uploads};
 use crate::core::document::parse_file;
 use crate::core::secret_owner::Reserved;
 
+mod bounds;
 mod secrets;
 
 const DESIGN: &str = include_str!("../../../tests/data/design.yaml");
@@ -322,7 +323,6 @@ fn nodes_have_addresses_of_their_own() {
 }
 
 #[test]
-#[test]
 fn two_nodes_that_lead_to_one_machine_are_found_in_every_spelling() {
     let pair = |first: &str, second: &str| {
         found(&format!(
@@ -413,6 +413,7 @@ fn a_host_has_one_spelling_or_none() {
     }
 }
 
+#[test]
 fn the_later_of_two_is_reported_also_when_the_first_has_errors() {
     let first = "kind: Node\nname: web-3\nhost: x\nswap: much\n";
     let second = "kind: Node\nname: web-3\nhost: y\n";

@@ -3,9 +3,9 @@
 use super::choice::{Drift, choice};
 use super::layer::{block, kind};
 use super::scalar::{
-    AcmeDirectory, AgeRecipient, BackupRepository, Batch, Duration, Email, Grantee, HookPoint,
-    HostName, Parallel, Percent, RelativePath, SecretPattern, SecretRef, Sha256, Sha512, Slug,
-    Source, SourcePath, SourceUrl, Window, WordPressSlug,
+    AcmeDirectory, AgeRecipient, BackupRepository, Batch, Count, Duration, Email, Grantee,
+    HookPoint, HostName, Parallel, Percent, RelativePath, SecretPattern, SecretRef, Sha256, Sha512,
+    Slug, Source, SourcePath, SourceUrl, Window, WordPressSlug,
 };
 use super::{EnvironmentDefaults, NodeDefaults, SiteDefaults};
 use crate::core::secret_owner::User;
@@ -286,7 +286,7 @@ block! {
     /// How much one plan may destroy; the smaller of the two counts.
     MaxDestroyFields => MaxDestroy {
         /// So many sites and environments.
-        count: u32 = 1,
+        count: Count = Count::ONE,
         /// Such a share of them, in percent.
         percent: Percent = Percent::TENTH,
     }
@@ -296,11 +296,11 @@ block! {
     /// How a change that concerns many resources is spread over them.
     RolloutFields => Rollout {
         /// How many go first, alone.
-        canary: u32 = 1,
+        canary: Count = Count::ONE,
         /// How many go together after that: a count or a share.
         batch: Batch = Batch::Percent(Percent::QUARTER),
         /// How many may fail before the rest is held back.
-        max_failures: u32 = 1,
+        max_failures: Count = Count::ONE,
         /// How long to watch after each step.
         soak: Duration = Duration::seconds(120),
     }

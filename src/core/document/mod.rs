@@ -4,6 +4,7 @@
 //! effective form in which every field has its value. Reading reports every problem with its
 //! place; rules that need more than one document are in `core::desired`.
 
+pub mod bounds;
 pub mod choice;
 pub mod environment;
 pub mod fleet;

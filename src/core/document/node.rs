@@ -147,7 +147,7 @@ block! {
 block! {
     /// Operating system updates. Security updates are installed every day.
     PatchingFields => Patching {
-        /// When the node may reboot.
+        /// When security updates are installed and the node may reboot; every day, and never, without it.
         window?: Window,
         /// Whether the node reboots after updates.
         reboot: Reboot = Reboot::IfNeeded,

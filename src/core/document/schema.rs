@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use super::bounds::{BOUNDS, Bounds};
 use super::{DocumentKind, EnvironmentDocument, FleetDocument, NodeDocument, SiteDocument};
 
 static SCHEMAS: LazyLock<[Value; 4]> = LazyLock::new(|| {
@@ -71,7 +72,42 @@ fn generate<T: JsonSchema>(kind: DocumentKind) -> Value {
         }
     }
     title_fields(&mut value);
+    for bounds in &BOUNDS {
+        let below = match (kind, bounds.kind) {
+            (DocumentKind::Fleet, DocumentKind::Node) => "defaults.node.",
+            (DocumentKind::Fleet, DocumentKind::Environment) => "defaults.environment.",
+            (kind, of) if kind == of => "",
+            _ => continue,
+        };
+        let path = format!("{below}{}", bounds.field);
+        bound(&mut value, &path, bounds);
+    }
     value
+}
+
+/// Says in the schema of a field between which values it makes sense. JSON Schema knows bounds of numbers alone, so these
+/// are words for people and for those who look for them.
+fn bound(root: &mut Value, path: &str, bounds: &Bounds) {
+    let mut at = String::new();
+    for part in path.split('.') {
+        let inner = root.pointer(&at).and_then(|schema| schema["$ref"].as_str());
+        if let Some(name) = inner.and_then(|reference| reference.strip_prefix("#/$defs/")) {
+            at = format!("/$defs/{name}");
+        }
+        at = format!("{at}/properties/{part}");
+    }
+    let Some(Value::Object(field)) = root.pointer_mut(&at) else {
+        return;
+    };
+    // Blocks that several fields have stand there once.
+    if field.contains_key("x-minimum") {
+        return;
+    }
+    field.insert("x-minimum".to_owned(), json!(bounds.least()));
+    field.insert("x-maximum".to_owned(), json!(bounds.most()));
+    if let Some(Value::String(text)) = field.get_mut("description") {
+        text.push_str(&format!(" It is {}.", bounds.words()));
+    }
 }
 
 /// Takes out what comes from the Rust types and says nothing about documents: that a field

@@ -27,24 +27,26 @@ pub use code::{
 pub use hook::HookPoint;
 pub use name::{Email, Host, HostName, LabelKey, Locale, Slug, UnixUser, Version};
 pub use net::{AcmeDirectory, Cidr, IpAddress, OpenPort, RedirectTarget};
-pub use number::{HttpStatus, Keep, Parallel, Percent, Port, RedirectStatus, Releases, Workers};
+pub use number::{
+    Count, HttpStatus, Keep, Parallel, Percent, Port, RedirectStatus, Releases, Workers,
+};
 pub use path::{RelativePath, UrlPath};
 pub use quantity::{Batch, ByteSize, Duration, PhpSize, Rate};
+pub use schedule::Schedule;
 pub(crate) use secret::PREFIX as SECRET_PREFIX;
 pub use secret::{Grantee, SecretPattern, SecretRef};
-pub use schedule::Schedule;
 pub use source::{Source, SourcePath, SourceUrl};
 pub use text::Text;
 pub use time::Date;
 pub use value::Value;
+pub use window::{Occasion, Opening, Window};
 pub use wordpress::{
     ConstantName, CookieName, HeaderName, IniKey, OptionName, PhpVersion, ResourceRef, TableName,
-pub use window::{Occasion, Opening, Window};
     WafRule, WordPressSlug,
 };
+pub use zone::zone as time_zone;
 
 /// The `format` of a reference to a secret.
-pub use zone::zone as time_zone;
 pub(crate) const SECRET_FORMAT: &str = <SecretRef as Scalar>::FORMAT;
 
 /// Why a text is not a value of its type.
@@ -145,8 +147,6 @@ macro_rules! scalar_impls {
 /// (`=> canonical`).
 macro_rules! text_scalar {
     ($(#[doc = $doc:literal])* $name:ident, $format:literal, [$($example:literal),+], $check:expr) => {
-        $(#[doc = $doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode,
         $crate::core::document::scalar::text_scalar! {
             $(#[doc = $doc])*
             $name, $format, [$($example),+] => |text: &str| {
@@ -157,6 +157,8 @@ macro_rules! text_scalar {
         }
     };
     ($(#[doc = $doc:literal])* $name:ident, $format:literal, [$($example:literal),+] => $canonical:expr) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode,
                  bitcode::Decode)]
         pub struct $name(String);
 

@@ -1,5 +1,8 @@
 //! Whole numbers with limits.
 
+use std::fmt;
+
+use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 macro_rules! bounded {
@@ -30,8 +33,11 @@ macro_rules! bounded {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::new(<$number>::deserialize(deserializer)?)
-                    .ok_or_else(|| serde::de::Error::custom("the number is outside its limits"))
+                let (least, most) = ($min, $max);
+                let number = deserializer.deserialize_i64(Whole { least, most })?;
+                let number = <$number>::try_from(number).ok().and_then(Self::new);
+                // It is within the limits, so it is one of them.
+                number.ok_or_else(|| serde::de::Error::custom(Whole { least, most }))
             }
         }
 
@@ -48,6 +54,41 @@ macro_rules! bounded {
             }
         }
     };
+}
+
+/// Reads a whole number within limits, and says which where it is none.
+#[derive(Clone, Copy, Debug)]
+struct Whole {
+    least: i64,
+    most: i64,
+}
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from {} to {}", self.least, self.most)
+    }
+}
+
+impl Visitor<'_> for Whole {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<i64, E> {
+        match (self.least..=self.most).contains(&number) {
+            true => Ok(number),
+            false => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+        }
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<i64, E> {
+        match i64::try_from(number) {
+            Ok(number) => self.visit_i64(number),
+            Err(_) => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
+    }
 }
 
 bounded! {
@@ -78,6 +119,11 @@ bounded! {
 bounded! {
     /// How many of something are kept.
     Keep(u16), 0..=1000, 0, 1000, 7
+}
+
+bounded! {
+    /// How many of something there may be.
+    Count(u16), 0..=1000, 0, 1000, 1
 }
 
 bounded! {
@@ -121,6 +167,11 @@ impl Keep {
     pub const HALF_YEAR: Self = Self(6);
 }
 
+impl Count {
+    /// 1.
+    pub const ONE: Self = Self(1);
+}
+
 impl HttpStatus {
     /// 200, what a healthy page answers with.
     pub const OK: Self = Self(200);
@@ -159,8 +210,12 @@ impl RedirectStatus {
 
 impl<'de> Deserialize<'de> for RedirectStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u16::deserialize(deserializer)? {
-            code @ (301 | 302 | 307 | 308) => Ok(Self(code)),
+        let (least, most) = (301, 308);
+        match deserializer.deserialize_i64(Whole { least, most })? {
+            301 => Ok(Self(301)),
+            302 => Ok(Self(302)),
+            307 => Ok(Self(307)),
+            308 => Ok(Self(308)),
             _ => Err(serde::de::Error::custom(
                 "the status is one of 301, 302, 307, 308",
             )),

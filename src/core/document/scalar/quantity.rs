@@ -159,6 +159,12 @@ scalar_impls!(ByteSize);
 pub struct PhpSize(u64);
 
 impl PhpSize {
+    /// The size of this many bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
     /// The size of this many mebibytes.
     #[must_use]
     pub const fn mebibytes(count: u64) -> Self {
@@ -224,12 +230,12 @@ impl Scalar for Batch {
                 .ok()
                 .and_then(Percent::new)
                 .map(Self::Percent),
-            (1.., "") => u32::try_from(number).ok().map(Self::Count),
+            (1..=10_000, "") => u32::try_from(number).ok().map(Self::Count),
             _ => None,
         });
         batch.ok_or_else(|| {
             Malformed::new(format!("{} is neither a count nor a share", quoted(text)))
-                .hint("write a count such as `5`, or a share from `1%` to `100%`")
+                .hint("write a count from `1` to `10000`, or a share from `1%` to `100%`")
         })
     }
 }
