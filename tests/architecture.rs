@@ -172,3 +172,16 @@ fn the_core_does_no_io() {
     }
     assert!(wrong.is_empty(), "IO in the core:\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn marks_of_other_systems_are_taken_off_in_one_place() {
+    for (_, path, code) in files() {
+        let takes = |line: &String| line.contains("strip_prefix('\\u{FEFF}')");
+        let is_home = path.ends_with("core/plain_text.rs");
+        assert!(
+            is_home || !code.iter().any(takes),
+            "{}: use `core::plain_text`",
+            path.display()
+        );
+    }
+}

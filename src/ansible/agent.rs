@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::spawner::{Spawner, Supervised};
 use crate::core::outcome::tail;
+use crate::core::plain_text;
 use crate::process;
 
 /// The name by which the constraint finds the host key in the file that it is given.
@@ -97,7 +98,7 @@ fn load(socket: &Path, key: &[u8], known_hosts: &Path) -> Result<(), AgentError>
         .spawn()
         .map_err(start)?;
     if let Some(mut input) = child.stdin.take()
-        && let Err(error) = input.write_all(key)
+        && let Err(error) = plain_text::pieces(key).try_for_each(|piece| input.write_all(piece))
     {
         tracing::debug!(%error, "`ssh-add` ended before it had read the key");
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::invocation::Host;
 use super::known_hosts::{self, HostKey};
 use super::private;
+use crate::core::plain_text;
 use crate::process;
 
 /// The control plane's own key could not be made or read.
@@ -70,7 +71,7 @@ pub(super) fn private_key(state_dir: &Path) -> Result<PathBuf, SshKeyError> {
 pub fn public_key(state_dir: &Path) -> Result<String, SshKeyError> {
     let path = private_key(state_dir)?.with_extension("pub");
     let text = fs::read_to_string(&path).map_err(|source| SshKeyError::File { path, source })?;
-    Ok(text.trim().to_owned())
+    Ok(plain_text::unmarked(&text).trim().to_owned())
 }
 
 /// The files of one connection.

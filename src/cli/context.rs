@@ -1,7 +1,9 @@
 //! Where a command runs: settings, state directory, terminal.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::IsTerminal;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, getuid};
@@ -10,11 +12,12 @@ use serde::Deserialize;
 use super::error::CliError;
 use super::exit::Exit;
 use super::git_settings::GitSettings;
-use super::ownership;
 use super::sources_settings::{self, SourcesSettings};
 use super::web_settings::ListenAddr;
-use crate::core::document::scalar::{Duration, Malformed, SecretRef};
+use super::{output, ownership};
+use crate::core::document::scalar::{self, Duration, Malformed, SecretRef, is_hidden};
 use crate::core::job::JobType;
+use crate::core::plain_text;
 use crate::core::secret_owner::Reserved;
 use crate::daemon::{SourceSettings, Timeouts};
 use crate::git::Credentials;
@@ -72,7 +75,7 @@ pub(crate) struct Settings {
     pub(crate) log_dir: Option<PathBuf>,
     pub(crate) ansible_venv: Option<PathBuf>,
     /// How many nodes are worked on at once where the fleet does not say.
-    pub(crate) parallel: Option<usize>,
+    pub(crate) parallel: Option<scalar::Parallel>,
     /// How long running jobs may take to finish after a SIGTERM.
     pub(crate) drain_timeout: Option<Duration>,
     /// How long an attempt at a job may take: `default`, and job types by name.
@@ -120,7 +123,7 @@ impl Context {
         };
         choice.write_global();
         let state_dir = match &args.state_dir {
-            Some(dir) => std::path::absolute(dir)?,
+            Some(dir) => std::path::absolute(meant(dir)?)?,
             None => default_state_dir()?,
         };
         let settings = read_settings(&state_dir.join("pressluft.toml"))?;
@@ -128,7 +131,10 @@ impl Context {
         let context = Self {
             db_path: args
                 .db_path
-                .clone()
+                .as_deref()
+                .map(meant)
+                .transpose()?
+                .map(Path::to_owned)
                 .or_else(|| settings.db_path.clone())
                 .unwrap_or_else(|| state_dir.join("pressluft.db")),
             secrets_dir: from_env("PRESSLUFT_SECRETS_DIR")
@@ -195,14 +201,35 @@ impl Context {
     }
 }
 
+/// A path that could not be told from another one where it is printed is a mistake, such as the line end of another
+/// system in a file of variables.
+fn meant(path: &Path) -> Result<&Path, CliError> {
+    let text = path.to_string_lossy();
+    match text.chars().find(|c| is_hidden(*c)) {
+        None => Ok(path),
+        Some(c) => Err(CliError::new(format!(
+            "the path `{}` holds the character U+{:04X}, which cannot be seen",
+            output::printable(&text),
+            u32::from(c)
+        ))
+        .exit(Exit::Usage)
+        .hint(
+            "look at `PRESSLUFT_STATE_DIR` and `PRESSLUFT_DB_PATH`, and at the file that sets them",
+        )),
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the command line reads the environment"
 )]
 pub(super) fn env_path(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
+    let value = std::env::var_os(name)?;
+    let value = value
+        .as_bytes()
+        .strip_suffix(b"\r")
+        .unwrap_or(value.as_bytes());
+    (!value.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(value)))
 }
 
 #[expect(
@@ -210,7 +237,10 @@ pub(super) fn env_path(name: &str) -> Option<PathBuf> {
     reason = "the command line reads the environment"
 )]
 pub(super) fn env_text(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    // A file of variables that another system wrote leaves it at the end of each.
+    let value = std::env::var(name).ok()?;
+    let value = value.strip_suffix('\r').unwrap_or(&value);
+    (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// Who runs this, for the audit record: `SUDO_USER` behind sudo, else the user, who may have a
@@ -303,6 +333,6 @@ fn read_settings(path: &Path) -> Result<Settings, CliError> {
             )));
         }
     };
-    toml::from_str(text.strip_prefix('\u{FEFF}').unwrap_or(&text))
+    toml::from_str(plain_text::unmarked(&text))
         .map_err(|error| CliError::new(format!("`{}`: {error}", path.display())).exit(Exit::Usage))
 }

@@ -132,7 +132,7 @@ fn secret_places(diagnostics: &[Diagnostic]) -> BTreeMap<&str, Vec<(usize, usize
 /// The text with everything replaced, one character by one, that would drive a terminal, and
 /// with secrets covered.
 fn harmless(text: &str, secrets: &[(usize, usize, usize)]) -> String {
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let text = plain_text::unmarked(text);
     let mut out = String::with_capacity(text.len());
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let covered: Vec<_> = secrets.iter().filter(|(at, ..)| *at == index + 1).collect();

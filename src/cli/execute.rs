@@ -55,7 +55,10 @@ impl LimitArgs {
                 self.parallel
                     .map(usize::from)
                     .or(of_fleet)
-                    .or(context.settings.parallel)
+                    .or(context
+                        .settings
+                        .parallel
+                        .map(|most| usize::from(most.get())))
                     .unwrap_or(PARALLEL),
             ),
             wait: None,

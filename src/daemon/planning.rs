@@ -12,6 +12,7 @@ use crate::core::aspect;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::job_kind::token_fields;
+use crate::core::plain_text;
 use crate::core::plan::{self, Choice, Forms, PlanInput, PlannedJob, Recorded, Wanted, secret};
 use crate::core::recorded::{RecordedHead, RecordedResource, ResourceStatus};
 use crate::core::spec::Spec;
@@ -409,7 +410,11 @@ pub(super) fn template(
     let text = String::from_utf8(snapshot.read(file)?)
         .map_err(|_| DaemonError::NotText(file.path.clone()))?;
     let path = file.path.strip_prefix("templates/").unwrap_or(&file.path);
-    Ok((path.to_owned(), text))
+    // What is rendered stands on a node, whose programs take neither a mark nor other line ends.
+    Ok((
+        path.to_owned(),
+        plain_text::with_line_feeds(&text).into_owned(),
+    ))
 }
 
 /// The state of the fleet repo that a snapshot shows.

@@ -4,8 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use git2::{Cred, CredentialType};
+use zeroize::Zeroizing;
 
 use super::url::RepoUrl;
+use crate::core::plain_text;
 
 /// What the caller found in its settings; nothing here is ever shown.
 #[derive(Clone, Default)]
@@ -91,11 +93,15 @@ impl Offer {
                     return Cred::userpass_plaintext(&user, &password);
                 }
                 Way::Key(key) if allowed.is_ssh_key() => {
-                    return Cred::ssh_key(user, None, &key, None);
+                    // What reads the file takes neither a mark nor the line ends of other systems.
+                    return match std::fs::read_to_string(&key).map(Zeroizing::new) {
+                        Ok(text) if *plain_text::with_line_feeds(&text) != **text => {
+                            from_text(user, &text)
+                        }
+                        Ok(_) | Err(_) => Cred::ssh_key(user, None, &key, None),
+                    };
                 }
-                Way::KeyText(key) if allowed.is_ssh_key() => {
-                    return Cred::ssh_key_from_memory(user, None, &key, None);
-                }
+                Way::KeyText(key) if allowed.is_ssh_key() => return from_text(user, &key),
                 Way::Agent if allowed.is_ssh_key() => return Cred::ssh_key_from_agent(user),
                 Way::Password(..) | Way::Key(_) | Way::KeyText(_) | Way::Agent => {}
             }
@@ -106,4 +112,8 @@ impl Offer {
             "no key, agent or token that it accepts",
         ))
     }
+}
+
+fn from_text(user: &str, key: &str) -> Result<Cred, git2::Error> {
+    Cred::ssh_key_from_memory(user, None, &plain_text::with_line_feeds(key), None)
 }

@@ -9,6 +9,8 @@ use data_encoding::BASE64;
 use git2::CertificateCheckStatus;
 use git2::cert::CertHostkey;
 
+use crate::core::plain_text;
+
 /// What a host presented.
 #[derive(Clone, Debug)]
 pub(super) struct Presented {
@@ -60,7 +62,7 @@ pub(super) fn check(
 /// The keys of one type that a `known_hosts` file records for a host. Hashed names and
 /// markers are left out: the control plane writes neither.
 fn keys_of<'a>(recorded: &'a str, host: &str, kind: &str) -> Vec<&'a str> {
-    recorded
+    plain_text::unmarked(recorded)
         .lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
@@ -87,5 +89,8 @@ mod tests {
             ["AAAA2"]
         );
         assert!(keys_of(file, "it.example", "ssh-ed25519").is_empty());
+        let foreign = "\u{FEFF}git.example ssh-ed25519 AAAA1\r\na.example ssh-ed25519 AAAA2\r\n";
+        assert_eq!(keys_of(foreign, "git.example", "ssh-ed25519"), ["AAAA1"]);
+        assert_eq!(keys_of(foreign, "a.example", "ssh-ed25519"), ["AAAA2"]);
     }
 }

@@ -9,6 +9,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::limits;
 use crate::core::diagnostic::{Diagnostic, Severity};
+use crate::core::plain_text;
 
 /// Where the patterns of what is left out stand, at the fleet root.
 pub(super) const IGNORE_FILE: &str = ".pressluftignore";
@@ -95,9 +96,7 @@ impl<T> Selection<T> {
     pub(super) fn new(rules: &str) -> Self {
         let mut builder = GitignoreBuilder::new("");
         let mut diagnostics = Vec::new();
-        // Editors of other systems put it first.
-        let rules = rules.strip_prefix('\u{FEFF}').unwrap_or(rules);
-        for (index, line) in rules.lines().enumerate() {
+        for (index, line) in plain_text::unmarked(rules).lines().enumerate() {
             if let Err(error) = builder.add_line(None, line) {
                 let mut diagnostic = refused(
                     IGNORE_FILE,

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::error::GitError;
 use super::history::Signature;
+use crate::core::plain_text;
 use crate::process;
 
 /// Who may sign.
@@ -62,6 +63,13 @@ fn verify_ssh(signature: &Signature, list: &Path) -> Result<Verified, GitError> 
     let directory = scratch()?;
     let file = directory.path().join("signature");
     write(&file, &signature.armored)?;
+    // `ssh-keygen` would take a mark for a part of the first name.
+    let written = fs::read(list).map_err(|error| GitError::io("read", list, error))?;
+    let list = &directory.path().join("allowed_signers");
+    write(
+        list,
+        &plain_text::pieces(&written).collect::<Vec<_>>().concat(),
+    )?;
     let start = |action: &str| {
         let mut command = process::command("ssh-keygen");
         command

@@ -8,6 +8,7 @@ use age::{DecryptError, Decryptor, Encryptor};
 use super::error::{Result, SecretError};
 use super::identity::Recipient;
 use super::value::Secret;
+use crate::core::plain_text;
 
 /// A binary age file for `recipients`.
 ///
@@ -52,7 +53,7 @@ pub(super) fn decrypt<'a>(
         reason,
     };
     let open = || -> Result<_, DecryptError> {
-        Decryptor::new_buffered(ArmoredReader::new(ciphertext))?
+        Decryptor::new_buffered(ArmoredReader::new(plain_text::unmarked_bytes(ciphertext)))?
             .decrypt(identities.map(|identity| identity as &dyn age::Identity))
     };
     let mut reader = open().map_err(|error| {

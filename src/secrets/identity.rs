@@ -13,6 +13,7 @@ use super::cipher;
 use super::error::{Result, SecretError};
 use super::file;
 use super::value::Secret;
+use crate::core::plain_text;
 
 /// What decrypts: the identity that is encrypted for, and those before it. Its file has the format of
 /// `age-keygen`.
@@ -65,7 +66,7 @@ impl Identity {
     }
 
     fn parse(content: &[u8]) -> Option<Self> {
-        let lines = || content.split(|byte| *byte == b'\n');
+        let lines = || plain_text::unmarked_bytes(content).split(|byte| *byte == b'\n');
         let mut identities = lines()
             .filter(|line| !line.trim_ascii().is_empty() && !line.starts_with(b"#"))
             .map(|line| std::str::from_utf8(line).ok()?.trim().parse().ok());

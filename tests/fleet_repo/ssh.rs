@@ -122,6 +122,23 @@ fn state() -> TempDir {
 }
 
 #[test]
+fn a_key_and_known_hosts_of_another_system_are_taken() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let repository = Repository::with(&[("a.yaml", "one")]);
+    let credentials = server.credentials();
+    for name in ["user", "known_hosts"] {
+        let text = fs::read_to_string(server.file(name)).expect("it is there");
+        let foreign = format!("\u{FEFF}{}", text.replace('\n', "\r\n"));
+        fs::write(server.file(name), foreign).expect("written");
+    }
+    let (state, url) = (state(), server.url(&repository));
+    let snapshot = fetch_from(&url, "main", state.path(), &credentials).expect("fetched");
+    assert_eq!(paths(&snapshot), ["a.yaml"]);
+}
+
+#[test]
 fn new_commits_tags_and_force_pushes_arrive() {
     let Some(server) = Server::start() else {
         return;

@@ -14,14 +14,15 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+mod foreign;
 mod ownership;
 mod queue;
 mod secrets;
 mod settings;
 mod sources;
 mod templates;
-mod user;
 mod times;
+mod user;
 
 struct Program {
     dir: tempfile::TempDir,

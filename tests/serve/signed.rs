@@ -30,7 +30,11 @@ fn sign_with(world: &World, key: &std::path::Path) {
 
 fn allow(world: &World, key: &std::path::Path) {
     let public = fs::read_to_string(key.with_extension("pub")).expect("a public key");
-    let line = format!("robin@studio.example namespaces=\"git\" {public}");
+    // As an editor of another system writes it.
+    let line = format!(
+        "\u{FEFF}robin@studio.example namespaces=\"git\" {}\r\n",
+        public.trim_end()
+    );
     fs::write(world.state().join("allowed_signers"), line).expect("written");
 }
 

@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::super::error::CliError;
 use super::super::exit::Exit;
+use crate::core::plain_text;
 use crate::process;
 use crate::secrets::Secret;
 
@@ -55,7 +56,7 @@ pub(super) fn in_editor(
     }
     let mut bytes = fs::read(&path)?;
     if bytes.last() == Some(&b'\n') && !before.expose().ends_with('\n') {
-        bytes.pop();
+        plain_text::trim_value(&mut bytes);
     }
     directory.close()?;
     if bytes.is_empty() {

@@ -7,16 +7,19 @@ use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use super::super::error::CliError;
 use super::super::output;
+use crate::core::plain_text;
 use crate::secrets::Secret;
 
 /// The longest value, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
-/// The content of a file, exactly as it is.
+/// The content of a file as it is, but for the mark that other systems put first, and the line end of a single line.
 pub(super) fn from_file(path: &Path, name: &str) -> Result<Secret<String>, CliError> {
     let file = std::fs::File::open(path)
         .map_err(|error| CliError::new(format!("cannot read `{}`: {error}", path.display())))?;
-    checked(read_all(file)?, name)
+    let mut bytes = read_all(file)?;
+    plain_text::trim_file(&mut bytes);
+    checked(bytes, name)
 }
 
 /// Standard input without one line end at its end, and without the mark that other systems put first; on a terminal one
@@ -35,7 +38,7 @@ pub(super) fn from_stdin(name: &str) -> Result<Secret<String>, CliError> {
     } else {
         read_all(stdin.lock())?
     };
-    without_line_end(&mut bytes);
+    plain_text::trim_value(&mut bytes);
     checked(bytes, name)
 }
 
@@ -64,22 +67,8 @@ fn read_line() -> Result<Vec<u8>, CliError> {
         .lock()
         .take(LONGEST + 1)
         .read_until(b'\n', &mut line)?;
-    without_line_end(&mut line);
+    plain_text::trim_value(&mut line);
     Ok(line)
-}
-
-/// Nobody can type a byte order mark or a carriage return, so neither is a part of what was meant.
-fn without_line_end(bytes: &mut Vec<u8>) {
-    const MARK: &[u8] = "\u{FEFF}".as_bytes();
-    if bytes.last() == Some(&b'\n') {
-        bytes.pop();
-        if bytes.last() == Some(&b'\r') {
-            bytes.pop();
-        }
-    }
-    if bytes.starts_with(MARK) {
-        bytes.drain(..MARK.len());
-    }
 }
 
 fn read_all(source: impl Read) -> Result<Vec<u8>, CliError> {
@@ -119,27 +108,6 @@ impl Drop for HiddenInput {
     fn drop(&mut self) {
         if let Err(error) = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0) {
             tracing::warn!(%error, "cannot turn the terminal's echo on again: run `stty echo`");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_nobody_types_is_no_part_of_a_value() {
-        for (given, meant) in [
-            ("a\n", "a"),
-            ("a\r\n", "a"),
-            ("\u{FEFF}a\r\n", "a"),
-            ("a\r", "a\r"),
-            ("a\n\n", "a\n"),
-            ("", ""),
-        ] {
-            let mut bytes = given.as_bytes().to_vec();
-            without_line_end(&mut bytes);
-            assert_eq!(bytes, meant.as_bytes(), "{given:?}");
         }
     }
 }

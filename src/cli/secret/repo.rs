@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::super::error::CliError;
+use crate::core::plain_text;
 use crate::core::secret_owner::Reserved;
 use crate::secrets::{Identity, Recipient, Secret, SecretError, SecretName, encrypt_file};
 
@@ -142,10 +143,11 @@ pub(super) fn recipients(directory: &Path) -> Result<Vec<Recipient>, CliError> {
         CliError::new(format!("cannot read `{}`: {error}", path.display()))
             .hint("`--repo` takes the root of a fleet repo; `pressluft init` makes one")
     })?;
-    let documents: Vec<Fleet> = serde_yaml::from_multiple(&text).map_err(|error| {
-        CliError::new(format!("cannot read `{}`: {error}", path.display()))
-            .hint("`pressluft validate` says more")
-    })?;
+    let documents: Vec<Fleet> =
+        serde_yaml::from_multiple(plain_text::unmarked(&text)).map_err(|error| {
+            CliError::new(format!("cannot read `{}`: {error}", path.display()))
+                .hint("`pressluft validate` says more")
+        })?;
     documents
         .into_iter()
         .filter(|document| document.kind == "Fleet")

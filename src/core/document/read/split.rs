@@ -3,6 +3,7 @@
 use super::{Broken, Place, Problem};
 use crate::core::document::DocumentKind;
 use crate::core::document::scalar::is_hidden;
+use crate::core::plain_text;
 
 /// One document of a file.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +66,7 @@ impl Segment<'_> {
 /// The documents of a file, without empty ones. YAML ends a document at a line that begins
 /// with `---`, whatever stands before it.
 pub(crate) fn segments(text: &str) -> impl Iterator<Item = Segment<'_>> {
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let text = plain_text::unmarked(text);
     let mut segments = Vec::new();
     let (mut start, mut start_line) = (0, 0);
     let mut offset = 0;
@@ -105,7 +106,7 @@ pub(crate) fn find_hidden_characters(text: &str, problems: &mut Vec<Problem>) {
     if text.bytes().all(plain) {
         return;
     }
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let text = plain_text::unmarked(text);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let line = line.strip_suffix("\r\n").unwrap_or(line);
         let line = line.strip_suffix('\n').unwrap_or(line);
