@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::format::Format;
 use super::url::redact;
 
 /// A fleet repo that could not be opened or fetched. No message holds a credential.
@@ -27,6 +28,8 @@ pub enum GitError {
         message: String,
         foreign_owner: bool,
     },
+    #[error("cannot read the git repository of `{place}`: {}", .format.what)]
+    Format { place: String, format: Format },
     #[error("`{url}` is not a repository that can be fetched: {reason}")]
     InvalidUrl { url: String, reason: &'static str },
     #[error("`{name}` is not a branch, tag or commit id: {reason}")]
@@ -88,6 +91,7 @@ impl GitError {
                 "the repository belongs to another user; to trust it, run `git config --global \
                  --add safe.directory {place}`"
             ),
+            Self::Format { format, .. } => format.way_out.to_owned(),
             Self::Repository { .. } => {
                 "see what `git fsck` says; partial clones and SHA-256 repositories cannot be read, \
                  a fresh `git clone` can"

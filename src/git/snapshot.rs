@@ -1,7 +1,7 @@
 //! The considered files of one state of the fleet repo; contents are read when asked for.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -85,6 +85,10 @@ pub(super) enum Source {
         directory: FleetDir,
         /// What was read for its hash, kept so that it is not read twice.
         kept: HashMap<BlobId, Vec<u8>>,
+        /// What is read out of the repository: git has it in another form than it stands there, or does not look there.
+        committed: HashSet<BlobId>,
+        /// The repository that the directory is in.
+        repository: Option<PathBuf>,
     },
     Objects {
         /// A repository whose object database has the blobs.
@@ -188,6 +192,11 @@ impl Snapshot {
     /// [`GitError`] when the repository cannot be opened any more.
     pub fn reader(&self) -> Result<Reader<'_>, GitError> {
         let repository = match &self.source {
+            Source::WorkingTree {
+                committed,
+                repository: Some(repository),
+                ..
+            } if !committed.is_empty() => Some(objects::open(repository)?),
             Source::WorkingTree { .. } => None,
             Source::Objects { repository } => Some(objects::open(repository)?),
         };
@@ -215,7 +224,17 @@ impl Reader<'_> {
             path: file.path.clone(),
         };
         match (self.source, &self.repository) {
-            (Source::WorkingTree { directory, kept }, _) => {
+            (Source::WorkingTree { committed, .. }, Some(repository))
+                if committed.contains(&file.blob) =>
+            {
+                objects::read(repository, file.blob).map(Cow::Owned)
+            }
+            (
+                Source::WorkingTree {
+                    directory, kept, ..
+                },
+                _,
+            ) => {
                 if let Some(content) = kept.get(&file.blob) {
                     return Ok(Cow::Borrowed(content));
                 }

@@ -1,9 +1,9 @@
 //! A snapshot of a directory on this machine, which may or may not be a git working tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::error::GitError;
@@ -13,7 +13,7 @@ use super::revision::Revision;
 use super::selection::{EntryKind, IGNORE_FILE, Role, Selected, Selection, Verdict, link_target};
 use super::snapshot::{BlobId, Snapshot, Source};
 use super::stat_index::StatIndex;
-use super::status::{Committed, Tracked};
+use super::status::{Committed, Present, Tracked};
 use super::storage::{FileStat, FleetDir};
 use crate::clock;
 use crate::core::diagnostic::Diagnostic;
@@ -40,8 +40,9 @@ pub fn open_working_tree(path: &Path, cache_dir: Option<&Path>) -> Result<Snapsh
     });
     let Found {
         files,
+        held,
         mut diagnostics,
-        is_tracked,
+        tracked,
     } = found?;
 
     let hashed = hash(&directory, &index, files)?;
@@ -54,25 +55,32 @@ pub fn open_working_tree(path: &Path, cache_dir: Option<&Path>) -> Result<Snapsh
     );
     diagnostics.extend(hashed.diagnostics);
 
-    let files: Vec<(Selected, BlobId)> = hashed
-        .files
-        .into_iter()
-        .map(|(file, _, blob)| (file, blob))
-        .collect();
-    let revision = if is_tracked {
-        committed?.compare(&files)
-    } else {
-        Revision::default()
+    let there = hashed.files.into_iter().map(|(file, stat, blob)| Present {
+        file,
+        blob,
+        stat: Some(stat),
+    });
+    let mut files: Vec<Present> = there.chain(held).collect();
+    files.sort_by(|left, right| left.file.path.cmp(&right.file.path));
+    let revision = match tracked {
+        Some(_) => committed?.compare(&mut files)?,
+        None => Revision::default(),
     };
+    let of_repository = files.iter().filter(|present| present.stat.is_none());
     let source = Source::WorkingTree {
         directory,
         kept: hashed.kept,
+        committed: of_repository.map(|present| present.blob).collect(),
+        repository: tracked,
     };
+    let files = files
+        .into_iter()
+        .map(|present| (present.file, present.blob));
     Ok(Snapshot::new(
         revision,
         identity,
         source,
-        files,
+        files.collect(),
         diagnostics,
     ))
 }
@@ -95,9 +103,18 @@ fn ignore_rules(directory: &FleetDir) -> Result<String, GitError> {
 /// What a directory holds.
 struct Found {
     files: Vec<(Selected, FileStat)>,
+    /// What git has of files that it does not look at.
+    held: Vec<Present>,
     diagnostics: Vec<Diagnostic>,
-    /// Whether it is part of a git repository.
-    is_tracked: bool,
+    /// The git repository that it is a part of.
+    tracked: Option<PathBuf>,
+}
+
+/// What is known of a considered file before it is read.
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    There(FileStat),
+    Held(BlobId),
 }
 
 impl Found {
@@ -108,24 +125,42 @@ impl Found {
             tracked: tracked.as_ref(),
             selection: Selection::new(rules),
             taken: Vec::new(),
+            held: Vec::new(),
         };
         walk.directory("")?;
+        walk.held();
         walk.submodules();
         let Walk {
             mut selection,
             taken,
+            held,
             ..
         } = walk;
         let stats = parallel::map(&taken, |(path, _)| stat(&directory.path.join(path)));
         for ((path, role), stat) in taken.into_iter().zip(stats) {
             let stat = stat?;
-            selection.take(path, role, stat.size, stat);
+            selection.take(path, role, stat.size, Seen::There(stat));
         }
-        let (files, diagnostics) = selection.finish();
+        for (path, role, size, blob) in held {
+            selection.take(path, role, size, Seen::Held(blob));
+        }
+        let (selected, diagnostics) = selection.finish();
+        let (mut files, mut held) = (Vec::new(), Vec::new());
+        for (file, seen) in selected {
+            match seen {
+                Seen::There(stat) => files.push((file, stat)),
+                Seen::Held(blob) => held.push(Present {
+                    file,
+                    blob,
+                    stat: None,
+                }),
+            }
+        }
         Ok(Self {
             files,
+            held,
             diagnostics,
-            is_tracked: tracked.is_some(),
+            tracked: tracked.map(|tracked| tracked.repository()),
         })
     }
 }
@@ -138,9 +173,11 @@ fn stat(path: &Path) -> Result<FileStat, GitError> {
 struct Walk<'a> {
     directory: &'a FleetDir,
     tracked: Option<&'a Tracked>,
-    selection: Selection<FileStat>,
+    selection: Selection<Seen>,
     /// Files to consider, once their size is known.
     taken: Vec<(String, Role)>,
+    /// Files of the repository that git does not look at, with their sizes.
+    held: Vec<(String, Role, u64, BlobId)>,
 }
 
 impl Walk<'_> {
@@ -217,6 +254,44 @@ impl Walk<'_> {
                 tracked.ignores_file(&path)
             }
         })
+    }
+
+    /// Files that git does not look at are what the repository has, whether they are there or not.
+    fn held(&mut self) {
+        let Some(tracked) = self.tracked.filter(|tracked| !tracked.held.is_empty()) else {
+            return;
+        };
+        let there: HashMap<String, Role> = self.taken.iter().cloned().collect();
+        for (path, held) in &tracked.held {
+            let there = there.get(path).copied();
+            if there.is_some() && held.only_absent {
+                continue;
+            }
+            let role = there.or_else(|| self.role_of(path));
+            if let (Some(role), Some(size)) = (role, tracked.size_of(held)) {
+                self.held.push((path.clone(), role, size, held.blob));
+            }
+        }
+        let held: HashSet<&str> = self.held.iter().map(|(path, ..)| path.as_str()).collect();
+        self.taken.retain(|(path, _)| !held.contains(path.as_str()));
+    }
+
+    /// What a file is for that is not there, or none when it is not considered.
+    fn role_of(&mut self, path: &str) -> Option<Role> {
+        let (mut parent, mut rest) = (String::new(), path);
+        loop {
+            let kind = match rest.contains('/') {
+                true => EntryKind::Directory,
+                false => EntryKind::File,
+            };
+            let name = rest.split('/').next()?;
+            match self.selection.judge(&parent, name.as_bytes(), kind) {
+                Verdict::Skip => return None,
+                Verdict::Descend(directory) => parent = directory,
+                Verdict::Take(_, role) => return Some(role),
+            }
+            rest = rest.split_once('/')?.1;
+        }
     }
 
     fn leads_to_directory(&self, parent: &str, target: &[u8]) -> bool {

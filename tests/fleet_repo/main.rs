@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod file_url;
+mod layouts;
 mod load;
 mod refused;
 mod repository;
