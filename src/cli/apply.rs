@@ -166,6 +166,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         &stop,
         &mut watch,
     )?;
+    if stop.urgency() == Urgency::None {
+        execute::clear_up(&mut store, context);
+    }
     // After a SIGTERM what is queued stays so, for a worker or the next apply.
     if stop.urgency() == Urgency::Cancel {
         for plan in cancelled {

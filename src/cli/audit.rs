@@ -14,7 +14,7 @@ use crate::core::audit::{AuditAction, EMPTY, Head};
 use crate::core::id::ResourceId;
 use crate::core::recorded::JobId;
 use crate::daemon::WorkerId;
-use crate::store::{AuditEntry, AuditFilter, StoreError, Verification};
+use crate::store::{AuditEntry, AuditFilter, Store, StoreError, Verification};
 
 /// Each entry holds a hash of its content and of the entry before it, so that a change of an
 /// earlier one shows.
@@ -78,7 +78,7 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
         limit: args.limit,
     };
     let entries = match open::if_there(context)? {
-        Some(store) => store.audit_entries(&filter)?,
+        Some(store) => entries(&store, filter)?,
         None => Vec::new(),
     };
     output::show(args.output, &entries, |entries| {
@@ -91,6 +91,19 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
         layout.table(context.width(), &rows)
     })?;
     Ok(Exit::Done)
+}
+
+/// Entries of the database, and older ones of closed segments where those are too few.
+fn entries(store: &Store, mut filter: AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
+    let mut entries = store.audit_entries(&filter)?;
+    let left = filter.limit as usize - entries.len().min(filter.limit as usize);
+    if left > 0 {
+        // An entry that is about to leave the database is in both.
+        filter.before = entries.last().map(|last| last.seq).or(filter.before);
+        filter.limit = u32::try_from(left).unwrap_or(u32::MAX);
+        entries.extend(store.closed_audit_entries(&filter)?);
+    }
+    Ok(entries)
 }
 
 fn row(entry: &AuditEntry) -> Vec<String> {
@@ -145,6 +158,8 @@ fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError> {
         (None, Some(_)) => return Err(StoreError::Missing(context.db_path.clone()).into()),
         (None, None) => Verification {
             head: EMPTY,
+            closed: 0,
+            segments: 0,
             noted: None,
             broken: None,
         },
@@ -152,15 +167,35 @@ fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError> {
     output::show(args.output, &verification, |verification| {
         let Head { seq, hash } = verification.head;
         match &verification.broken {
-            None => format!("{seq} entries, the chain is whole\nhead {seq}:{hash}\n"),
+            None => format!(
+                "{seq} entries{}, the chain is whole\nhead {seq}:{hash}\n",
+                closed(verification)
+            ),
             Some(broken) => format!("{seq} entries verified\n{broken}\n"),
         }
     })?;
     match verification.broken {
         None => Ok(Exit::Done),
         Some(broken) => Err(
-            CliError::new(format!("the audit chain is broken: {broken}"))
-                .hint("compare the database with its backups from before and after that entry"),
+            CliError::new(format!("the audit chain is broken: {broken}")).hint(
+                "compare the database, and the segments in the directory `.audit` beside it, \
+                     with their backups from before and after that entry",
+            ),
+        ),
+    }
+}
+
+/// How many of the entries are in files.
+fn closed(verification: &Verification) -> String {
+    match verification.segments {
+        0 => String::new(),
+        segments => format!(
+            " ({} of them in {})",
+            verification.closed,
+            output::counted(
+                usize::try_from(segments).unwrap_or(usize::MAX),
+                "closed segment"
+            )
         ),
     }
 }

@@ -12,10 +12,12 @@ use serde::Deserialize;
 use super::error::CliError;
 use super::exit::Exit;
 use super::git_settings::GitSettings;
+use super::history_settings::HistoryTable;
 use super::sources_settings::{self, SourcesSettings};
 use super::web_settings::ListenAddr;
 use super::{output, ownership};
 use crate::core::document::scalar::{self, Duration, Malformed, SecretRef, is_hidden};
+use crate::core::history::HistoryPolicy;
 use crate::core::job::JobType;
 use crate::core::plain_text;
 use crate::core::secret_owner::Reserved;
@@ -80,6 +82,8 @@ pub(crate) struct Settings {
     pub(crate) drain_timeout: Option<Duration>,
     /// How long an attempt at a job may take: `default`, and job types by name.
     pub(crate) timeouts: BTreeMap<String, Duration>,
+    /// How much of the past is kept.
+    pub(crate) history: HistoryTable,
     /// The fleet repo that `serve` and `reconcile` follow.
     pub(crate) git: GitSettings,
     /// What documents may name on this machine and in the network.
@@ -107,6 +111,8 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     /// How long jobs may take.
     pub(crate) timeouts: Timeouts,
+    /// How much of the past is kept.
+    pub(crate) history: HistoryPolicy,
     /// What documents may name on this machine and in the network.
     pub(crate) sources: SourceSettings,
     /// Whether standard output is a terminal.
@@ -147,6 +153,7 @@ impl Context {
             interactive: std::io::stdout().is_terminal(),
             verbose: args.verbose > 0,
             timeouts: timeouts(&settings)?,
+            history: settings.history.policy()?,
             sources: sources_settings::sources(&settings.sources, &state_dir)?,
             settings,
             state_dir,

@@ -16,7 +16,7 @@ use crate::core::condition::{ConditionSince, Standing};
 use crate::core::drift::Differences;
 use crate::core::id::ResourceId;
 use crate::core::recorded::RecordedResource;
-use crate::store::{Drift, Job, Revision};
+use crate::store::{Drift, Job, Looks, Revision};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -45,6 +45,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let drift = store.drift(&args.id)?;
     let mut times = Times::default();
     times.add(&resource.id, &resource.spec);
+    let looks = store.looks(&args.id)?;
     let mut whole = get::element(&resource, standing.as_ref());
     if let Value::Object(map) = &mut whole {
         map.insert("url".to_owned(), json!(url));
@@ -55,6 +56,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         map.insert("last_job".to_owned(), json!(last_job));
         map.insert("source".to_owned(), json!(resource.source));
         map.insert("drift".to_owned(), json!(drift));
+        map.insert("looks".to_owned(), json!(looks));
         map.insert("commit".to_owned(), json!(revision));
         map.insert("times".to_owned(), json!(times.elements(now)));
         if let ResourceId::Node(name) = &args.id {
@@ -75,6 +77,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let times = times.text(now, false);
         text.extend((!times.is_empty()).then(|| format!("\n{times}")));
         text.extend(drift.iter().map(drift_text));
+        if !looks.is_empty() {
+            text.push_str("\nLooks\n");
+        }
+        text.extend(looks.iter().map(look_text));
         text
     })?;
     Ok(Exit::Done)
@@ -102,6 +108,22 @@ fn drift_text(drift: &Drift) -> String {
         text.push_str(&format!("  {}\n", found_by(task, &drift.found)));
     }
     text
+}
+
+/// What the looks of one type found.
+fn look_text(looks: &Looks) -> String {
+    let code = looks
+        .error_code
+        .map_or_else(String::new, |code| format!(" with {code}"));
+    format!(
+        "  {} {}{code}: {} in a row since {}, last {}, {} in all\n",
+        looks.job_type,
+        looks.status,
+        looks.repeats,
+        moment(looks.since),
+        moment(looks.last_at),
+        looks.total
+    )
 }
 
 /// A resource that no job has finished yet is not recorded; its last job says why.

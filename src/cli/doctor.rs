@@ -1,12 +1,17 @@
 //! `pressluft doctor`
 
+use jiff::SignedDuration;
+
 use crate::ansible::Settings;
 use crate::ansible::doctor::{self, Check};
 use crate::ansible::venv::Venv;
+use crate::clock;
+use crate::core::history::HistoryKind;
 use crate::secrets::{Identity, SecretError};
-use crate::store::{BALLAST, Ballast, Store, StoreError, files_open_to_others};
+use crate::store::{BALLAST, Ballast, HistorySize, Store, StoreError, files_open_to_others};
 
 use super::context::Context;
+use super::db::size;
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::output::{self, Format};
@@ -41,6 +46,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let mut checks = doctor::checks(&settings);
     checks.extend([
         database(context),
+        history(context),
         privacy(context),
         reserve(context),
         identity(context),
@@ -82,6 +88,76 @@ fn database(context: &Context) -> Check {
             Check::failed(NAME, chain(&error), needed, mend)
         }
     }
+}
+
+/// How much of the past there is, and how it grows.
+fn history(context: &Context) -> Check {
+    const NAME: &str = "history";
+    let needed = "within the limits of `[history]`";
+    // That it cannot be read is what the check of the database says.
+    let Ok(store) = Store::open_read_only(&context.db_path) else {
+        return Check::passed(NAME, "none yet", needed);
+    };
+    let now = clock::now();
+    let read =
+        || Ok::<_, StoreError>((store.history_size(now)?, store.sweep_is_due(UNSWEPT, now)?));
+    match read() {
+        Ok((found, is_unswept)) => {
+            let limits = &context.history;
+            let beyond = [
+                (HistoryKind::Jobs, found.jobs),
+                (HistoryKind::Looks, found.looks),
+                (HistoryKind::Audit, found.audit_entries),
+            ];
+            // A count is no exact limit: the last of each resource stays, segments have a size.
+            let is_beyond = beyond
+                .iter()
+                .any(|(kind, count)| *count > 2 * limits.of(*kind).count + 10_000);
+            match is_beyond && is_unswept {
+                false => Check::passed(NAME, history_text(&found), needed),
+                true => Check::failed(
+                    NAME,
+                    history_text(&found),
+                    needed,
+                    "`pressluft db prune`; `serve` and `worker` do it by themselves, and their \
+                     log says what keeps them from it",
+                ),
+            }
+        }
+        Err(error) => {
+            let mend = "`pressluft db check` says what is wrong with it";
+            Check::failed(NAME, chain(&error), needed, mend)
+        }
+    }
+}
+
+/// How long it may have been since all ended jobs were compared with the limits.
+const UNSWEPT: SignedDuration = SignedDuration::from_hours(3 * 24);
+
+fn history_text(found: &HistorySize) -> String {
+    let mut text = format!(
+        "{}, {} of it free; {} jobs, {} looks, {} audit entries",
+        size(found.bytes),
+        size(found.free),
+        found.jobs,
+        found.looks,
+        found.audit_entries
+    );
+    if found.segments > 0 {
+        text.push_str(&format!(
+            ", {} more in {} segments of {}",
+            found.closed_entries,
+            found.segments,
+            size(found.segment_bytes)
+        ));
+    }
+    if let Some(growth) = &found.growth {
+        let more = growth.bytes + growth.segment_bytes;
+        let sign = if more < 0 { '-' } else { '+' };
+        let days = output::counted(usize::try_from(growth.days).unwrap_or(0), "day");
+        text.push_str(&format!("; {sign}{} in {days}", size(more.unsigned_abs())));
+    }
+    text
 }
 
 /// The record holds hashes of passwords, and what was encrypted.

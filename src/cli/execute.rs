@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::context::{Context, actor};
 use super::error::{CliError, chain};
 use super::exit::Exit;
+use super::history_settings::{AFTERWARDS, history};
 use super::output;
 use super::progress_view::ProgressView;
 use crate::ansible::{Engine, EngineError, Settings};
@@ -13,7 +14,9 @@ use crate::clock;
 use crate::core::document::scalar;
 use crate::core::recorded::JobId;
 use crate::daemon::role::{self, Post};
-use crate::daemon::{self, Jobs, Limits, Parallel, Request, Runner, Stop, Summary, Urgency};
+use crate::daemon::{
+    self, Jobs, Limits, Pace, Parallel, Request, Runner, Stop, Summary, Urgency,
+};
 use crate::secrets::{Identity, SecretError};
 use crate::store::{JobFilter, Store, StoreError};
 
@@ -215,6 +218,18 @@ pub(crate) fn recover(store: &mut Store, context: &Context, is_json: bool) -> Re
             .hint("wait for it to end, then try again; `pressluft jobs show` names the job"));
         }
         std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+/// Clears up a little of the past, for those who have nothing but `apply`. What it was run for is
+/// done, so a failure is only told to the log.
+pub(crate) fn clear_up(store: &mut Store, context: &Context) {
+    let end = Instant::now() + AFTERWARDS;
+    let goes_on = || Instant::now() < end;
+    let (pace, now) = ((Pace::Brisk, false), clock::now());
+    match daemon::clear_up(store, &history(context), pace, &actor(), &goes_on, now) {
+        Ok(cleared) => tracing::debug!(?cleared, "cleared up"),
+        Err(error) => tracing::warn!(%error, "cannot clear up the past"),
     }
 }
 

@@ -16,6 +16,7 @@ mod execute;
 mod fleet;
 mod get;
 mod git_settings;
+mod history_settings;
 mod hook;
 mod init;
 mod job_actions;

@@ -11,6 +11,7 @@ use super::error::CliError;
 use super::execute::{self, LimitArgs};
 use super::exit::Exit;
 use super::fleet::FleetArgs;
+use super::history_settings::ClearingThread;
 use super::progress_view::ProgressView;
 use super::service_manager::ServiceManager;
 use super::{git_settings, open, output, reconcile_view, web_settings, worker};
@@ -87,6 +88,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let reconciling = start_reconciling(setup, context, shared.clone(), args.json)?;
     let end = Arc::new(AtomicBool::new(false));
     let delivering = start_delivering(context, &store, &end)?;
+    let clearing = ClearingThread::start(context)?;
     let manager = RefCell::new(ServiceManager::of_environment());
     manager.borrow().ready();
     // Every few seconds: this process lives, and so does its loop.
@@ -118,6 +120,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let broke_off = reconciling.is_finished();
     waker.close();
     drop(watch);
+    drop(clearing);
     end.store(true, Ordering::SeqCst);
     // A pass that runs ends by itself; what it has queued is there for the next start.
     join(reconciling, "the reconcile loop", &stop, &live);

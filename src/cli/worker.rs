@@ -4,6 +4,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::execute::{self, LimitArgs};
 use super::exit::Exit;
+use super::history_settings::ClearingThread;
 use super::progress_view::ProgressView;
 use super::{open, output};
 use crate::clock;
@@ -40,6 +41,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         }
     };
     let limits = args.limits.limits(context, None);
+    let clearing = ClearingThread::start(context)?;
     daemon::run(
         &runner,
         &mut store,
@@ -52,6 +54,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         &stop,
         &mut watch,
     )?;
+    drop(clearing);
     Ok(if stop.urgency() > Urgency::Drain {
         Exit::Interrupted
     } else {

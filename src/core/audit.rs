@@ -56,6 +56,10 @@ words! {
         LoginFailed = "login_failed",
         LoggedOut = "logged_out",
         SessionsRevoked = "sessions_revoked",
+        /// The oldest entries were written into a file beside the database, where they stay.
+        SegmentClosed = "segment_closed",
+        /// Somebody had the past cleared up.
+        HistoryPruned = "history_pruned",
     }
 }
 
@@ -186,6 +190,10 @@ pub enum BreakReason {
     Truncated,
     /// The entry is there, but it is another one than was noted.
     Replaced,
+    /// The file of the segment that begins with it is not there.
+    Missing,
+    /// The file of its segment is not what was written.
+    Segment,
 }
 
 impl fmt::Display for Break {
@@ -197,6 +205,15 @@ impl fmt::Display for Break {
             BreakReason::Content => write!(f, "entry {seq} was changed after it was written"),
             BreakReason::Truncated => write!(f, "entry {seq} and what follows were cut off"),
             BreakReason::Replaced => write!(f, "entry {seq} is not the one that was noted"),
+            BreakReason::Missing => {
+                write!(f, "the segment that begins with entry {seq} is missing")
+            }
+            BreakReason::Segment => {
+                write!(
+                    f,
+                    "the segment of entry {seq} was changed after it was written"
+                )
+            }
         }
     }
 }

@@ -1,14 +1,20 @@
 //! The audit chain in its table: appending inside other transactions, listing, verifying.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::convert::{digest, get, moment, parsed, parsed_option, signed, unsigned};
-use super::error::Result;
+use super::convert::{
+    digest, get, moment, parse, parsed, parsed_option, signed, timestamp, unsigned,
+};
+use super::error::{Result, StoreError};
 use super::filter::{Conditions, text};
+use super::history::close::{closed_upto, segments};
+use super::history::segment::{Line, directory_of, follow_file};
 use super::{Store, head};
 use crate::core::audit::{
     self, AuditAction, Break, BreakReason, ChainHash, Content, EMPTY, Head, entry_hash,
@@ -55,6 +61,9 @@ pub struct AuditFilter {
 pub struct Verification {
     /// Of what is in the database; up to the break if there is one.
     pub head: Head,
+    /// How many of the entries are in closed segments beside the database, and in how many.
+    pub closed: u64,
+    pub segments: u64,
     /// The head that was noted beside the database, if there is one.
     pub noted: Option<Head>,
     pub broken: Option<Break>,
@@ -164,11 +173,12 @@ impl Store {
         head(&self.connection)
     }
 
-    /// Recomputes every hash, compares the end with the head that was noted beside the
-    /// database, and with `expected` if one was kept elsewhere.
+    /// Recomputes every hash, of the closed segments beside the database and of what is in it,
+    /// compares the end with the head that was noted beside the database, and with `expected` if
+    /// one was kept elsewhere.
     ///
     /// # Errors
-    /// When the database cannot be read; a broken chain is a result, not an error.
+    /// When the database or a segment cannot be read; a broken chain is a result, not an error.
     pub fn verify_audit(&self, expected: Option<Head>) -> Result<Verification> {
         // Read before the chain: it is written after the commit, so it is never ahead of it.
         let (noted, unreadable) = match head::noted(&self.path) {
@@ -178,23 +188,14 @@ impl Store {
                 (None, true)
             }
         };
-        let mut chain = EMPTY;
-        let mut broken = None;
         let mut wanted: Vec<Head> = noted.into_iter().chain(expected).collect();
-        let mut statement = self
-            .connection
-            .prepare("SELECT * FROM audit ORDER BY seq")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            match follow(chain, row)? {
-                Ok(next) => chain = next,
-                Err(found) => {
-                    broken = Some(found);
-                    break;
-                }
-            }
-            wanted.retain(|head| head.seq != chain.seq || head.hash != chain.hash);
-        }
+        // Entries may leave the database meanwhile: all of it is seen at one moment.
+        let moment = self.connection.unchecked_transaction()?;
+        let (chain, mut broken) = follow_all(&moment, &self.path, &mut |head| {
+            wanted.retain(|known| *known != head);
+        })?;
+        let (closed, segments) = (closed_upto(&moment)?.seq, segments(&moment)?.len() as u64);
+        moment.commit()?;
         let missing = wanted
             .iter()
             .filter(|head| head.seq > 0)
@@ -218,24 +219,143 @@ impl Store {
         }
         Ok(Verification {
             head: chain,
+            closed,
+            segments,
             noted,
             broken,
         })
     }
+
+    /// Entries of closed segments, the newest first, as [`Store::audit_entries`] has those of the
+    /// database. Reads the files from the newest back until there are enough.
+    ///
+    /// # Errors
+    /// When a segment cannot be read, is not there, or was changed.
+    pub fn closed_audit_entries(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>> {
+        let all = segments(&self.connection)?;
+        let directory = directory_of(&self.path);
+        let limit = filter.limit as usize;
+        let mut found = Vec::new();
+        for (index, segment) in all.iter().enumerate().rev() {
+            if found.len() >= limit {
+                break;
+            }
+            if filter.before.is_some_and(|before| segment.first >= before) {
+                continue;
+            }
+            let before = match index.checked_sub(1).and_then(|index| all.get(index)) {
+                Some(previous) => previous.head,
+                None => EMPTY,
+            };
+            let mut entries = Vec::new();
+            let mut failed = None;
+            let path = directory.join(segment.name());
+            let followed = follow_file(&path, before, &mut |head, line| match closed_entry(
+                head, line, filter,
+            ) {
+                Ok(entry) => entries.extend(entry),
+                Err(error) => failed = Some(error),
+            })?;
+            if let Err(broken) = followed {
+                return Err(StoreError::Corrupt(broken.to_string()));
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            found.extend(entries.into_iter().rev());
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
 }
 
-/// The end of the chain when it is whole, else where it breaks.
-pub(super) fn verify(connection: &Connection) -> Result<Result<Head, Break>> {
-    let mut chain = EMPTY;
+/// The end of the whole chain, or as far as it holds, and where it breaks; each head on the way
+/// goes to `each`.
+fn follow_all(
+    connection: &Connection,
+    database: &Path,
+    each: &mut dyn FnMut(Head),
+) -> Result<(Head, Option<Break>)> {
+    let first = first_in(connection)?;
+    let directory = directory_of(database);
+    let mut closed = EMPTY;
+    // Where the entries of the database begin. Some may be in a segment, too.
+    let mut start = EMPTY;
+    let mut last = EMPTY;
+    for segment in segments(connection)? {
+        let path = directory.join(segment.name());
+        let followed = follow_file(&path, closed, &mut |head, _| {
+            each(head);
+            last = head;
+            if head.seq < first {
+                start = head;
+            }
+        })?;
+        match followed {
+            Ok(head) if head == segment.head => closed = head,
+            Ok(head) => return Ok((head, Some(replaced(head.seq)))),
+            Err(broken) => return Ok((last, Some(broken))),
+        }
+    }
+    follow_rows(connection, start, closed, each)
+}
+
+/// Follows the entries of the database from `start`, past the end `closed` of the segments.
+fn follow_rows(
+    connection: &Connection,
+    start: Head,
+    closed: Head,
+    each: &mut dyn FnMut(Head),
+) -> Result<(Head, Option<Break>)> {
+    let mut chain = start;
     let mut statement = connection.prepare("SELECT * FROM audit ORDER BY seq")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         match follow(chain, row)? {
             Ok(next) => chain = next,
-            Err(found) => return Ok(Err(found)),
+            Err(found) => return Ok((chain, Some(found))),
         }
+        if chain.seq == closed.seq && chain != closed {
+            return Ok((chain, Some(replaced(chain.seq))));
+        }
+        each(chain);
     }
-    Ok(Ok(chain))
+    Ok((chain, None))
+}
+
+fn replaced(seq: u64) -> Break {
+    Break {
+        seq,
+        reason: BreakReason::Replaced,
+    }
+}
+
+/// The number of the first entry in the database.
+fn first_in(connection: &Connection) -> Result<u64> {
+    Ok(connection
+        .prepare_cached("SELECT min(seq) AS first FROM audit")?
+        .query_row([], |row| row.get::<_, Option<i64>>(0))?
+        .map_or(u64::MAX, i64::unsigned_abs))
+}
+
+/// The end of the chain when what is in the database is whole, else where it breaks. The closed
+/// segments, which are not looked at, are taken for what the database says of them.
+pub(super) fn verify(connection: &Connection) -> Result<Result<Head, Break>> {
+    let closed = closed_upto(connection)?;
+    let first = first_in(connection)?;
+    let start = match first <= closed.seq {
+        false => closed,
+        true => Head {
+            seq: first - 1,
+            hash: ChainHash(
+                connection
+                    .prepare_cached("SELECT prev_hash FROM audit WHERE seq = ?1")?
+                    .query_row([signed(first)], |row| row.get(0))?,
+            ),
+        },
+    };
+    let (head, broken) = follow_rows(connection, start, closed, &mut |_| {})?;
+    Ok(broken.map_or(Ok(head), Err))
 }
 
 /// Whether the chain has this entry.
@@ -276,6 +396,30 @@ fn follow(chain: Head, row: &Row<'_>) -> Result<Result<Head, Break>> {
         previous,
         ChainHash(digest(row, "hash")?),
     ))
+}
+
+/// An entry of a segment, when `filter` lets it through.
+fn closed_entry(head: Head, line: &Line, filter: &AuditFilter) -> Result<Option<AuditEntry>> {
+    let resource = filter.resource.as_ref().map(ToString::to_string);
+    let job = filter.job.as_ref().map(ToString::to_string);
+    let action = filter.action.map(AuditAction::as_str);
+    let wanted = (resource.is_none() || resource == line.resource)
+        && (job.is_none() || job == line.job)
+        && action.is_none_or(|action| action == line.action)
+        && filter.before.is_none_or(|before| line.seq < before);
+    if !wanted {
+        return Ok(None);
+    }
+    Ok(Some(AuditEntry {
+        seq: line.seq,
+        at: timestamp(line.at)?,
+        actor: line.actor.clone(),
+        action: parse(&line.action)?,
+        resource: line.resource.as_deref().map(parse).transpose()?,
+        job: line.job.as_deref().map(parse).transpose()?,
+        detail: serde_json::from_str(&line.detail).map_err(super::convert::corrupt)?,
+        hash: head.hash,
+    }))
 }
 
 fn entry(row: &Row<'_>) -> Result<AuditEntry> {

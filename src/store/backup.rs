@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::copy::{copy, sync, sync_directory_of};
 use super::error::{Result, StoreError};
+use super::history::close::{Closed, segments};
+use super::history::segment::{self, directory_of};
 use super::open::{self, Access, beside};
 use super::{Store, audit, check};
 use crate::core::audit::Head;
@@ -19,6 +21,10 @@ pub struct BackedUp {
     pub bytes: u64,
     /// The end of its audit chain: it belongs to the backup, and proves later that it is whole.
     pub head: Head,
+    /// Closed segments of the audit chain, in the directory `FILE.audit` beside it.
+    pub segments: u64,
+    /// Those of them that were not there to be copied.
+    pub missing_segments: u64,
 }
 
 impl Store {
@@ -47,9 +53,12 @@ impl Store {
             .tempfile_in(directory)
             .map_err(failed)?;
         reach("backup: begun");
-        let head = self
+        let (head, segments) = self
             .copy_checked(draft.path(), target)
             .map_err(|error| error.located(target))?;
+        // Before the backup has its name: whoever sees it finds all that belongs to it.
+        let missing = keep_segments(&segments, &directory_of(&self.path), &directory_of(target))?;
+        reach("backup: segments kept");
         sync(draft.path()).map_err(failed)?;
         let bytes = draft.as_file().metadata().map_err(failed)?.len();
         reach("backup: checked");
@@ -68,10 +77,12 @@ impl Store {
             path: target.to_owned(),
             bytes,
             head,
+            segments: segments.len() as u64,
+            missing_segments: missing,
         })
     }
 
-    fn copy_checked(&self, draft: &Path, target: &Path) -> Result<Head> {
+    fn copy_checked(&self, draft: &Path, target: &Path) -> Result<(Head, Vec<Closed>)> {
         copy(&self.connection, draft)?;
         reach("backup: copied");
         let made = open::connect(draft, Access::Read)?;
@@ -79,7 +90,7 @@ impl Store {
         let head = audit::head(&made)?;
         // By now the database may have more entries, but never others.
         if audit::contains(&self.connection, head)? {
-            Ok(head)
+            Ok((head, segments(&made)?))
         } else {
             Err(StoreError::BadBackup {
                 path: target.to_owned(),
@@ -102,10 +113,24 @@ impl Store {
             ".audit-head",
             ".lock",
             ".ballast",
+            ".audit",
         ];
         if own.iter().any(|end| is_same(&beside(&self.path, end))) {
             return Err(StoreError::OwnFile(target.to_owned()));
         }
         Ok(())
     }
+}
+
+/// Copies closed segments that are not there yet from one directory to another; how many could not
+/// be, because they are not there.
+pub(super) fn keep_segments(segments: &[Closed], from: &Path, to: &Path) -> Result<u64> {
+    let mut missing = 0;
+    for closed in segments {
+        let name = closed.name();
+        if !segment::copy(&name, from, to)? && !to.join(&name).exists() {
+            missing += 1;
+        }
+    }
+    Ok(missing)
 }

@@ -65,6 +65,8 @@ impl Store {
                 problems.push(unreadable(Part::Audit, error)?);
                 Verification {
                     head: EMPTY,
+                    closed: 0,
+                    segments: 0,
                     noted: None,
                     broken: None,
                 }

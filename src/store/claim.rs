@@ -14,6 +14,7 @@ use super::convert::{get, parse, parsed, parsed_option, unsigned};
 use super::enqueue::next;
 use super::error::Result;
 use super::finish::{Ending, cancel_dependents, end_queued};
+use super::history::look::is_silent;
 use super::job::{Job, require};
 use super::lease::LEASE;
 use super::resource::{generation, set_status};
@@ -288,14 +289,16 @@ fn take(tx: &Connection, id: JobId, worker: &str, now: Timestamp) -> Result<Opti
         set_status(tx, &before.resource.to_string(), status, now)?;
         reach("claim: resource marked");
     }
-    let entry = NewEntry {
-        actor: worker,
-        action: AuditAction::JobStarted,
-        resource: Some(&before.resource),
-        job: Some(id),
-        detail: json!({ "attempt": attempt, "token": token, "job_type": before.job_type }),
-    };
-    append(tx, now, &entry)?;
+    if !is_silent(&before) {
+        let entry = NewEntry {
+            actor: worker,
+            action: AuditAction::JobStarted,
+            resource: Some(&before.resource),
+            job: Some(id),
+            detail: json!({ "attempt": attempt, "token": token, "job_type": before.job_type }),
+        };
+        append(tx, now, &entry)?;
+    }
     reach("claim: audited");
     let job = require(tx, id)?;
     let token = token.unsigned_abs();

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction, params};
 use serde_json::json;
 
 use super::Store;
-use super::audit::{NewEntry, append};
+use super::audit::{NewEntry, append, head};
 use super::claim::is_stale;
 use super::convert::{parsed, signed};
 use super::error::{Result, StoreError};
@@ -211,7 +211,10 @@ pub(super) fn audit_plan(
         job: None,
         detail,
     };
-    append(tx, now, &entry)
+    append(tx, now, &entry)?;
+    tx.prepare_cached("UPDATE plans SET audit_seq = ?2 WHERE id = ?1")?
+        .execute(params![plan.id.to_string(), signed(head(tx)?.seq)])?;
+    Ok(())
 }
 
 /// Jobs can be finished in some order: each dependency is among them and none leads back.

@@ -7,6 +7,7 @@ use super::Store;
 use super::convert::parsed;
 use super::enqueue::{NewJob, NewPlan, audit_plan, insert_jobs, insert_plan};
 use super::error::Result;
+use super::history::look::{adopt, is_quiet};
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::recorded::{JobId, PlanId};
@@ -50,7 +51,13 @@ pub(super) fn queue_requests(
     let mut new = Vec::with_capacity(jobs.len());
     for job in jobs {
         match open_job(tx, job.job_type, &job.resource)? {
-            Some(open) => requested.open.push(open),
+            Some(open) => {
+                // Whoever waits for it follows what the audit chain says of it.
+                if !is_quiet(job.job_type, job.origin) {
+                    adopt(tx, open.0, job.origin)?;
+                }
+                requested.open.push(open);
+            }
             None => new.push(job),
         }
     }
@@ -58,7 +65,10 @@ pub(super) fn queue_requests(
         return Ok(requested);
     }
     insert_plan(tx, plan, actor, now)?;
-    audit_plan(tx, plan, new.len(), 0, actor, now)?;
+    // Looks by a schedule have an entry when they find something new.
+    if !new.iter().all(|job| is_quiet(job.job_type, job.origin)) {
+        audit_plan(tx, plan, new.len(), 0, actor, now)?;
+    }
     insert_jobs(tx, plan, &new, now)?;
     requested.queued = new.iter().map(|job| job.id).collect();
     Ok(requested)

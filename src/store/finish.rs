@@ -8,6 +8,7 @@ use super::Store;
 use super::audit::{NewEntry, append};
 use super::convert::{parsed, parsed_option};
 use super::error::{Result, StoreError};
+use super::history::look::{self, Look};
 use super::job::{AttemptEnd, Job, require};
 use super::resource::{Author, StateChange, apply, set_status};
 use super::unreachable::{forget, park, wake};
@@ -83,6 +84,7 @@ impl Store {
         self.fenced(finish.job, finish.token, "finish", now, |tx| {
             let job = require(tx, finish.job)?;
             reach("finish: begun");
+            let was = status_before(tx, &job)?;
             let status = settle(tx, &job, &finish.outcome, None, actor, now)?;
             let author = Author {
                 plan: Some(job.plan_id),
@@ -91,7 +93,11 @@ impl Store {
             reach("finish: settled");
             let applied = apply(tx, finish.changes, author, actor, now)?;
             reach("finish: state applied");
-            audit_end(tx, &job, &finish.outcome, &applied, actor, now)?;
+            let found_nothing_new = note_look(tx, &job, &finish.outcome, finish.changes, now)?
+                && was == status_before(tx, &job)?;
+            if !(found_nothing_new && look::is_silent(&job)) {
+                audit_end(tx, &job, &finish.outcome, &applied, actor, now)?;
+            }
             reach("finish: audited");
             match &finish.outcome {
                 Outcome::Park {
@@ -226,6 +232,40 @@ impl Store {
             append(tx, now, &entry)
         })
     }
+}
+
+/// The status of the resource that a job looks at; none for other jobs.
+fn status_before(tx: &Connection, job: &Job) -> Result<Option<String>> {
+    match job.job_type.only_looks() {
+        true => look::status_of(tx, &job.resource),
+        false => Ok(None),
+    }
+}
+
+/// Counts a look that came to an end by itself; whether it found nothing new.
+pub(super) fn note_look(
+    tx: &Connection,
+    job: &Job,
+    outcome: &Outcome,
+    changes: &[StateChange],
+    now: Timestamp,
+) -> Result<bool> {
+    if !job.job_type.only_looks() {
+        return Ok(false);
+    }
+    let (status, code) = match outcome {
+        Outcome::Succeeded => (JobStatus::Succeeded, None),
+        Outcome::Failed { code, .. } => (JobStatus::Failed, Some(*code)),
+        Outcome::Retry { .. } | Outcome::Park { .. } | Outcome::Cancelled { .. } => {
+            return Ok(false);
+        }
+    };
+    let look = Look {
+        status,
+        code,
+        changes,
+    };
+    look::note(tx, job, &look, now)
 }
 
 /// Ends the open attempt and moves the job; `interrupted` replaces the attempt's outcome.

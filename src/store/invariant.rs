@@ -18,22 +18,48 @@ pub struct Violation {
 pub(super) const QUERIES: &[(&str, &str)] = &[
     (
         "I1",
-        "SELECT 'plan ' || plans.id || ' lost jobs' FROM audit
-            JOIN plans ON plans.id = json_extract(audit.detail, '$.plan')
-            WHERE audit.action = 'plan_queued' AND json_extract(audit.detail, '$.jobs') <>
+        "SELECT 'plan ' || plans.id || ' lost jobs' FROM plans
+            JOIN audit ON audit.seq = plans.audit_seq
+            WHERE json_extract(audit.detail, '$.jobs') <> plans.removed +
                 (SELECT count(*) FROM jobs WHERE jobs.plan_id = plans.id)",
     ),
     (
         "I1",
-        "SELECT 'plan ' || id || ' was never audited' FROM plans WHERE NOT EXISTS
-                (SELECT 1 FROM audit WHERE action = 'plan_queued'
-                     AND json_extract(detail, '$.plan') = plans.id)",
+        // Looks by a schedule have no entry, and those of older plans are in closed segments.
+        "SELECT 'plan ' || id || ' was never audited' FROM plans
+            WHERE audit_seq > (SELECT coalesce(max(last), 0) FROM audit_segments) AND NOT EXISTS
+                (SELECT 1 FROM audit WHERE audit.seq = plans.audit_seq AND action = 'plan_queued'
+                     AND json_extract(detail, '$.plan') = plans.id)
+         UNION ALL
+         SELECT 'plan ' || plans.id || ' was never audited' FROM plans
+            WHERE audit_seq IS NULL AND EXISTS (SELECT 1 FROM jobs
+                WHERE plan_id = plans.id AND has_effects)",
     ),
     (
         "I1",
         "SELECT 'plan ' || json_extract(detail, '$.plan') || ' is gone' FROM audit
-            WHERE action = 'plan_queued' AND json_extract(detail, '$.plan') NOT IN
-                (SELECT id FROM plans)",
+            WHERE action = 'plan_queued'
+                AND seq > (SELECT coalesce(max(last), 0) FROM audit_segments)
+                AND json_extract(detail, '$.plan') NOT IN (SELECT id FROM plans)
+                AND seq NOT IN (SELECT audit_seq FROM removed_plans)",
+    ),
+    (
+        "I1",
+        "SELECT 'job ' || jobs.id || ' needs a part that is gone' FROM jobs
+            JOIN job_payloads ON job_payloads.job = jobs.id
+            JOIN json_each(job_payloads.payload, '$.parts') AS part
+            WHERE jobs.status IN ('queued', 'running', 'unknown') AND part.type = 'text'
+                AND part.key IN ('fleet', 'node', 'site', 'env', 'source_env', 'templates')
+                AND part.value NOT IN (SELECT digest FROM payload_parts)",
+    ),
+    (
+        "I1",
+        // Only what ended is taken away, and looks point to the last of them.
+        "SELECT 'job ' || id || ' is folded and ' || status FROM jobs
+            WHERE folded = 1 AND finished_at IS NULL
+         UNION ALL
+         SELECT 'the last look at ' || looks.resource || ' is folded' FROM looks
+            JOIN jobs ON jobs.id = looks.job WHERE jobs.folded = 1",
     ),
     (
         "I1",
@@ -76,13 +102,17 @@ pub(super) const QUERIES: &[(&str, &str)] = &[
     ),
     (
         "I4",
-        "SELECT 'attempts and starts of job ' || id || ' differ' FROM jobs
+        "SELECT 'attempts and starts of job ' || jobs.id || ' differ' FROM jobs
+            JOIN plans ON plans.id = jobs.plan_id AND plans.audit_seq >
+                (SELECT coalesce(max(last), 0) FROM audit_segments)
             WHERE (SELECT count(*) FROM attempts WHERE job = jobs.id) <>
                 (SELECT count(*) FROM audit WHERE job = jobs.id AND action = 'job_started')",
     ),
     (
         "I4",
-        "SELECT 'the audit does not say that job ' || id || ' is ' || status FROM jobs
+        "SELECT 'the audit does not say that job ' || jobs.id || ' is ' || status FROM jobs
+            JOIN plans ON plans.id = jobs.plan_id AND plans.audit_seq >
+                (SELECT coalesce(max(last), 0) FROM audit_segments)
             WHERE status IN ('succeeded', 'failed', 'cancelled') AND 1 <>
                 (SELECT count(*) FROM audit WHERE job = jobs.id
                      AND action = 'job_' || jobs.status)",
@@ -96,7 +126,9 @@ pub(super) const QUERIES: &[(&str, &str)] = &[
     ),
     (
         "I4",
-        "SELECT 'attempts and ends of job ' || id || ' differ' FROM jobs
+        "SELECT 'attempts and ends of job ' || jobs.id || ' differ' FROM jobs
+            JOIN plans ON plans.id = jobs.plan_id AND plans.audit_seq >
+                (SELECT coalesce(max(last), 0) FROM audit_segments)
             WHERE (SELECT count(*) FROM attempts WHERE job = jobs.id
                        AND outcome IN ('succeeded', 'failed', 'retried', 'interrupted')) <>
                 (SELECT count(*) FROM audit WHERE job = jobs.id
@@ -105,13 +137,17 @@ pub(super) const QUERIES: &[(&str, &str)] = &[
     (
         "I4",
         // The last word of the audit about each resource; `max` picks the row.
-        "WITH said AS (
+        "WITH words AS (
+            SELECT resource AS id, spec_hash AS hash, 0 AS place FROM audit_said
+            UNION ALL
             SELECT coalesce(json_extract(change.value, '$.put'),
-                            json_extract(change.value, '$.remove')) AS id,
-                   json_extract(change.value, '$.spec_hash') AS hash,
-                   max(audit.seq * 1000000 + change.key)
+                            json_extract(change.value, '$.remove')),
+                   json_extract(change.value, '$.spec_hash'),
+                   audit.seq * 1000000 + change.key
             FROM audit, json_each(audit.detail, '$.changes') AS change
-            WHERE audit.action IN ('job_succeeded', 'state_recorded') GROUP BY 1)
+            WHERE audit.action IN ('job_succeeded', 'state_recorded')
+                AND audit.seq > (SELECT coalesce(max(last), 0) FROM audit_segments)),
+         said AS (SELECT id, hash, max(place) FROM words GROUP BY 1)
          SELECT 'the audit does not say what ' || id || ' is' FROM resources
             LEFT JOIN said USING (id) WHERE said.hash IS NOT lower(hex(resources.spec_hash))
          UNION ALL

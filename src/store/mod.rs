@@ -26,6 +26,7 @@ mod fact;
 mod filter;
 mod finish;
 mod head;
+mod history;
 mod invariant;
 mod job;
 mod lease;
@@ -73,6 +74,9 @@ pub use error::{Result, StoreError};
 pub use event::{NewTaskEvent, TaskEvent};
 pub use fact::{HostKey, HostKeySource};
 pub use finish::{Finish, Outcome};
+pub use history::{
+    ClearingUp, Closing, Ended, Excess, Growth, HistorySize, Looks, Named, Removed, Scan,
+};
 pub use invariant::Violation;
 pub use job::{Attempt, AttemptEnd, Job, JobContent, JobFilter, JobPage};
 pub use lease::LEASE;

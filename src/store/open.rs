@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
+    include_str!("migrations/0008.sql"),
 ];
 
 /// The schema that this program reads and writes.
@@ -420,6 +421,7 @@ mod tests {
             include_str!("migrations/0005.populated.sql"),
             include_str!("migrations/0006.populated.sql"),
             include_str!("migrations/0007.populated.sql"),
+            include_str!("migrations/0008.populated.sql"),
         ];
         for (migration, rows) in populated.into_iter().enumerate() {
             migrate_to(&mut raw, &MIGRATIONS[..=migration]).expect("schema");

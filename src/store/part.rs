@@ -8,7 +8,8 @@ use super::Store;
 use super::error::Result;
 
 impl Store {
-    /// Keeps the parts, JSON by its digest. Those that are there already are left alone.
+    /// Keeps the parts, JSON by its digest. Those that are there already stay for another day at
+    /// least.
     ///
     /// # Errors
     /// When the database fails; then none is kept.
@@ -18,8 +19,10 @@ impl Store {
         }
         self.write(|tx| {
             let mut insert = tx.prepare_cached(
-                "INSERT INTO payload_parts (digest, json) VALUES (?1, ?2)
-                 ON CONFLICT (digest) DO NOTHING",
+                "INSERT INTO payload_parts (digest, json, kept_in)
+                 VALUES (?1, ?2, (SELECT round FROM history))
+                 ON CONFLICT (digest) DO UPDATE SET kept_in = excluded.kept_in
+                     WHERE kept_in < excluded.kept_in",
             )?;
             for (digest, json) in parts {
                 insert.execute([digest, json])?;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use super::Store;
 use super::convert::{get, moment, signed, unsigned};
 use super::error::{Result, StoreError};
-use super::finish::{Outcome, audit_end, follow_up, settle};
+use super::finish::{Outcome, audit_end, follow_up, note_look, settle};
 use super::job::{AttemptEnd, Job, read, require};
 use super::lease::lose;
 use crate::core::job::{ErrorCode, JobStatus};
@@ -154,6 +154,7 @@ fn interrupt(
     let interrupted = Some(AttemptEnd::Interrupted);
     let status = settle(tx, &job, &outcome, interrupted, actor, now)?;
     reach("interrupt: settled");
+    note_look(tx, &job, &outcome, &[], now)?;
     audit_end(tx, &job, &outcome, &[], actor, now)?;
     reach("interrupt: audited");
     let status = follow_up(tx, &job, status, actor, now)?;

@@ -303,6 +303,8 @@ fn apply_one(
         StateChange::Remove(id) => {
             tx.prepare_cached("DELETE FROM resources WHERE id = ?1")?
                 .execute([id.to_string()])?;
+            tx.prepare_cached("DELETE FROM looks WHERE resource = ?1")?
+                .execute([id.to_string()])?;
             json!({ "remove": id })
         }
         StateChange::Facts { node, facts } => {

@@ -17,8 +17,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::audit::{NewEntry, append};
+use super::backup::keep_segments;
 use super::copy::{copy, make_single, sync, sync_directory_of};
 use super::error::{Result, StoreError};
+use super::history::close::{Closed, segments};
+use super::history::segment::directory_of;
 use super::open::{self, Access, beside};
 use super::{HeldJob, SCHEMA, Store, audit, check, head, pause, presence, session};
 use crate::core::audit::{AuditAction, Head};
@@ -58,6 +61,9 @@ pub struct Restored {
     /// Jobs that were running when the backup was made.
     pub interrupted: Vec<JobId>,
     pub queued: u64,
+    /// Closed segments of its audit chain that are neither beside the backup nor beside the
+    /// database: until they are put back, the chain is not whole.
+    pub missing_segments: u64,
 }
 
 /// What of the replaced database matters to the restored one.
@@ -125,8 +131,12 @@ impl Exclusive {
         let staged = staging.path().join("pressluft.db");
         reach("restore: begun");
         let past = self.past()?;
-        let mut restored =
+        let (mut restored, segments) =
             prepare(file, &staged, past, actor, now).map_err(|error| error.located(&self.path))?;
+        // They are never changed and have names of their own: those of another past stay beside.
+        let (from, to) = (directory_of(file), directory_of(&self.path));
+        restored.missing_segments = keep_segments(&segments, &from, &to)?;
+        reach("restore: segments kept");
         sync(&staged).map_err(wrong)?;
         reach("restore: prepared");
         restored.kept = self.keep(now)?;
@@ -233,7 +243,7 @@ fn prepare(
     past: Past,
     actor: &str,
     now: Timestamp,
-) -> Result<Restored> {
+) -> Result<(Restored, Vec<Closed>)> {
     let source = open::connect_to_read(file).map_err(|error| error.located(file))?;
     let found = open::schema_of(&source)?;
     match found {
@@ -304,9 +314,11 @@ fn prepare(
         token: raised.unsigned_abs(),
         interrupted,
         queued: queued(&store.connection)?,
+        missing_segments: 0,
     };
+    let segments = segments(&store.connection)?;
     make_single(&store.connection)?;
-    Ok(restored)
+    Ok((restored, segments))
 }
 
 /// A token that no claim of any past of this control plane has had, known or not.

@@ -270,8 +270,10 @@ impl Store {
         let digest = blake3::hash(ciphertext).to_hex().to_string();
         self.write(|tx| {
             tx.prepare_cached(
-                "INSERT INTO secret_blobs (digest, name, ciphertext) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (digest) DO NOTHING",
+                "INSERT INTO secret_blobs (digest, name, ciphertext, kept_in)
+                 VALUES (?1, ?2, ?3, (SELECT round FROM history))
+                 ON CONFLICT (digest) DO UPDATE SET kept_in = excluded.kept_in
+                     WHERE kept_in < excluded.kept_in",
             )?
             .execute(params![digest, name, ciphertext])?;
             reach("secret: blob kept");

@@ -42,7 +42,7 @@ pub struct Histogram {
 }
 
 impl Store {
-    /// How many jobs have each status and type; those without jobs are left out.
+    /// How many jobs in the database have each status and type; those without jobs are left out.
     ///
     /// # Errors
     /// When the database fails.
@@ -59,6 +59,27 @@ impl Store {
             ))
         })?;
         rows.collect()
+    }
+
+    /// How many jobs there ever were of each status and type, those included that history took
+    /// away.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn job_totals_ever(&self) -> Result<Vec<(JobStatus, JobType, u64)>> {
+        self.connection
+            .prepare_cached(
+                "SELECT status, job_type, jobs + removed AS jobs FROM job_totals
+                 WHERE jobs + removed > 0 ORDER BY status, job_type",
+            )?
+            .query_and_then([], |row| {
+                Ok((
+                    parsed(row, "status")?,
+                    parsed(row, "job_type")?,
+                    unsigned(row, "jobs")?,
+                ))
+            })?
+            .collect()
     }
 
     /// How many resources have each kind and recorded status.

@@ -17,6 +17,7 @@ mod checker;
 mod context;
 mod controller;
 mod digest;
+mod past;
 mod random;
 mod reference;
 mod report;

@@ -11,6 +11,9 @@ use crate::script::{Script, Session};
 /// All that makes a database, but for the index of the log, which is made anew.
 const FILES: [&str; 3] = ["state.db", "state.db-wal", "state.db.audit-head"];
 
+/// The directory of the closed segments of the audit chain.
+const SEGMENTS: &str = "state.db.audit";
+
 /// What an undisturbed run leaves.
 pub(crate) struct Reference {
     pub(crate) script: Script,
@@ -69,6 +72,7 @@ impl Reference {
                     fs::copy(source.join(name), target.join(name))?;
                 }
             }
+            copy_segments(&source, target)?;
         }
         Ok(path)
     }
@@ -83,6 +87,20 @@ fn snapshot(path: &Path, target: &Path) -> Result<()> {
         if source.exists() {
             fs::copy(source, target.join(name))?;
         }
+    }
+    copy_segments(path.parent().ok_or("a path without a parent")?, target)
+}
+
+/// Copies the closed segments of the audit chain, if there are some.
+fn copy_segments(source: &Path, target: &Path) -> Result<()> {
+    let (source, target) = (source.join(SEGMENTS), target.join(SEGMENTS));
+    if !source.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(&target)?;
+    for entry in fs::read_dir(source)? {
+        let entry = entry?;
+        fs::copy(entry.path(), target.join(entry.file_name()))?;
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ use pressluft::store::{
 };
 
 use crate::account::{self, Account};
+use crate::past::{self, Past};
 use crate::random::Random;
 
 pub(crate) const REVISION: &str = "4f5c7f0d6f0f4c6c8a0b7b2f9f1d6a1e2b3c4d5e";
@@ -73,6 +74,9 @@ pub(crate) enum Step {
     Answers(usize),
     Silent(usize),
     Account(Account),
+    /// Queues a look by a schedule.
+    Look,
+    Past(Past),
 }
 
 /// Two sites on two nodes; the staging environment of the first is on the other node.
@@ -292,6 +296,8 @@ impl Script {
             }
             Step::Silent(n) => store.probe_failed(PLACES[n % PLACES.len()].1, now),
             Step::Account(step) => account::run(*step, store, now),
+            Step::Look => self.look(store, index, now),
+            Step::Past(step) => past::run(*step, store, now),
         }
     }
 
@@ -305,6 +311,7 @@ impl Script {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let known = store.job(job)?;
+        let looks = known.as_ref().is_some_and(|job| job.job_type.only_looks());
         let place = known.and_then(|job| {
             let name = job.resource.to_string();
             PLACES.iter().position(|(resource, _)| *resource == name)
@@ -312,6 +319,8 @@ impl Script {
         let code = ErrorCode::AnsiblePlayError;
         let message = "it did not work".to_owned();
         let (outcome, changes) = match end {
+            // What looks changes nothing.
+            End::Succeed if looks => (Outcome::Succeeded, vec![]),
             End::Succeed => {
                 let changes = self.changes(place.unwrap_or(0), index, now);
                 (Outcome::Succeeded, changes)
@@ -345,6 +354,32 @@ impl Script {
             changes: &changes,
         };
         store.finish(&finish, "worker", now).map(drop)
+    }
+
+    /// A health check of the environment that has the other node to itself.
+    fn look(&self, store: &mut Store, index: usize, now: Timestamp) -> Result<(), StoreError> {
+        let jobs: Vec<NewJob> = self
+            .jobs(&[4], false, 1, index, now)
+            .into_iter()
+            .map(|job| NewJob {
+                job_type: JobType::HealthCheck,
+                origin: JobOrigin::Schedule,
+                status_on_start: None,
+                changes: "[]".to_owned(),
+                has_effects: false,
+                ..job
+            })
+            .collect();
+        let plan = NewPlan {
+            id: PlanId::new(now, self.bytes(index, usize::MAX)),
+            revision: REVISION.to_owned(),
+            digest: format!("digest {index}"),
+            json: "{}".to_owned(),
+            partial: true,
+            joins: Joins::Nothing,
+            expected: vec![],
+        };
+        store.enqueue_requests(&plan, &jobs, "ops", now).map(drop)
     }
 
     fn jobs(
@@ -539,6 +574,22 @@ fn fixed() -> Vec<Step> {
         Step::Finish(0, End::Retry),
         Step::RequestCancel(0),
         Step::Interrupt(0),
+        // The past is cleared up: looks that found nothing new, and what is beyond the limits.
+        // Enough entries for a segment of the audit chain, and plans that only end others.
+        enqueue(&[1; 80], false),
+        whole(&[]),
+        enqueue(&[1; 80], false),
+        whole(&[]),
+        Step::Claim,
+        Step::Finish(0, End::Succeed),
+        Step::Claim,
+        Step::Finish(0, End::Succeed),
+    ];
+    for _ in 0..5 {
+        steps.extend([Step::Look, Step::Claim, Step::Finish(0, End::Succeed)]);
+    }
+    steps.extend(past::ALL.map(Step::Past));
+    steps.extend([
         // Not wanted any more, with what waits for it.
         enqueue(&[0, 1, 2], true),
         enqueue(&[4], false),
@@ -546,7 +597,10 @@ fn fixed() -> Vec<Step> {
         // What is left has a job that runs, and others that wait for it.
         enqueue(&[0, 1, 2], true),
         Step::Claim,
-    ];
+        // And one that succeeded since the past was cleared up.
+        Step::Claim,
+        Step::Finish(1, End::Succeed),
+    ]);
     steps.extend(account::ALL.map(Step::Account));
     steps
 }

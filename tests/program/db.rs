@@ -180,3 +180,33 @@ fn a_restored_database_runs_nothing_until_it_is_resumed() {
     program.run(&["db", "restore", "no.db"]).expect(1);
     program.run(&["db", "restore"]).expect(64);
 }
+
+#[test]
+fn the_past_is_cleared_up_on_request_and_by_the_settings() {
+    let (program, _) = queued();
+    let ran = program.run(&["db", "prune"]).expect(0);
+    assert!(ran.stdout.contains("nothing is beyond"), "{}", ran.stdout);
+    let ran = program.run(&["db", "prune", "-o", "json"]).expect(0);
+    let cleared = json(&ran.stdout);
+    assert_eq!(cleared["is_complete"], true);
+    assert_eq!(cleared["removed"]["jobs"], 0);
+    // What is queued is not the past.
+    assert!(count(&program, "queued") > 0);
+    let told = program.run(&["doctor"]).stdout;
+    assert!(
+        told.contains("history") && told.contains("audit entries"),
+        "{told}"
+    );
+    let settings = program.state().join("pressluft.toml");
+    fs::write(&settings, "[history.audit]\nage = \"1h\"\ncount = 100\n").expect("written");
+    program.run(&["db", "prune"]).expect(0);
+    for (wrong, why) in [
+        ("age = \"59m\"", "keeps too little"),
+        ("count = 99", "keeps too little"),
+        ("for = \"30d\"", "unknown field"),
+    ] {
+        fs::write(&settings, format!("[history.jobs]\n{wrong}\n")).expect("written");
+        let ran = program.run(&["db", "prune"]).expect(64);
+        assert!(ran.stderr.contains(why), "{wrong}: {}", ran.stderr);
+    }
+}

@@ -15,6 +15,8 @@ mod fence;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod queue;
@@ -26,3 +28,5 @@ mod record;
 mod recovery;
 #[cfg(test)]
 mod restore;
+#[cfg(test)]
+mod segment;

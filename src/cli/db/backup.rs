@@ -27,13 +27,28 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let made = open::for_reading(context)?.backup(&args.file, args.force)?;
     output::show(args.output, &made, |made| {
         format!(
-            "wrote `{}`, {}, audit head {}:{}\n",
+            "wrote `{}`, {}, audit head {}:{}\n{}",
             made.path.display(),
             size(made.bytes),
             made.head.seq,
-            made.head.hash
+            made.head.hash,
+            match made.segments {
+                0 => String::new(),
+                segments => format!(
+                    "{segments} closed segments of the audit chain are in `{}.audit`, which \
+                     belongs to it\n",
+                    made.path.display()
+                ),
+            }
         )
     })?;
+    if made.missing_segments > 0 {
+        output::note(&format!(
+            "{} of the segments are not beside the database, so they are not in the backup; \
+             `pressluft audit verify` names the first",
+            made.missing_segments
+        ))?;
+    }
     if args.output == Format::Table {
         output::note(&format!(
             "its secrets open only with the age identity in `{}`, which is not in it",

@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod prune;
 mod restore;
 
 use clap::Subcommand;
@@ -20,6 +21,8 @@ pub(crate) struct Args {
 enum Command {
     /// Check the file, its references, the audit chain and what the queue guarantees
     Check(check::Args),
+    /// Take away what of the past is beyond the limits
+    Prune(prune::Args),
     /// Write a checked copy into a file while everything goes on
     Backup(backup::Args),
     /// Put a backup in the place of the database, which is kept
@@ -29,13 +32,14 @@ enum Command {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.command {
         Command::Check(args) => check::run(args, context),
+        Command::Prune(args) => prune::run(args, context),
         Command::Backup(args) => backup::run(args, context),
         Command::Restore(args) => restore::run(args, context),
     }
 }
 
 /// Bytes as a person reads them.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     if bytes < 1024 * 1024 {
         return format!("{} KiB", bytes.div_ceil(1024));
     }

@@ -17,7 +17,7 @@ use crate::core::condition::{Condition, ConditionSince};
 use crate::core::facts::NodeFacts;
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::recorded::{RecordedResource, ResourceStatus, Source};
-use crate::store::{Domain, HostKey, Job, Release, Revision, Store};
+use crate::store::{Domain, HostKey, Job, Looks, Release, Revision, Store};
 
 /// What is recorded of one node, site or environment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -60,6 +60,8 @@ pub(in crate::web) struct NodeDetail {
     /// Since when it does not answer, if it does not.
     pub(in crate::web) unreachable_since: Option<Timestamp>,
     pub(in crate::web) last_job: Option<Job>,
+    /// What looks at it found, by type.
+    pub(in crate::web) looks: Vec<Looks>,
 }
 
 /// A site with its newest job.
@@ -82,6 +84,8 @@ pub(in crate::web) struct EnvironmentDetail {
     /// The commit that it was last brought to.
     pub(in crate::web) commit: Option<Revision>,
     pub(in crate::web) last_job: Option<Job>,
+    /// What looks at it found, by type.
+    pub(in crate::web) looks: Vec<Looks>,
 }
 
 impl From<RecordedResource> for Resource {
@@ -289,6 +293,7 @@ pub(in crate::web) fn node_detail(store: &Store, name: &str) -> Result<NodeDetai
         host_keys: store.host_keys(name)?,
         unreachable_since: away.map(|away| away.since),
         last_job: store.last_job(&id)?,
+        looks: store.looks(&id)?,
     })
 }
 
@@ -304,6 +309,7 @@ pub(in crate::web) fn environment_detail(
         releases: store.releases(id)?,
         commit: store.revision(&resource.revision)?,
         last_job: store.last_job(id)?,
+        looks: store.looks(id)?,
         resource,
     })
 }

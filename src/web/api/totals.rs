@@ -14,9 +14,9 @@ use crate::clock;
 use crate::core::id::ResourceKind;
 use crate::core::job::JobStatus;
 use crate::core::recorded::ResourceStatus;
-use crate::store::{Pause, Store};
+use crate::store::{HistorySize, Pause, Store};
 
-/// How much there is of everything.
+/// How much there is of everything. Jobs that history took away are counted, too.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub(in crate::web) struct Totals {
     pub(in crate::web) jobs_queued: u64,
@@ -37,6 +37,8 @@ pub(in crate::web) struct Totals {
     pub(in crate::web) environments_failed: u64,
     /// Why no job starts, if none does.
     pub(in crate::web) paused: Option<Pause>,
+    /// How much of the past there is, and how it grows.
+    pub(in crate::web) history: HistorySize,
 }
 
 pub(in crate::web) async fn show(_: Viewer, State(app): State<App>) -> Result<Response> {
@@ -48,7 +50,7 @@ pub(in crate::web) async fn show(_: Viewer, State(app): State<App>) -> Result<Re
 /// The figures as they are at `now`.
 pub(in crate::web) fn read(store: &Store, now: Timestamp) -> Result<Totals> {
     let mut totals = Totals::default();
-    for (status, _, jobs) in store.job_totals()? {
+    for (status, _, jobs) in store.job_totals_ever()? {
         let field = match status {
             JobStatus::Queued => &mut totals.jobs_queued,
             JobStatus::Running | JobStatus::Unknown => &mut totals.jobs_running,
@@ -88,5 +90,6 @@ pub(in crate::web) fn read(store: &Store, now: Timestamp) -> Result<Totals> {
         .oldest_queued()?
         .map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0));
     totals.paused = store.pause()?;
+    totals.history = store.history_size(now)?;
     Ok(totals)
 }

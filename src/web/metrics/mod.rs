@@ -20,7 +20,7 @@ use super::standings::Seen;
 use super::state::App;
 use crate::clock;
 use crate::core::job::{JobStatus, JobType};
-use crate::store::{Measure, Store};
+use crate::store::{HistorySize, Measure, Store};
 
 /// The version of the format.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -46,7 +46,8 @@ fn recorded(store: &Store, seen: &Seen, ready: bool, now: Timestamp) -> Result<T
         "Whether the process is ready, see /readyz.",
     );
     text.value(&[], f64::from(u8::from(ready)));
-    jobs(&mut text, store, &totals::read(store, now)?)?;
+    let totals = totals::read(store, now)?;
+    jobs(&mut text, store, &totals)?;
     for (measure, name, label, help) in [
         (
             Measure::QueueWait,
@@ -88,14 +89,53 @@ fn recorded(store: &Store, seen: &Seen, ready: bool, now: Timestamp) -> Result<T
         "Each resource with its condition and the revision that is applied; up to a minute old.",
     );
     text.raw(seen.info());
-    text.gauge("pressluft_database_size_bytes", "Of the database file.");
-    text.value(&[], store.size()? as f64);
+    history(&mut text, &totals.history);
     Ok(text)
+}
+
+/// What the past takes.
+fn history(text: &mut Text, size: &HistorySize) {
+    text.gauge("pressluft_database_size_bytes", "Of the database file.");
+    text.value(&[], size.bytes as f64);
+    text.gauge(
+        "pressluft_database_free_bytes",
+        "Of the database file, free for what comes.",
+    );
+    text.value(&[], size.free as f64);
+    text.gauge(
+        "pressluft_history_entries",
+        "What of the past is in the database.",
+    );
+    for (kind, count) in [
+        ("jobs", size.jobs),
+        ("looks", size.looks),
+        ("audit", size.audit_entries),
+    ] {
+        text.value(&[("kind", kind)], count as f64);
+    }
+    text.counter(
+        "pressluft_history_removed_total",
+        "Jobs that were taken away, and audit entries that are in closed segments.",
+    );
+    for (kind, count) in [
+        ("jobs", size.removed_jobs),
+        ("looks", size.removed_looks),
+        ("audit", size.closed_entries),
+    ] {
+        text.value(&[("kind", kind)], count as f64);
+    }
+    text.gauge(
+        "pressluft_audit_segments",
+        "Closed segments of the audit chain.",
+    );
+    text.value(&[], size.segments as f64);
+    text.gauge("pressluft_audit_segments_bytes", "Of their files.");
+    text.value(&[], size.segment_bytes as f64);
 }
 
 fn jobs(text: &mut Text, store: &Store, totals: &Totals) -> Result<()> {
     text.gauge("pressluft_jobs", "Jobs ever queued, by where they are now.");
-    let mut known: Vec<(JobStatus, JobType, u64)> = store.job_totals()?;
+    let mut known: Vec<(JobStatus, JobType, u64)> = store.job_totals_ever()?;
     // Without jobs there is still something to look for.
     if known.is_empty() {
         known.push((JobStatus::Queued, JobType::NodeProvision, 0));

@@ -24,6 +24,8 @@ struct Audit {
     entries: Vec<Entry>,
     resource: Option<String>,
     next: Option<String>,
+    /// Entries that are in closed segments, which the last page says.
+    closed: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,6 +110,10 @@ pub(in crate::web) async fn show(
                 .map(|entry| Entry::new(entry, now))
                 .collect(),
             resource: wanted.resource.filter(|resource| !resource.is_empty()),
+            closed: match page.cursor {
+                None => Some(store.closed_entries()?).filter(|closed| *closed > 0),
+                Some(_) => None,
+            },
             next: page.cursor,
         })
     });

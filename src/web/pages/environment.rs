@@ -11,6 +11,7 @@ use super::super::error::{Failure, Result};
 use super::super::standings::Seen;
 use super::super::state::App;
 use super::Heading;
+use super::looks::{self, LookLine};
 use super::parts::{Field, Link, Revision, Row, Stand, fields, rows};
 use super::revisions::author;
 use super::text::first_line;
@@ -33,6 +34,7 @@ struct Page {
     url: Option<String>,
     domains: Vec<Domain>,
     releases: Vec<Release>,
+    looks: Vec<LookLine>,
     jobs: Vec<Row>,
     fields: Vec<Field>,
 }
@@ -111,6 +113,7 @@ fn page(store: &Store, seen: &Seen, id: &ResourceId, now: Timestamp) -> Result<P
         url: None,
         domains: Vec::new(),
         releases: Vec::new(),
+        looks: looks::lines(&store.looks(id)?, now),
         jobs: rows(&store.jobs(&filter)?.jobs, now),
         fields: Vec::new(),
     };

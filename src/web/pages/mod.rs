@@ -5,6 +5,7 @@ pub(super) mod environment;
 pub(super) mod job;
 pub(super) mod jobs;
 pub(super) mod login;
+mod looks;
 pub(super) mod node;
 pub(super) mod overview;
 mod parts;

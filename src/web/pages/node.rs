@@ -11,6 +11,7 @@ use super::super::error::{Failure, Result};
 use super::super::standings::Seen;
 use super::super::state::App;
 use super::Heading;
+use super::looks::{self, LookLine};
 use super::parts::{Field, Row, Stand, fields, rows};
 use super::when::When;
 use crate::clock;
@@ -31,6 +32,7 @@ struct Page {
     host_keys: Vec<String>,
     on_it: Vec<Stand>,
     more: usize,
+    looks: Vec<LookLine>,
     jobs: Vec<Row>,
     fields: Vec<Field>,
 }
@@ -77,6 +79,7 @@ fn page(store: &Store, seen: &Seen, name: &str, now: Timestamp) -> Result<Page> 
     Ok(Page {
         stand,
         name: name.to_owned(),
+        looks: looks::lines(&store.looks(&id)?, now),
         jobs: rows(&store.jobs(&filter)?.jobs, now),
         on_it,
         more,

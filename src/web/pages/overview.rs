@@ -20,7 +20,7 @@ use crate::clock;
 use crate::core::condition::{Condition, ConditionKind, Standing};
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
-use crate::store::{JobFilter, Store};
+use crate::store::{HistorySize, JobFilter, Store};
 
 /// Nodes of one page of the map.
 const NODES: usize = 60;
@@ -49,6 +49,8 @@ struct Overview {
     /// Leads to more nodes.
     next: Option<String>,
     revisions: Vec<Line>,
+    /// What the past takes, in short pieces.
+    history: Vec<(&'static str, String)>,
     is_empty: bool,
 }
 
@@ -167,7 +169,39 @@ fn overview(
         nodes,
         next,
         revisions: lines(store, &store.revisions(None, 6)?, now)?,
+        history: history(&totals.history),
     })
+}
+
+/// How much of the past there is, and how it grows.
+fn history(size: &HistorySize) -> Vec<(&'static str, String)> {
+    let mut pieces = vec![
+        ("database", bytes(size.bytes)),
+        ("free in it", bytes(size.free)),
+        ("jobs", size.jobs.to_string()),
+        ("looks", size.looks.to_string()),
+        ("audit entries", size.audit_entries.to_string()),
+    ];
+    if size.segments > 0 {
+        let (count, bytes) = (size.segments, bytes(size.segment_bytes));
+        let text = format!("{} in {count} segments, {bytes}", size.closed_entries);
+        pieces.push(("older entries", text));
+    }
+    if let Some(growth) = &size.growth {
+        let more = growth.bytes + growth.segment_bytes;
+        let sign = if more < 0 { "-" } else { "+" };
+        let text = format!("{sign}{} in {} d", bytes(more.unsigned_abs()), growth.days);
+        pieces.push(("growth", text));
+    }
+    pieces
+}
+
+fn bytes(count: u64) -> String {
+    const MEBIBYTE: u64 = 1 << 20;
+    match count {
+        0..MEBIBYTE => format!("{} KiB", count.div_ceil(1 << 10)),
+        _ => format!("{:.1} MiB", count as f64 / MEBIBYTE as f64),
+    }
 }
 
 fn figures(seen: &Seen, totals: &Totals) -> Vec<Figure> {

@@ -91,6 +91,7 @@ fn replay(
     seed: u64,
 ) -> Result<Report> {
     let acks = path.with_file_name("acks");
+    let root = path.parent().ok_or("a database without a directory")?;
     let mut report = Report::default();
     let mut disk = Disk::default();
     let mut random = Random::new(context.seed + seed);
@@ -107,7 +108,7 @@ fn replay(
                 for luck in lucks(context) {
                     let found = context.place(format!("found-{seed}-{number}"))?;
                     let database = found.join("state.db");
-                    disk.write(&found, luck, &mut random)?;
+                    disk.write(root, &found, luck, &mut random)?;
                     let place = format!("power lost at moment {barriers}, {luck:?}");
                     report.run(judge(reference, &database, acknowledged, &place)?);
                     fs::remove_dir_all(&found)?;
@@ -197,7 +198,8 @@ impl Disk {
         }
     }
 
-    fn write(&self, directory: &Path, luck: Luck, random: &mut Random) -> Result<()> {
+    /// Writes what is found below `root` into `directory`.
+    fn write(&self, root: &Path, directory: &Path, luck: Luck, random: &mut Random) -> Result<()> {
         for (path, file) in &self.files {
             let mut content = file.synced.clone();
             for what in &file.pending {
@@ -208,9 +210,10 @@ impl Disk {
                     Luck::Some => partly(&mut content, what, random),
                 }
             }
-            let name = path.file_name().ok_or("a file without a name")?;
             if let Some(content) = content {
-                fs::write(directory.join(name), content)?;
+                let target = directory.join(path.strip_prefix(root)?);
+                fs::create_dir_all(target.parent().ok_or("a file without a directory")?)?;
+                fs::write(target, content)?;
             }
         }
         Ok(())

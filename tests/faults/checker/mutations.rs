@@ -28,7 +28,7 @@ const MUTATIONS: &[(&str, &str)] = &[
     (
         "I1",
         "UPDATE audit SET action = 'secret_set' WHERE seq =
-             (SELECT min(seq) FROM audit WHERE action = 'plan_queued')",
+             (SELECT min(audit_seq) FROM plans WHERE audit_seq IN (SELECT seq FROM audit))",
     ),
     (
         "I1",
@@ -69,7 +69,7 @@ const MUTATIONS: &[(&str, &str)] = &[
         "I4",
         "INSERT INTO attempts (job, number, token, worker, started_at, finished_at, outcome)
              SELECT job, number + 1, -1, worker, 1, 2, 'succeeded' FROM attempts
-             WHERE outcome = 'succeeded' LIMIT 1",
+             WHERE outcome = 'succeeded' ORDER BY token DESC LIMIT 1",
     ),
     (
         "I4",
@@ -79,7 +79,10 @@ const MUTATIONS: &[(&str, &str)] = &[
         "I4",
         "UPDATE jobs SET status = 'queued', finished_at = NULL WHERE status = 'cancelled'",
     ),
-    ("I4", "UPDATE audit SET detail = '{}' WHERE seq = 3"),
+    (
+        "I4",
+        "UPDATE audit SET detail = '{}' WHERE seq = (SELECT min(seq) + 2 FROM audit)",
+    ),
     (
         "I4",
         "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",
@@ -89,6 +92,19 @@ const MUTATIONS: &[(&str, &str)] = &[
         "UPDATE resources SET spec_hash = zeroblob(32) WHERE id = 'node/web-1'",
     ),
     ("I4", "DELETE FROM resources WHERE id = 'node/web-1'"),
+    ("I4", "DELETE FROM audit_segments"),
+    (
+        "I4",
+        "UPDATE audit_segments SET hash = randomblob(32) WHERE first = 1",
+    ),
+    (
+        "I4",
+        "DELETE FROM audit WHERE seq = (SELECT min(seq) FROM audit)",
+    ),
+    (
+        "I1",
+        "UPDATE plans SET removed = removed + 1 WHERE audit_seq = (SELECT max(audit_seq) FROM plans)",
+    ),
     (
         "I6",
         "UPDATE counters SET value = 1 WHERE name = 'fencing_token'",
