@@ -31,6 +31,8 @@ words! {
         Fenced = "NODE_FENCED",
         /// The environment does not answer as it should.
         Unhealthy = "HEALTH_CHECK_FAILED",
+        /// The translations of a language cannot be had, or WordPress does not take it.
+        Untranslated = "LANGUAGE_UNAVAILABLE",
         /// The node's answer was none of our program.
         Refused = "NODE_ANSWER_REFUSED",
         /// The node's Python was not reached, so nothing of ours has run.

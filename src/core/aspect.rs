@@ -89,6 +89,8 @@ const FLEET: Table = &[
     ("rollout.soak", NO_ROLLOUT),
     ("secrets.grants", Record),
     ("secrets.recipients", Record),
+    // Environments follow a change of them.
+    ("sources.languages", Record),
     ("sources.object_cache.path", Record),
     ("sources.object_cache.sha256", Record),
     ("sources.object_cache.sha512", Record),
@@ -238,7 +240,8 @@ const ENVIRONMENT: Table = &[
     ("type", Fixed("an environment keeps its type")),
 ];
 
-/// What environments see of the node or the site that they are on, in the files and settings that are made for them.
+/// What environments see of the fleet, the node or the site that they are in, in the files and settings that are made
+/// for them.
 #[must_use]
 pub fn seen_by_environments(kind: ResourceKind) -> &'static [&'static str] {
     match kind {
@@ -250,7 +253,8 @@ pub fn seen_by_environments(kind: ResourceKind) -> &'static [&'static str] {
             "redis.maxmemory",
         ],
         ResourceKind::Site => &["locale"],
-        ResourceKind::Fleet | ResourceKind::Env => &[],
+        ResourceKind::Fleet => &["sources.languages"],
+        ResourceKind::Env => &[],
     }
 }
 

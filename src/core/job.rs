@@ -207,6 +207,8 @@ words! {
         WorkerDied = "WORKER_DIED",
         /// The node is the machine of another node.
         DuplicateMachine = "DUPLICATE_MACHINE",
+        /// The translations of a language cannot be had, or WordPress does not take it.
+        LanguageUnavailable = "LANGUAGE_UNAVAILABLE",
     }
 }
 

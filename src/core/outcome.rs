@@ -253,6 +253,7 @@ fn failed_code(failed: &TaskResult, code: Option<FailureCode>, said: &str) -> Er
         Some(FailureCode::Refused) => return ErrorCode::NodeAnswerRefused,
         Some(FailureCode::Fenced) => return ErrorCode::NodeFenced,
         Some(FailureCode::Unhealthy) => return ErrorCode::HealthCheckFailed,
+        Some(FailureCode::Untranslated) => return ErrorCode::LanguageUnavailable,
         Some(FailureCode::Failed) => true,
         Some(FailureCode::Silent) => false,
         None if is_program => false,
@@ -384,6 +385,7 @@ pub fn is_retryable(code: ErrorCode) -> bool {
         | ErrorCode::JobTimeout
         | ErrorCode::HealthCheckFailed
         | ErrorCode::SourceUnavailable
+        | ErrorCode::LanguageUnavailable
         | ErrorCode::JobInterrupted => true,
         ErrorCode::AnsiblePlayError
         | ErrorCode::AnsibleSyntaxError
@@ -455,6 +457,9 @@ pub fn hint(code: ErrorCode) -> &'static str {
         }
         ErrorCode::SourceUnavailable => {
             "check the address or path under `sources` of the fleet and its checksum"
+        }
+        ErrorCode::LanguageUnavailable => {
+            "list a pack of the language under `sources.languages` of the fleet, or let the node reach api.wordpress.org and downloads.wordpress.org"
         }
         ErrorCode::RenderFailed => {
             "check the fleet repo's own `templates/`; `pressluft plan --show-files` shows the place"

@@ -254,6 +254,12 @@ fn a_program_of_ours_says_why_it_failed() {
             C::AnsibleHostFailed,
         ),
         (
+            "pressluft.host.languages",
+            Some("LANGUAGE_UNAVAILABLE"),
+            "`sources.languages` has no language pack for it",
+            C::LanguageUnavailable,
+        ),
+        (
             "pressluft.host.health",
             Some("HEALTH_CHECK_FAILED"),
             "2 findings",

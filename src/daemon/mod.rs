@@ -7,6 +7,7 @@ mod drift;
 mod entitlement;
 mod error;
 mod files;
+mod followers;
 mod history;
 mod notify;
 mod parallel;

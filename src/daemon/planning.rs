@@ -6,9 +6,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::DaemonError;
+use super::followers::followers;
 use super::payload::{Carried, PackedPayload, Packer, Parts};
 use super::queue::{PlannedRevision, Prepared};
-use crate::core::aspect;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::job_kind::token_fields;
@@ -189,42 +189,6 @@ fn used_tokens(
         }
     }
     Ok(used)
-}
-
-/// The recorded environments that see something of their node or site that changes, each with what it is.
-fn followers(
-    wanted: &BTreeMap<ResourceId, Wanted>,
-    recorded: &BTreeMap<ResourceId, Recorded>,
-    heads: &[(ResourceId, RecordedHead)],
-    desired: &DesiredState,
-    store: Option<&Store>,
-) -> Result<BTreeMap<ResourceId, String>, DaemonError> {
-    let mut followers = BTreeMap::new();
-    for (id, wanted) in wanted {
-        let Some(recorded) = recorded.get(id) else {
-            continue;
-        };
-        let changes = |field: &&&str| wanted.spec.get(field) != recorded.spec.get(field);
-        let seen = aspect::seen_by_environments(id.kind());
-        let Some(field) = seen.iter().find(changes) else {
-            continue;
-        };
-        let environments: Vec<ResourceId> = match (id, store) {
-            (ResourceId::Site(site), _) => heads
-                .iter()
-                .filter(|(id, _)| id.site() == Some(site.as_str()))
-                .map(|(id, _)| id.clone())
-                .collect(),
-            (ResourceId::Node(node), Some(store)) => store.environments_on_node(node)?,
-            _ => Vec::new(),
-        };
-        for env in environments {
-            if matches!(env, ResourceId::Env { .. }) && desired.contains(&env) {
-                followers.insert(env, format!("`{field}` of `{id}` changed"));
-            }
-        }
-    }
-    Ok(followers)
 }
 
 /// The specs that the documents ask for. The planner is pure and asks for them as values, so a

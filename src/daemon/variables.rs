@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use super::followers::LANGUAGE;
 use super::payload::JobPayload;
 use super::render::render_in_bounds;
-use super::sources::{self, SourceError, SourceFile, SourceSettings};
+use super::sources::{self, Languages, SourceError, SourceFile, SourceSettings};
 use crate::core::desired::HasSpec;
 use crate::core::document::Environment;
 use crate::core::document::environment::EnvironmentType;
@@ -35,6 +36,8 @@ pub struct Subject {
     pub wp_cli: SourceFile,
     /// Of an environment that has an object cache.
     pub object_cache: Option<SourceFile>,
+    /// None where no translation is placed.
+    pub languages: Option<Languages>,
     /// The files of the control plane that the job places.
     files: Vec<PathBuf>,
     /// For a look, the release that the environment is recorded to serve.
@@ -64,6 +67,7 @@ impl Subject {
             wordpress: sources::wordpress(&payload.fleet, payload.site.as_ref()),
             wp_cli: sources::wp_cli(&payload.fleet),
             object_cache: sources::object_cache(&payload.fleet, payload.env.as_ref()),
+            languages: None,
             files: Vec::new(),
             release: None,
             node: node.whole(),
@@ -93,6 +97,12 @@ impl Subject {
                     Some(file) => (file, "sources.object_cache"),
                     None => continue,
                 },
+                SourceKind::Languages => {
+                    let languages = Languages::of(&self.payload.fleet, self.locale(), settings);
+                    self.files.extend(languages.files().map(PathBuf::from));
+                    self.languages = Some(languages);
+                    continue;
+                }
             };
             *file = file.clone().checked(field, settings)?;
             self.files.extend(file.path.clone());
@@ -138,6 +148,14 @@ impl Subject {
         self.files.clone()
     }
 
+    /// The language of the environment: that of its options, or of its site.
+    fn locale(&self) -> Locale {
+        let options = self.options().unwrap_or_default();
+        let named = options.get(LANGUAGE).cloned();
+        let named = named.and_then(|name| serde_json::from_value(name).ok());
+        named.unwrap_or_else(Locale::standard)
+    }
+
     /// The options of WordPress that are kept: those of the document, and what others of its fields stand for.
     fn options(&self) -> Option<BTreeMap<String, Value>> {
         let (site, env) = (self.payload.site.as_ref()?, self.payload.env.as_ref()?);
@@ -147,7 +165,7 @@ impl Subject {
         } else {
             site.locale.as_str()
         };
-        let mut options = BTreeMap::from([("WPLANG".to_owned(), json!(language))]);
+        let mut options = BTreeMap::from([(LANGUAGE.to_owned(), json!(language))]);
         // The title belongs to the site; a copy keeps the one that it was copied with.
         if env.r#type == EnvironmentType::Production {
             options.insert("blogname".to_owned(), json!(site.title));
@@ -215,6 +233,7 @@ impl Subject {
             "wordpress": self.wordpress,
             "wp_cli": self.wp_cli,
             "object_cache": self.object_cache,
+            "languages": self.languages,
         });
         match value {
             Value::Object(map) => map,
@@ -262,7 +281,7 @@ mod tests {
         let plain = subject("production", &json!({}));
         let given = plain.variables("j", JobType::EnvConfigure, false, 1, "age1", 7);
         let names: Vec<&str> = given.keys().map(String::as_str).collect();
-        insta::assert_snapshot!(names.join(" "), @"env facts health_timeout job names node object_cache options paths release site source_names units url wordpress wp_cli");
+        insta::assert_snapshot!(names.join(" "), @"env facts health_timeout job languages names node object_cache options paths release site source_names units url wordpress wp_cli");
         assert_eq!(given["health_timeout"], 10);
         assert_eq!(given["env"]["expires"], Value::Null);
         assert_eq!(
@@ -284,6 +303,10 @@ mod tests {
             json!(copy.options()),
             json!({"WPLANG": "", "posts_per_page": 7})
         );
+        assert_eq!(subject("production", &json!({})).locale().as_str(), "de_DE");
+        assert_eq!(copy.locale(), Locale::standard());
+        let french = json!({"options": {"WPLANG": "fr_FR"}});
+        assert_eq!(subject("production", &french).locale().as_str(), "fr_FR");
         assert_eq!(
             json!(copy.units()),
             json!(["pressluft-php-wp_acme_staging.socket"])

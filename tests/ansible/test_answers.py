@@ -39,6 +39,7 @@ RESULTS = {
     },
     "code": {"changed": True, "changes": ["-a"], "diff": {"prepared": "-a\n"}, "seconds": 0.1},
     "database": {"changed": False, "changes": [], "seconds": 0.1},
+    "languages": {"changed": True, "changes": ["de_DE of WordPress 6.8.2"], "warnings": ["`a.l10n.php` is left out"]},
     "packages": {"changed": True, "installed": ["nginx"], "held": [], "diff": {"before": "", "after": "install nginx\n"}},
     "release": {"changed": False, "release": "wordpress-7.1.1-0123456789ab", "seconds": 0.0},
     "services": {"changed": True, "enabled": [], "started": ["cron.service"], "warnings": ["`x.timer` is masked"]},
@@ -99,6 +100,9 @@ class Answers(unittest.TestCase):
         self.assertEqual(read("health", HONEST["health"]), health)
         results = read("converge", HONEST["converge"])["results"]
         self.assertEqual(results[KINDS.index("tree")], RESULTS["tree"])
+        needs = {"results": [], "needs": ["a" * 64, "b" * 128]}
+        self.assertEqual(read("converge", needs), needs)
+        self.assertEqual(read("converge", {"results": []})["needs"], [])
         self.assertEqual(results[KINDS.index("code")]["diff"], [{"prepared": "-a\n"}])
         fenced = {"failed": True, "code": "NODE_FENCED", "msg": "another one works here"}
         self.assertEqual(read("converge", dict(fenced, results=[])), dict(fenced, changed=False))
@@ -151,7 +155,9 @@ class Answers(unittest.TestCase):
             ("wordpress", {"by_hand": "x"}),
         ):
             self.refused("converge", self.step(kind, **more), "`%s`" % next(iter(more)))
-        self.refused("converge", {"results": list(RESULTS.values()) + [{}]}, "11 results for 10 steps")
+        self.refused("converge", {"results": list(RESULTS.values()) + [{}]}, "12 results for 11 steps")
+        for needs in (["x"], ["g" * 64], "a" * 64, [7], ["a" * 64] * 4001):
+            self.refused("converge", {"results": [], "needs": needs}, "needs")
         self.refused("converge", {"results": {}}, "`results`")
         self.refused("converge", {"results": [[]]}, "not a mapping")
         self.refused("converge", {}, "`results`")

@@ -21,12 +21,12 @@ SEED = 20261128
 KEYS = set(
     "after after_header architecture argv before before_header by_hand changed changes check code codename control_address "
     "cpus diff disk_free_bytes distribution enabled facts failed finding findings from handler handlers held hostname "
-    "installed ipv4 ipv6 items kernel kind machine_id memory_bytes msg name ok only_seen path paths predicted prepared problems "
+    "installed ipv4 ipv6 items kernel kind machine_id memory_bytes msg name needs ok only_seen path paths predicted prepared problems "
     "python rc release results rewritten rows seconds started state stderr systemd to url validator validators version "
     "virtualization warnings what wordpress_version".split()
 )
 ANY = {"changed", "code", "failed", "msg"}
-TOP = {"facts": ANY | {"facts"}, "health": ANY | {"findings"}, "converge": ANY | {"results"}}
+TOP = {"facts": ANY | {"facts"}, "health": ANY | {"findings"}, "converge": ANY | {"needs", "results"}}
 ODD = [
     None, True, False, 0, -1, 1.5, 1e308, -0.0, 1 << 63, -(1 << 63), 10**30, "", "x", "x" * 20_000, "\x00", "\x1b[2J",
     "\u202e", "\ud800", "{{ 7 * 7 }}", "{% for x in y %}", "../../etc/passwd", "a\nb", "\x1e", "\U0010ffff" * 50, [], {}, [[]],

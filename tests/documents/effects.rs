@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use pressluft::core::aspect::{Aspect, aspect_of, comes_with_creation};
+use pressluft::core::aspect::{Aspect, aspect_of, comes_with_creation, seen_by_environments};
 use pressluft::core::document::{DocumentKind, schema};
 use pressluft::core::id::ResourceKind;
 
@@ -32,6 +32,16 @@ const SEEN: &[(&str, &str, &str)] = &[
         "node ssh.user",
         "tests/boundaries/node.rs",
         "an_upload_is_root_s_whoever_logs_in",
+    ),
+    (
+        "fleet sources.languages",
+        "tests/hosts/languages.rs",
+        "the_site_speaks_its_language",
+    ),
+    (
+        "site locale",
+        "tests/hosts/languages.rs",
+        "the_site_speaks_its_language",
     ),
     ("site title", EFFECTS, "wordpress_is_as_asked"),
     (
@@ -123,7 +133,6 @@ const NOT_SEEN: &[(&str, &str)] = &[
     ("node ssh.port", "sshd is moved by hand first"),
     ("node swap", "test hosts share the machine's swap"),
     ("env php.version", "the distribution has one version"),
-    ("site locale", "no translation is installed yet"),
 ];
 
 #[test]
@@ -164,6 +173,12 @@ fn row(kind: ResourceKind, leaf: &[String]) -> String {
     let seen = SEEN.iter().find(|(field, ..)| is_about(field));
     let not_seen = NOT_SEEN.iter().find(|(field, _)| is_about(field));
     let aspect = aspect_of(kind, leaf);
+    let is_followed = seen_by_environments(kind).contains(&leaf.join(".").as_str());
+    let shown = || match (seen, not_seen) {
+        (Some((_, file, function)), None) => format!("`{file}: {function}`"),
+        (None, Some((_, why))) => format!("not here: {why}"),
+        _ => panic!("`{name}` has no test, or two answers: add it to this file"),
+    };
     let comes_with_creation = comes_with_creation(kind, aspect, leaf);
     match aspect {
         Aspect::Job(job) if job.kind().is_none() && comes_with_creation => {
@@ -173,15 +188,14 @@ fn row(kind: ResourceKind, leaf: &[String]) -> String {
             format!("blocked: `{job}` cannot be run yet | ")
         }
         Aspect::Missing(what) => format!("blocked, where it asks for something: {what} | "),
+        Aspect::Record if is_followed => {
+            format!(
+                "recorded, and `env_configure` of those that see it | {}",
+                shown()
+            )
+        }
         Aspect::Record => "recorded: the control plane alone acts on it | ".to_owned(),
         Aspect::Fixed(why) => format!("its creation; fixed then: {why} | "),
-        Aspect::Job(job) => {
-            let shown = match (seen, not_seen) {
-                (Some((_, file, function)), None) => format!("`{file}: {function}`"),
-                (None, Some((_, why))) => format!("not here: {why}"),
-                _ => panic!("`{name}` has no test, or two answers: add it to this file"),
-            };
-            format!("`{job}` | {shown}")
-        }
+        Aspect::Job(job) => format!("`{job}` | {}", shown()),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::languages;
 use crate::support::World;
 
 const USER: &str = "wp_acme_production";
@@ -17,7 +18,7 @@ const PLAIN: &str = "kind: Site\nname: acme\ntitle: Plain\nnode: web-1\n\
      kind: Environment\nsite: acme\nname: production\ntype: production\nprotect: false\n";
 
 /// Everything that a job carries out, and beside it what nobody does.
-const SET: &str = "kind: Site\nname: acme\ntitle: 'Set & done'\nnode: web-1\n\
+const SET: &str = "kind: Site\nname: acme\ntitle: 'Set & done'\nnode: web-1\nlocale: de_DE\n\
      admin: {user: owner, email: owner@acme.example}\n\
      plugins: [{name: akismet}]\nupdates: {scope: [core]}\n---\n\
      kind: Environment\nsite: acme\nname: production\ntype: production\nprotect: true\n\
@@ -47,11 +48,13 @@ const PROBE: &str = "<?php require dirname( __DIR__ ) . '/wp-load.php';\n\
      echo json_encode( array( 'memory' => ini_get( 'memory_limit' ), 'vars' => ini_get( 'max_input_vars' ),\n\
      'constant' => defined( 'EFFECT' ) ? EFFECT : null, 'posts' => get_option( 'posts_per_page' ),\n\
      'opcache' => $opcache['directives']['opcache.memory_consumption'] >> 20, 'title' => get_bloginfo( 'name' ),\n\
+     'settings' => __( 'Settings', 'akismet' ),\n\
      'out' => is_wp_error( $out ) ? $out->get_error_code() : null, 'mail' => $mail ) );\n";
 
 #[test]
 fn every_field_has_an_effect_and_the_effect_goes_with_it() {
-    let world = World::new("effect", 2);
+    let world = World::new("effect", 2).with_own_sources("LANGUAGES");
+    let packs = languages::packs(&world, "Seite fehlt");
     let file = world.dir.path().join("guest");
     std::fs::write(&file, LOGIN.split_once(':').expect("a colon").1).expect("written");
     let file = file.display().to_string();
@@ -59,6 +62,7 @@ fn every_field_has_an_effect_and_the_effect_goes_with_it() {
     world.pressluft(&words).expect(0);
     let fleet = "kind: Fleet\nversion: 1\nname: effect\nSOURCES\n";
     world.write("pressluft.yaml", fleet);
+    world.edit("pressluft.yaml", "LANGUAGES", &packs);
     let documents = |node: &str, site: &str| {
         world.write("nodes.yaml", node);
         let gateway = world.fleet(&["gateway"]).expect(0).stdout;
@@ -96,11 +100,13 @@ fn every_field_has_an_effect_and_the_effect_goes_with_it() {
     the_web_server_answers_as_asked(&world);
     php_runs_as_asked(&world);
     wordpress_is_as_asked(&world);
+    languages::the_site_speaks_its_language(&world);
     a_copy_reads_uploads_of_its_source(&world);
     a_copy_is_rewritten_exactly(&world);
     the_node_is_as_asked(&world);
     assert_eq!(documents(NODE, PLAIN), 0);
     nothing_is_set(&world);
+    languages::files_of_other_languages_stay(&world);
     visitors_see_the_maintenance_page(&world);
 }
 
@@ -112,7 +118,7 @@ fn name(world: &World) -> String {
 }
 
 /// The status, the head and the body of an answer, with the login.
-fn ask(world: &World, path: &str, more: &[&str]) -> (String, String, String) {
+pub(crate) fn ask(world: &World, path: &str, more: &[&str]) -> (String, String, String) {
     let name = name(world);
     let output = Command::new("curl")
         .args(["-sS", "-i", "--max-time", "60", "-u", LOGIN, "--resolve"])
@@ -136,8 +142,9 @@ fn probe(world: &World, query: &str) -> Value {
 }
 
 fn nothing_is_set(world: &World) {
-    let (status, head, _) = ask(world, "/", &["-u", ":"]);
+    let (status, head, body) = ask(world, "/", &["-u", ":"]);
     assert_eq!(status, "200");
+    assert_eq!(languages::of_page(&body), "en-US");
     assert!(
         !head.contains("x-effect") && !head.contains("x-robots-tag"),
         "{head}"
@@ -149,6 +156,7 @@ fn nothing_is_set(world: &World) {
     assert_eq!(found["memory"], "256M");
     assert_eq!(found["constant"], Value::Null);
     assert_eq!(found["title"], "Plain");
+    assert_eq!(found["settings"], "Settings");
     // Whether or not somebody answers there: it is asked.
     assert_ne!(found["out"], "http_request_not_executed");
     assert_eq!(open_port(world, 8080), "closed");
@@ -225,6 +233,7 @@ fn wordpress_is_as_asked(world: &World) {
     assert_eq!(found["title"], "Set &amp; done");
     assert_eq!(found["out"], "http_request_not_executed");
     assert_eq!(found["mail"], true);
+    assert_eq!(found["settings"], "Einstellungen");
     let kept = world.ssh(1, &format!("cat {ROOT}/mail/*.eml"));
     assert!(kept.contains("a@b.example"), "{kept}");
     let timer = format!("systemctl show --property=TimersMonotonic pressluft-cron-{USER}.timer");

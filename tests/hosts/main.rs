@@ -13,6 +13,7 @@ mod effects;
 mod errors;
 mod fence;
 mod interruption;
+mod languages;
 mod queue;
 mod serve;
 mod support;

@@ -13,6 +13,8 @@ pub(crate) struct World {
     /// Path and digest.
     wordpress: (String, String),
     wp_cli: (String, String),
+    /// What stands under `sources` besides.
+    more_sources: String,
 }
 
 /// What a command printed and how it ended.
@@ -80,6 +82,7 @@ impl World {
             dir: tempfile::tempdir().expect("a directory"),
             wordpress: (value("WORDPRESS_ZIP"), value("WORDPRESS_SHA256")),
             wp_cli: (value("WP_CLI_PHAR"), value("WP_CLI_SHA512")),
+            more_sources: String::new(),
             root,
         };
         drop(world.fleet(&["down"]));
@@ -124,8 +127,22 @@ impl World {
         format!("{{path: {}, sha256: {digest}}}", path.display())
     }
 
+    /// Gives the fleet a directory of sources of its own, to which files can be added; `SOURCES` then has `more`, too.
+    pub(crate) fn with_own_sources(mut self, more: &str) -> Self {
+        let directory = self.dir.path().join("sources");
+        fs::create_dir_all(&directory).expect("a directory");
+        for path in [&mut self.wordpress.0, &mut self.wp_cli.0] {
+            let name = Path::new(path).file_name().expect("a name");
+            let copy = directory.join(name);
+            fs::copy(&path, &copy).expect("copied");
+            *path = copy.display().to_string();
+        }
+        more.clone_into(&mut self.more_sources);
+        self
+    }
+
     /// The directory that documents may name files of.
-    fn sources(&self) -> &Path {
+    pub(crate) fn sources(&self) -> &Path {
         Path::new(&self.wordpress.0).parent().expect("a parent")
     }
 
@@ -170,8 +187,12 @@ impl World {
         let mut text = text.replace(
             "SOURCES",
             &format!(
-                "sources: {{wordpress: {{path: {}, sha256: {}}}, wp_cli: {{path: {}, sha512: {}}}}}",
-                self.wordpress.0, self.wordpress.1, self.wp_cli.0, self.wp_cli.1
+                "sources: {{wordpress: {{path: {}, sha256: {}}}, wp_cli: {{path: {}, sha512: {}}}{}}}",
+                self.wordpress.0,
+                self.wordpress.1,
+                self.wp_cli.0,
+                self.wp_cli.1,
+                self.more_sources
             ),
         );
         for host in 1..=8 {

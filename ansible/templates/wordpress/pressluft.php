@@ -33,6 +33,9 @@ foreach ( array( 'locale', 'determine_locale' ) as $pressluft_filter ) {
 	);
 }
 unset( $pressluft_filter );
+
+// Which translations there are changes without WordPress, so no cache keeps it between requests.
+wp_cache_add_non_persistent_groups( array( 'translation_files' ) );
 {% if env.safety.noindex %}
 
 // A copy must not be indexed. The option in the database stays as production's, so that

@@ -16,6 +16,8 @@ $table_prefix = 'wp_';
 
 define( 'WP_ENVIRONMENT_TYPE', {{ environment_type|php_single_quoted }} );
 define( 'DISABLE_WP_CRON', true );
+// Translations are no part of a release, and the site cannot write them.
+define( 'WP_LANG_DIR', {{ (names.root ~ "/shared/languages")|php_single_quoted }} );
 {% if env.constants %}
 
 // The environment's own constants come before the defaults below and win over them.

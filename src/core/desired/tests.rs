@@ -4,6 +4,7 @@ use crate::core::document::parse_file;
 use crate::core::secret_owner::Reserved;
 
 mod bounds;
+mod languages;
 mod secrets;
 
 const DESIGN: &str = include_str!("../../../tests/data/design.yaml");

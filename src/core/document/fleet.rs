@@ -4,8 +4,8 @@ use super::choice::{Drift, choice};
 use super::layer::{block, kind};
 use super::scalar::{
     AcmeDirectory, AgeRecipient, BackupRepository, Batch, Count, Duration, Email, Grantee,
-    HookPoint, HostName, Parallel, Percent, RelativePath, SecretPattern, SecretRef, Sha256, Sha512,
-    Slug, Source, SourcePath, SourceUrl, Window, WordPressSlug,
+    HookPoint, HostName, Locale, Parallel, Percent, RelativePath, SecretPattern, SecretRef, Sha256,
+    Sha512, Slug, Source, SourcePath, SourceUrl, Version, Window, WordPressSlug,
 };
 use super::{EnvironmentDefaults, NodeDefaults, SiteDefaults};
 use crate::core::secret_owner::User;
@@ -346,7 +346,81 @@ block! {
         /// A folder of `<plugin>.<version>.zip`: an address, or a path below the directory of
         /// sources of the control plane.
         plugins?: Source,
+        /// Translations, as WordPress.org publishes them. Where there are any, nothing is asked of
+        /// WordPress.org; a language that no one is for is an error.
+        languages: Vec<LanguagePack> = Vec::new(),
     }
+}
+
+/// How many language packs a fleet may list.
+pub const MOST_LANGUAGE_PACKS: usize = 1000;
+
+/// The translations of WordPress, or of a plugin or a theme, into one language: a zip file.
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    bitcode::Encode,
+    bitcode::Decode,
+)]
+#[serde(deny_unknown_fields)]
+pub struct LanguagePack {
+    /// The language.
+    pub locale: Locale,
+    /// The plugin that it is for. Without a plugin or theme it is for WordPress, and may hold those
+    /// of plugins and themes too, in the directories `plugins` and `themes`.
+    #[serde(
+        default,
+        deserialize_with = "super::layer::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub plugin: Option<WordPressSlug>,
+    /// The theme that it is for.
+    #[serde(
+        default,
+        deserialize_with = "super::layer::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub theme: Option<WordPressSlug>,
+    /// The version of it that it is for; all those that no other one is for, without it.
+    #[serde(
+        default,
+        deserialize_with = "super::layer::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub version: Option<Version>,
+    /// A plain file below the directory of sources of the control plane (`sources.directory` of
+    /// `pressluft.toml`).
+    #[serde(
+        default,
+        deserialize_with = "super::layer::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub path: Option<SourcePath>,
+    /// The node downloads it from there.
+    #[serde(
+        default,
+        deserialize_with = "super::layer::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub url: Option<SourceUrl>,
+    /// The digest that the file must have.
+    #[serde(
+        default,
+        deserialize_with = "super::layer::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sha256: Option<Sha256>,
+    /// The same, for those who publish this one.
+    #[serde(
+        default,
+        deserialize_with = "super::layer::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sha512: Option<Sha512>,
 }
 
 block! {

@@ -16,7 +16,7 @@ pub(super) const KIND: JobKind = JobKind {
     carries_fields_when_made: &[],
     followed_by: &[JobType::HealthCheck],
     reads_facts: false,
-    sources: &[SourceKind::ObjectCache],
+    sources: &[SourceKind::ObjectCache, SourceKind::Languages],
     secrets: Secrets::OfEnvironment,
     tree: Some(environment_tree),
     proves_health: false,

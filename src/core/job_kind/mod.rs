@@ -101,6 +101,8 @@ pub enum SourceKind {
     WpCli,
     /// For environments that have an object cache.
     ObjectCache,
+    /// The language packs of the site's language.
+    Languages,
 }
 
 /// Which secrets of its documents a job is handed.

@@ -17,7 +17,11 @@ pub(super) const KIND: JobKind = JobKind {
     carries_fields_when_made: &[(ResourceKind::Site, "wordpress.version")],
     followed_by: &[JobType::HealthCheck],
     reads_facts: false,
-    sources: &[SourceKind::WordPress, SourceKind::ObjectCache],
+    sources: &[
+        SourceKind::WordPress,
+        SourceKind::ObjectCache,
+        SourceKind::Languages,
+    ],
     secrets: Secrets::OfEnvironment,
     tree: Some(environment_tree),
     proves_health: false,

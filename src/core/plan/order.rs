@@ -46,7 +46,8 @@ pub(super) fn order(
     drafts.sort_by_cached_key(|draft| {
         let site = draft.resource.site().map(str::to_owned);
         let depth = depths.get(&draft.resource).copied().flatten().unwrap_or(0);
-        (site, depth, draft.resource.clone(), place(draft))
+        let waits = changes_site(draft).is_none();
+        (site, depth, waits, draft.resource.clone(), place(draft))
     });
     drop_dependents(&mut drafts, stuck, blocked);
     let needs = all_needs(&drafts);
@@ -182,16 +183,33 @@ fn place(draft: &Draft) -> (Option<Phase>, JobType) {
     (phase, draft.job_type)
 }
 
+/// The site whose change the job of one of its environments brings about.
+fn changes_site(draft: &Draft) -> Option<&str> {
+    let mut effects = draft.effects.iter().map(|effect| &effect.resource);
+    let is_of_site = |of: &ResourceId| matches!(of, ResourceId::Site(_)) && *of != draft.resource;
+    effects.any(is_of_site).then(|| draft.resource.site())?
+}
+
 /// For each draft the indices of those that must have succeeded before it.
 fn all_needs(drafts: &[Draft]) -> Vec<Vec<usize>> {
     let mut of_resource: BTreeMap<&ResourceId, Vec<usize>> = BTreeMap::new();
     for (index, draft) in drafts.iter().enumerate() {
         of_resource.entry(&draft.resource).or_default().push(index);
     }
+    let mut of_site: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, draft) in drafts.iter().enumerate() {
+        if let Some(site) = changes_site(draft) {
+            of_site.entry(site).or_default().push(index);
+        }
+    }
     drafts
         .iter()
         .map(|draft| {
             let mut needs = BTreeSet::new();
+            // Its environments see of a site what is recorded of it when their turn comes.
+            let site = draft.resource.site().and_then(|site| of_site.get(site));
+            let others = site.into_iter().flatten().copied();
+            needs.extend(others.filter(|index| drafts[*index].resource != draft.resource));
             for need in prerequisites(draft) {
                 let makers = of_resource.get(&need).into_iter().flatten().copied();
                 needs.extend(makers.filter(|index| {

@@ -407,6 +407,27 @@ fn what_an_environment_sees_of_its_node_configures_it_anew() {
 }
 
 #[test]
+fn the_environments_of_a_site_wait_for_what_changes_it() {
+    let mut fleet = Fleet::new();
+    // Whatever its name is.
+    fleet.want("env/acme/a", json!({"type": "clone", "from": "production"}));
+    let mut fleet = fleet.applied();
+    fleet.set("site/acme", "locale", json!("de_DE"));
+    let why = "`locale` of `site/acme` changed".to_owned();
+    let all = ["env/acme/production", "env/acme/a"];
+    fleet.followers = all.map(|of| (id(of), why.clone())).into();
+    assert_eq!(
+        fleet.outline(),
+        [
+            "j0 env_configure env/acme/production ",
+            "j1 env_configure env/acme/a j0",
+            "j2 health_check env/acme/a j0,j1",
+            "j3 health_check env/acme/production j0",
+        ]
+    );
+}
+
+#[test]
 fn the_first_administrator_is_made_once() {
     let mut fleet = Fleet::new();
     fleet.set(

@@ -236,7 +236,15 @@ fn checks_and_reloads(
 fn directories(tree: &mut Builder, names: &EnvironmentNames, site: &str) {
     let (system, root) = (names.system.as_str(), names.root.as_str());
     tree.push(Item::directory(format!("/var/www/sites/{site}"), "0711"));
-    for below in ["", "/releases", "/shared", "/shared/mu-plugins"] {
+    for below in [
+        "",
+        "/releases",
+        "/shared",
+        "/shared/languages",
+        "/shared/languages/plugins",
+        "/shared/languages/themes",
+        "/shared/mu-plugins",
+    ] {
         let path = format!("{root}{below}");
         tree.push(Item::directory(path, "0750").owned("root", system, Some("0750")));
     }

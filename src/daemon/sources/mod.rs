@@ -1,10 +1,11 @@
-//! Where WordPress and WP-CLI come from: a file of the control plane, or an address that the
+//! Where WordPress, WP-CLI and translations come from: a file of the control plane, or an address that the
 //! node downloads from. Either way a digest is known before anything runs.
 //!
 //! The documents say which, and whoever may commit writes them; the settings of the control plane
 //! say within which bounds: one directory, and which private addresses.
 
 mod beneath;
+mod languages;
 mod verified;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use serde::Serialize;
 use crate::core::address::{Allowed, host_of, names_private};
 use crate::core::document::fleet;
 use crate::core::document::{Environment, Fleet, Site};
-use verified::Algorithm;
+pub(super) use languages::Languages;
+use verified::{Algorithm, Keep};
 
 /// WP-CLI's latest release that was tried with the roles.
 const WP_CLI_VERSION: &str = "2.12.0";
@@ -32,6 +34,12 @@ pub struct SourceSettings {
     pub copies: PathBuf,
     /// What may be asked although it is no address of the public internet.
     pub allow_private: Vec<Allowed>,
+}
+
+impl SourceSettings {
+    fn allow_private_texts(&self) -> Vec<String> {
+        self.allow_private.iter().map(Allowed::text).collect()
+    }
 }
 
 /// One program file and how it is checked.
@@ -88,6 +96,12 @@ pub(super) enum SourceError {
         algorithm: &'static str,
         wanted: String,
         found: String,
+    },
+    #[error("`{field}` names `{path}`, which is larger than {mebibytes} MiB", path = .path.display())]
+    TooLarge {
+        field: &'static str,
+        path: PathBuf,
+        mebibytes: u64,
     },
     #[error("cannot keep a copy of what `{field}` names in `{path}`: {error}", path = .path.display())]
     Copy {
@@ -186,15 +200,23 @@ impl SourceFile {
         field: &'static str,
         settings: &SourceSettings,
     ) -> Result<Self, SourceError> {
+        self.checked_as(field, settings, Keep::PROGRAMS)
+    }
+
+    fn checked_as(
+        self,
+        field: &'static str,
+        settings: &SourceSettings,
+        keep: Keep,
+    ) -> Result<Self, SourceError> {
         let Some(path) = &self.path else {
             let host = self.url.as_deref().and_then(host_of).unwrap_or_default();
             if names_private(host, &settings.allow_private) {
                 let host = host.to_owned();
                 return Err(SourceError::Private { field, host });
             }
-            let allow_private = settings.allow_private.iter().map(Allowed::text).collect();
             return Ok(Self {
-                allow_private,
+                allow_private: settings.allow_private_texts(),
                 ..self
             });
         };
@@ -204,7 +226,7 @@ impl SourceFile {
             (None, None) => return Err(SourceError::Old { field }),
         };
         let file = beneath::open(field, &settings.directory, path)?;
-        let copy = verified::copy(field, path, file, wanted, &settings.copies)?;
+        let copy = verified::copy(field, path, file, wanted, &settings.copies, keep)?;
         Ok(Self {
             path: Some(copy),
             ..self

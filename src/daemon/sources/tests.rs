@@ -221,3 +221,90 @@ fn without_a_word_of_the_fleet_the_official_places_are_asked() {
     assert_eq!(url, "https://wordpress.org/wordpress-7.1.1.zip");
     assert_eq!(wp_cli(&fleet).sha512.as_deref(), Some(WP_CLI_SHA512));
 }
+
+#[test]
+fn a_pack_that_cannot_be_used_says_why_and_fails_nothing() {
+    let mut world = World::new();
+    fs::write(world.place("large.zip"), "").expect("written");
+    let large = fs::File::options()
+        .write(true)
+        .open(world.place("large.zip"));
+    large
+        .and_then(|file| file.set_len(33 << 20))
+        .expect("sparse");
+    let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(CONTENT));
+    let other = "0".repeat(64);
+    let fleet = json!({"version": 1, "name": "studio", "sources": {"languages": [
+        {"locale": "de_DE", "path": "wp.zip", "sha256": digest},
+        {"locale": "de_DE", "plugin": "shop", "version": "2", "path": "gone.zip", "sha256": digest},
+        {"locale": "de_DE", "theme": "plain", "path": "wp.zip", "sha256": other},
+        {"locale": "de_DE", "theme": "large", "path": "large.zip", "sha256": other},
+        {"locale": "de_DE", "plugin": "far", "url": "https://10.0.0.1/a.zip", "sha256": digest},
+        {"locale": "fr_FR", "path": "wp.zip", "sha256": digest},
+    ]}});
+    let fleet = serde_json::from_value(fleet).expect("a spec");
+    let fleet = Fleet::from_spec(&fleet).expect("a document");
+    let of = |locale: &str, settings: &SourceSettings| {
+        let locale = serde_json::from_value(json!(locale)).expect("a language");
+        Languages::of(&fleet, locale, settings)
+    };
+    let languages = of("de_DE", &world.settings);
+    let shown = serde_json::to_value(&languages).expect("JSON");
+    let told: Vec<String> = shown["packs"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|pack| {
+            let why = pack["problem"].as_str().unwrap_or("none");
+            let words = [
+                "none",
+                "No such file",
+                "is not what",
+                "larger than 32 MiB",
+                "private address",
+            ];
+            let word = words.into_iter().find(|word| why.contains(word));
+            let slug = pack["slug"].as_str().unwrap_or("-");
+            format!(
+                "{} {slug}: {}",
+                pack["kind"].as_str().unwrap_or_default(),
+                word.unwrap_or(why)
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "core -: none",
+            "plugin shop: No such file",
+            "theme plain: is not what",
+            "theme large: larger than 32 MiB",
+            "plugin far: private address"
+        ]
+    );
+    let files: Vec<&String> = languages.files().collect();
+    assert_eq!(files.len(), 1);
+    assert!(
+        files[0].starts_with(
+            &world
+                .settings
+                .copies
+                .join("languages")
+                .display()
+                .to_string()
+        )
+    );
+    assert_eq!(fs::read_to_string(files[0]).expect("read"), CONTENT);
+    assert_eq!(shown["packs"][0]["checksum"], format!("sha256:{digest}"));
+    assert_eq!(shown["official"], false);
+    // Programs beside them are kept for themselves.
+    world.checked("wp.zip").expect("checked");
+    let allowed = Allowed::parse("10.0.0.0/8").expect("a network");
+    world.settings.allow_private.push(allowed);
+    let shown = serde_json::to_value(of("de_DE", &world.settings)).expect("JSON");
+    assert_eq!(shown["packs"][4]["url"], "https://10.0.0.1/a.zip");
+    assert_eq!(shown["allow_private"], json!(["10.0.0.0/8"]));
+    // What WordPress is written in needs none.
+    let english = serde_json::to_value(of("en_US", &world.settings)).expect("JSON");
+    assert_eq!(english["packs"], json!([]));
+}

@@ -15,8 +15,22 @@ use tempfile::NamedTempFile;
 use super::beneath::LARGEST;
 use super::{SourceError, unreadable};
 
-/// How many copies are kept: a fleet has two sources, and some more while it moves to new ones.
-const MOST: usize = 16;
+/// What of a kind of files is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    /// How many copies.
+    pub(super) most: usize,
+    /// How large one may be, in bytes.
+    pub(super) largest: u64,
+}
+
+impl Keep {
+    /// A fleet has two of them, and some more while it moves to new ones.
+    pub(super) const PROGRAMS: Self = Self {
+        most: 16,
+        largest: LARGEST,
+    };
+}
 
 /// What a digest is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +70,19 @@ pub(super) fn copy(
     mut file: File,
     (algorithm, wanted): (Algorithm, &str),
     copies: &Path,
+    keep: Keep,
 ) -> Result<PathBuf, SourceError> {
     static KNOWN: Mutex<Vec<Version>> = Mutex::new(Vec::new());
     let metadata = file
         .metadata()
         .map_err(|error| unreadable(field, path, error))?;
+    if metadata.len() > keep.largest {
+        return Err(SourceError::TooLarge {
+            field,
+            path: path.to_owned(),
+            mebibytes: keep.largest >> 20,
+        });
+    }
     let version = Version {
         place: (metadata.dev(), metadata.ino()),
         length: metadata.len(),
@@ -100,7 +122,7 @@ pub(super) fn copy(
     file.set_permissions(Permissions::from_mode(0o400))
         .and_then(|()| file.sync_all())
         .and_then(|()| temporary.persist(&copy).map_err(|error| error.error))
-        .and_then(|_| drop_oldest(copies, &copy))
+        .and_then(|_| drop_oldest(copies, &copy, keep.most))
         .map_err(failed)?;
     known.retain(|of| of.place != version.place && of.digest != version.digest);
     known.push(version);
@@ -129,14 +151,18 @@ fn transfer<D: Digest>(from: &mut File, to: &mut File) -> io::Result<String> {
 }
 
 /// Removes the oldest copies beyond those that are kept.
-fn drop_oldest(copies: &Path, newest: &Path) -> io::Result<()> {
+fn drop_oldest(copies: &Path, newest: &Path, most: usize) -> io::Result<()> {
     let mut all: Vec<(SystemTime, PathBuf)> = Vec::new();
     for entry in fs::read_dir(copies)? {
         let entry = entry?;
+        // A directory holds the copies of another kind.
+        if entry.file_type()?.is_dir() {
+            continue;
+        }
         all.push((entry.metadata()?.modified()?, entry.path()));
     }
     all.sort();
-    let too_many = all.len().saturating_sub(MOST);
+    let too_many = all.len().saturating_sub(most);
     for (_, path) in all.into_iter().take(too_many) {
         if path != newest {
             fs::remove_file(path)?;

@@ -24,16 +24,17 @@ pub(super) fn check(
         let Some(url) = fleet.str(field) else {
             continue;
         };
-        if host_of(url).is_some_and(|host| names_private(host, &settings.allow_private)) {
-            problems.push(error(
-                FLEET_FILE,
-                line_of(commit, url),
-                "private-address",
-                format!("`{field}` leads to a private address"),
-                "name one of the internet, or allow it on the control plane: `allow_private` under \
-                 `[sources]` of `pressluft.toml`",
-            ));
-        }
+        private(commit, settings, field, url, problems);
+    }
+    let packs = fleet
+        .get("sources.languages")
+        .and_then(|packs| packs.as_array());
+    for url in packs
+        .into_iter()
+        .flatten()
+        .filter_map(|pack| pack.get("url")?.as_str())
+    {
+        private(commit, settings, "sources.languages", url, problems);
     }
     let hooks = fleet.get("hooks").and_then(|hooks| hooks.as_array());
     for playbook in hooks
@@ -51,6 +52,26 @@ pub(super) fn check(
                 "add it, or remove the hook; this version runs no hooks yet",
             ));
         }
+    }
+}
+
+/// Adds what is wrong with an address, if anything is.
+fn private(
+    commit: &Commit<'_>,
+    settings: &SourceSettings,
+    field: &str,
+    url: &str,
+    problems: &mut Vec<Diagnostic>,
+) {
+    if host_of(url).is_some_and(|host| names_private(host, &settings.allow_private)) {
+        problems.push(error(
+            FLEET_FILE,
+            line_of(commit, url),
+            "private-address",
+            format!("`{field}` leads to a private address"),
+            "name one of the internet, or allow it on the control plane: `allow_private` under \
+             `[sources]` of `pressluft.toml`",
+        ));
     }
 }
 

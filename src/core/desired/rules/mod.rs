@@ -7,6 +7,7 @@ mod domains;
 mod environments;
 mod extensions;
 mod identity;
+mod languages;
 mod lists;
 mod machines;
 mod moved;
@@ -149,6 +150,7 @@ pub(crate) fn check(draft: &Draft, reserved: &Reserved, findings: &mut Findings)
     machines::check(&index, findings);
     nodes::check(&index, findings);
     sources::check(draft, findings);
+    languages::check(draft, findings);
     extensions::check(draft, findings);
     lists::check(draft, findings);
     bounds::check(draft, findings);

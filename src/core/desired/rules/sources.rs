@@ -32,7 +32,8 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     }
 }
 
-fn complaint(name: &str, file: &SourceFile) -> Option<(&'static str, String)> {
+/// What is wrong with a file of `sources`, and what to do about it.
+pub(super) fn complaint(name: &str, file: &SourceFile) -> Option<(&'static str, String)> {
     let digests = usize::from(file.sha256.is_some()) + usize::from(file.sha512.is_some());
     let is_given = file.path.is_some() || file.url.is_some();
     if file.path.is_some() && file.url.is_some() {

@@ -36,16 +36,33 @@ class Step:
             )
         self.name, self.kind = entry["name"], kinds[0]
         options = checked(self.kind, STEPS[self.kind], entry[self.kind] or {}, ONE_OF.get(self.kind))
-        self.upload = None
+        # Files of the control plane by their digests; the node says which of them it has to be given.
+        self.uploads = {}
         if self.kind == "tree":
             # The text never meets the template engine: what looks like a template in a file's content is content.
             options["tree"] = tree(options.pop("src"))
         elif self.kind == "source":
-            self.upload = options.pop("src")
+            src = options.pop("src")
             options["upload"] = None
-            if self.upload is not None:
-                options["checksum"] = "sha256:" + digest(self.upload)
+            if src is not None:
+                checksum = digest(src)
+                options["checksum"] = "sha256:" + checksum
+                self.uploads[checksum] = src
+        elif self.kind == "languages":
+            options["uploads"] = {}
+            for pack in options["packs"]:
+                src = pack.pop("src")
+                pack["uploaded"] = src is not None
+                if src is not None:
+                    self.uploads[pack["checksum"].partition(":")[2]] = src
         self.options = options
+
+    def give(self, digest, path):
+        """Tells where a file of the control plane is on the node."""
+        if self.kind == "source":
+            self.options["upload"] = path
+        else:
+            self.options["uploads"][digest] = path
 
     def wire(self):
         return {"kind": self.kind, "options": self.options}
@@ -74,14 +91,14 @@ class ActionModule(ActionBase):
 
     def converge(self, steps, task_vars):
         """What went wrong besides a step, or nothing."""
-        # Whether the first step is known to differ: then it can be carried out without another look.
-        differs = False
+        # What the first step has to be given, once it is known to differ: then it can be carried out without another look.
+        needs = None
         while steps:
             first = steps[0]
-            perform = first.upload is None or differs
+            perform = not first.uploads or needs is not None
             self.report.begin(first)
             try:
-                results, beside = self.carry_out(steps, perform, task_vars)
+                results, beside, needs = self.carry_out(steps, perform, needs or [], task_vars)
             except upload.Unplaced as error:
                 return failure(str(error))
             for step, result in zip(steps, results):
@@ -92,21 +109,21 @@ class ActionModule(ActionBase):
             if not results and (perform or self._task.check_mode):
                 return failure("the node ended the run without a result")
             steps = steps[len(results) :]
-            differs = True
         return {}
 
-    def carry_out(self, steps, perform, task_vars):
-        """The results of the first steps, and what went wrong beside them or nothing."""
-        uploaded = None
-        if perform and steps[0].upload is not None:
-            uploaded = upload.place(self._connection, steps[0].upload, self.cache)
-            steps[0].options["upload"] = uploaded
+    def carry_out(self, steps, perform, needs, task_vars):
+        """The results of the first steps, what went wrong beside them or nothing, and what the next one needs."""
+        uploaded = []
+        for digest in dict.fromkeys(needs):
+            if digest in steps[0].uploads:
+                uploaded.append(upload.place(self._connection, steps[0].uploads[digest], self.cache))
+                steps[0].give(digest, uploaded[-1])
         request = dict(self.request, steps=[step.wire() for step in steps], perform=perform)
         kinds = [step.kind for step in steps]
         answer = execute(self, request, task_vars, lambda output: answers.converge(output, kinds))
-        if uploaded is not None:
-            upload.remove(self._connection, uploaded)
-        return answer.pop("results", []), answer
+        for path in uploaded:
+            upload.remove(self._connection, path)
+        return answer.pop("results", []), answer, answer.pop("needs", [])
 
 
 def failure(message):

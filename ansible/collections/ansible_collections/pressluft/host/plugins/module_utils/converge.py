@@ -37,7 +37,7 @@ def serve(request, listener):
         with fence.held(request.get("fence"), check_mode, listener=listener, **where) as fd:
             Guard.fd = fd
             try:
-                return {"results": carry_out(request["steps"], request["perform"], check_mode, request["diff"], listener)}
+                return carry_out(request["steps"], request["perform"], check_mode, request["diff"], listener)
             finally:
                 Guard.fd = None
     except Failed as error:
@@ -49,18 +49,20 @@ def serve(request, listener):
 
 
 def carry_out(steps, perform, check_mode, want_diff, listener):
+    """The results, and the digests of the files that the step behind them has to be given."""
     results = []
     for index, step in enumerate(steps):
         if not check_mode and fence.is_abandoned(listener):
             break
         looks = check_mode or index > 0 or not perform
         result = attempt(step, Run(looks, want_diff))
+        needs = result.pop("needs", [])
         if looks and not check_mode and (result["changed"] or "failed" in result):
-            break
+            return {"results": results, "needs": needs}
         results.append(result)
         if "failed" in result:
             break
-    return results
+    return {"results": results}
 
 
 def attempt(step, run):

@@ -27,9 +27,13 @@ HANDED_OUT = ipaddress.ip_network("2000::/3")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-def download(url, target, allowed, largest):
-    """Writes what is at the address into the stream."""
-    end = time.monotonic() + DEADLINE
+class Absent(Failed):
+    """There is nothing at the address, and whoever answers there says so."""
+
+
+def download(url, target, allowed, largest, seconds=DEADLINE):
+    """Writes what is at the address into the stream, in so many seconds."""
+    end = time.monotonic() + seconds
     first = url
     for _ in range(REDIRECTS + 1):
         try:
@@ -61,6 +65,8 @@ def fetch(url, target, allowed, largest, end):
         answer = connection.getresponse()
         if answer.status in (301, 302, 303, 307, 308):
             return urljoin(url, answer.getheader("Location") or "")
+        if answer.status in (404, 410):
+            raise Absent("`%s` cannot be fetched: it answers with %d" % (url, answer.status))
         if answer.status != 200:
             raise Failed("`%s` cannot be fetched: it answers with %d" % (url, answer.status))
         total = 0
@@ -78,7 +84,7 @@ def fetch(url, target, allowed, largest, end):
         watch.cancel()
         connection.close()
         if time.monotonic() > end:
-            raise Failed("`%s` cannot be fetched: it takes longer than %d s" % (url, DEADLINE))
+            raise Failed("`%s` cannot be fetched: it takes too long" % url)
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 import zipfile
@@ -11,8 +10,8 @@ import zipfile
 from ansible_collections.pressluft.host.plugins.module_utils import manifest
 from ansible_collections.pressluft.host.plugins.module_utils.manifest import digest
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
+from ansible_collections.pressluft.host.plugins.module_utils.served import VERSION
 
-VERSION = re.compile(rb"\$wp_version\s*=\s*'([0-9A-Za-z.-]{1,32})'")
 LARGEST = 1 << 30
 # Where a release reaches into what outlives it; relative, so that a copy of a release is a release.
 OBJECT_CACHE = "wp-content/object-cache.php"
@@ -23,28 +22,6 @@ LINKS = {
     OBJECT_CACHE: "../../../shared/object-cache.php",
     "wp-content/mu-plugins/pressluft.php": "../../../../shared/mu-plugins/pressluft.php",
 }
-
-
-def current(root):
-    """The name of the release that is served, or None."""
-    try:
-        target = os.readlink(os.path.join(root, "current"))
-    except OSError:
-        # There is none, or something else than a link.
-        return None
-    name = os.path.basename(target)
-    present = os.path.isfile(os.path.join(root, "releases", name, "wp-load.php"))
-    return name if present and target == "releases/" + name else None
-
-
-def version(root, name):
-    """The version of WordPress in a release, or None where it has none that can be read."""
-    try:
-        with open(os.path.join(root, "releases", name, "wp-includes/version.php"), "rb") as stream:
-            match = VERSION.search(stream.read(1 << 16))
-    except OSError:
-        return None
-    return match and match.group(1).decode("ascii")
 
 
 def version_of(archive):

@@ -23,7 +23,8 @@ options:
       - What is to be done, each with a C(name) and the options of one kind.
       - C(account), a system user; C(boundaries), a look at what would let an environment's user get further than its
         place; C(cache), empty caches; C(clone), another environment's database and uploads; C(code), a look at what an
-        environment serves, which puts nothing back; C(database), a secure database server; C(packages), Debian
+        environment serves, which puts nothing back; C(database), a secure database server; C(languages), the
+        translations of an environment's WordPress, plugins and themes; C(packages), Debian
         packages; C(release), the code that an environment serves; C(services), units that run; C(source), a file from
         the control plane or from an address; C(tree), a rendered tree of files; and C(wordpress), an installation and
         its options. C(plugin_utils/options.py) lists the options of each.

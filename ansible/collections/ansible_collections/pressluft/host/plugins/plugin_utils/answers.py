@@ -33,6 +33,7 @@ FENCED = "NODE_FENCED"
 UNHEALTHY = "HEALTH_CHECK_FAILED"
 REFUSED = "NODE_ANSWER_REFUSED"
 SILENT = "NO_ANSWER"
+UNTRANSLATED = "LANGUAGE_UNAVAILABLE"
 # The end of what is shown of a stream of a node that gave no answer.
 TAIL = 4096
 MOST_ITEMS = 5000
@@ -77,6 +78,7 @@ STEPS = {
     # Whether a difference is only seen, because no job puts it back.
     "code": dict(CHANGES, only_seen=flag),
     "database": CHANGES,
+    "languages": dict(CHANGES, code=word(UNTRANSLATED)),
     "packages": {"installed": NAMES, "held": NAMES, "released": NAMES},
     "release": {
         "release": word(r"([A-Za-z0-9][A-Za-z0-9._+-]{0,127})?"),
@@ -108,7 +110,7 @@ STEPS = {
         "problems": few(line(2048), 1000),
         "stderr": text(8 * 1024),
     },
-    "wordpress": CHANGES,
+    "wordpress": dict(CHANGES, code=word(UNTRANSLATED)),
 }
 RESULTS = {kind: record({"changed": flag}, dict(ANY_STEP, **fields)) for kind, fields in STEPS.items()}
 
@@ -133,16 +135,17 @@ FACTS = record(
     }
 )
 FINDING = record({"check": line(100), "url": optional(line(2048)), "finding": line(2048)})
+NEEDS = listed(word(r"[0-9a-f]{40,128}"), 4000)
 FAILURE = {"failed": flag, "msg": MESSAGE}
 ANSWERS = {
-    "converge": record({}, dict(FAILURE, code=word(FENCED), results=lambda value, place: value)),
+    "converge": record({}, dict(FAILURE, code=word(FENCED), results=lambda value, place: value, needs=NEEDS)),
     "facts": record({}, dict(FAILURE, changed=flag, facts=FACTS)),
     "health": record({}, dict(FAILURE, code=word(UNHEALTHY), changed=flag, findings=listed(FINDING, 1000), checks=mapped(seconds, 1000))),
 }
 
 
 def converge(output, kinds):
-    """The results of the first steps of these kinds, or how the run failed.
+    """The results of the first steps of these kinds, with what the next one has to be given, or how the run failed.
 
     Raises `Refused`.
     """
@@ -155,7 +158,7 @@ def converge(output, kinds):
     if len(results) > len(kinds):
         raise Refused("it has %d results for %d steps" % (len(results), len(kinds)))
     shaped = [RESULTS[kind](result, "a result of `%s`" % kind) for kind, result in zip(kinds, results)]
-    return {"results": shaped}
+    return {"results": shaped, "needs": answer.get("needs", [])}
 
 
 def facts(output):

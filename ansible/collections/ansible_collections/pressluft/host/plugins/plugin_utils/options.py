@@ -13,6 +13,18 @@ DATABASE = dict(ENVIRONMENT, state_dir=TEXT, database_password=PASSWORD, workers
 ADMINISTRATOR = {"title": TEXT, "user": TEXT, "email": TEXT, "password": PASSWORD}
 
 
+PACK = {
+    "kind": {"type": "str", "choices": ["core", "plugin", "theme"], "required": True},
+    "slug": OPTIONAL,
+    "version": OPTIONAL,
+    "src": OPTIONAL,
+    "url": OPTIONAL,
+    "checksum": TEXT,
+    # Why neither of the two can be used.
+    "problem": OPTIONAL,
+}
+
+
 def listed(default=None):
     return {"type": "list", "elements": "str", **({"required": True} if default is None else {"default": default})}
 
@@ -24,6 +36,15 @@ STEPS = {
     "boundaries": {"system": TEXT, "root": TEXT},
     "clone": dict(DATABASE, source=TEXT, source_root=TEXT, uploads={"type": "bool", "default": True}),
     "database": {},
+    "languages": {
+        "system": TEXT,
+        "root": TEXT,
+        "state_dir": TEXT,
+        "locale": TEXT,
+        "packs": {"type": "list", "elements": "dict", "options": PACK, "default": []},
+        "official": {"type": "bool", "default": False},
+        "allow_private": listed([]),
+    },
     "packages": {"name": listed(), "hold": listed([])},
     "release": {
         "root": TEXT,

@@ -6,20 +6,20 @@ somebody's doing and stays until somebody has seen it.
 
 from __future__ import annotations
 
-from ansible_collections.pressluft.host.plugins.module_utils import manifest, release
+from ansible_collections.pressluft.host.plugins.module_utils import manifest, served
 
 SHOWN = 100
 
 
 def differences(root, recorded):
     """The lines of a difference from what is there to what was put there, as of what a run would change."""
-    served = release.current(root)
+    name = served.current(root)
     lines = []
-    if served is None:
+    if name is None:
         return ["-serves nothing: `current` leads to no release", "+serves %s" % (recorded or "a release")]
-    if recorded and served != recorded:
-        lines += ["-serves %s" % served, "+serves %s" % recorded]
-    return lines + manifest.differences(root, served)
+    if recorded and name != recorded:
+        lines += ["-serves %s" % name, "+serves %s" % recorded]
+    return lines + manifest.differences(root, name)
 
 
 def carry_out(options, node):

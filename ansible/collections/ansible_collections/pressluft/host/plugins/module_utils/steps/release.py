@@ -11,17 +11,17 @@ import grp
 import os
 import zipfile
 
-from ansible_collections.pressluft.host.plugins.module_utils import release
+from ansible_collections.pressluft.host.plugins.module_utils import release, served
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
 
 def build(params):
     root, group = params["root"], grp.getgrnam(params["group"]).gr_gid
     if params["source"] is not None:
-        served = release.current(params["source"])
-        if served is None:
+        other = served.current(params["source"])
+        if other is None:
             raise Failed("`%s` serves no release" % params["source"])
-        name, _ = release.from_release(root, os.path.join(params["source"], "releases", served), group)
+        name, _ = release.from_release(root, os.path.join(params["source"], "releases", other), group)
     else:
         archive, wanted = params["archive"], params["sha256"]
         present = release.archive_version(archive)
@@ -36,14 +36,14 @@ def build(params):
 
 def answer(root, name, changed):
     result = {"changed": changed, "release": name or ""}
-    version = release.version(root, name) if name else None
+    version = served.version(root, name) if name else None
     return result if version is None else dict(result, wordpress_version=version)
 
 
 def carry_out(options, node):
-    served = release.current(options["root"])
-    if served is not None or node.check_mode:
-        return answer(options["root"], served, served is None)
+    name = served.current(options["root"])
+    if name is not None or node.check_mode:
+        return answer(options["root"], name, name is None)
     try:
         return answer(options["root"], build(options), True)
     except (OSError, KeyError, zipfile.BadZipFile) as error:

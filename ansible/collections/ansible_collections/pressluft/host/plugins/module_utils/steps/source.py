@@ -25,6 +25,8 @@ def carry_out(options, node):
     what = differences(dest, mode, algorithm, wanted.lower())
     result = {"changed": bool(what), "changes": ["%s of %s" % (part, dest) for part in what]}
     if not what or node.check_mode:
+        # What has no address is given by the control plane, when it is wanted.
+        result["needs"] = [wanted] if options["url"] is None and "content" in what else []
         return result
     if "content" not in what:
         os.chown(dest, 0, 0)

@@ -15,6 +15,8 @@ from ansible_collections.pressluft.host.plugins.module_utils import accounts, ph
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
 from ansible_collections.pressluft.host.plugins.module_utils.wordpress import Site
 
+# WordPress takes no language whose translations it does not find, and goes on with the one that it has.
+LANGUAGE = "WPLANG"
 SAVE_OPTIONS = """
 foreach ( $values as $name => $value ) {
     if ( in_array( $name, array( 'siteurl', 'home' ), true ) ) {
@@ -70,6 +72,8 @@ class Memory:
 
     def agrees(self, name, wanted, found):
         """Whether an option counts as set: as asked for, or as WordPress saved it then."""
+        if name == LANGUAGE:
+            return (found or "") == wanted
         return found == wanted or self.entries.get(name) == [wanted, found]
 
     def keep(self, wanted, found):
@@ -110,6 +114,9 @@ def apply(params, check_mode):
         site.evaluate(SAVE_OPTIONS, {name: values[name] for name in differing})
         found = site.options(wanted)
         memory.keep(wanted, found)
+        if LANGUAGE in wanted and not memory.agrees(LANGUAGE, wanted[LANGUAGE], found.get(LANGUAGE)):
+            why = "WordPress does not take the language `%s`" % wanted[LANGUAGE]
+            raise Failed(why, code="LANGUAGE_UNAVAILABLE")
     changes += units(params["units"], check_mode)
     return changes, wider
 
