@@ -122,12 +122,11 @@ fn suggested_is_empty(text: &str) -> bool {
     !text.chars().any(|c| c.is_ascii_alphabetic())
 }
 
+const LIKE_A_NAME: &str = "write it like `www.acme.example`";
+
 fn host_name(text: &str) -> Result<(), Malformed> {
     let refuse = |why: &str| {
-        Err(
-            Malformed::new(format!("{} is not a host name: {why}", quoted(text)))
-                .hint("write it like `www.acme.example`"),
-        )
+        Err(Malformed::new(format!("{} is not a host name: {why}", quoted(text))).hint(LIKE_A_NAME))
     };
     if text.len() > 253 {
         return refuse("it is longer than 253 characters");
@@ -217,7 +216,8 @@ fn host(text: &str) -> Result<String, Malformed> {
                 .message
                 .replace("is not a host name", "is not an address or host name");
             let hint = "write an IP address such as `203.0.113.10`, or a lower-case host name";
-            Err(Malformed::new(message).hint(error.hint.unwrap_or_else(|| hint.to_owned())))
+            let better = error.hint.filter(|hint| hint != LIKE_A_NAME);
+            Err(Malformed::new(message).hint(better.unwrap_or_else(|| hint.to_owned())))
         }
     }
 }
