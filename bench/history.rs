@@ -84,9 +84,19 @@ fn measure() -> Result<bool> {
     for (span, count, days) in [(&long, environments, days), (&short, wide, 3)] {
         let name = format!("  looks: {count} environments, {days} days");
         let seconds = span.took.as_secs_f64();
-        line(&name, format!("{} in {seconds:.0} s", span.looks), "-", true)?;
+        line(
+            &name,
+            format!("{} in {seconds:.0} s", span.looks),
+            "-",
+            true,
+        )?;
         let share = span.clearing.as_secs_f64() / seconds * 100.0;
-        line("  of that clearing up, with rests", format!("{share:.0} %"), "-", true)?;
+        line(
+            "  of that clearing up, with rests",
+            format!("{share:.0} %"),
+            "-",
+            true,
+        )?;
     }
     for (name, figures) in [("settled", &long.first), ("at the end", &long.last)] {
         let size = &figures.size;
@@ -96,13 +106,33 @@ fn measure() -> Result<bool> {
         line("  jobs, looks, audit entries", value, "-", true)?;
     }
     let ratio = of(long.last.claim, long.first.claim);
-    line("a claim at the end, of the beginning", format!("{ratio:.2}"), "<= 1.5", ratio <= 1.5)?;
+    line(
+        "a claim at the end, of the beginning",
+        format!("{ratio:.2}"),
+        "<= 1.5",
+        ratio <= 1.5,
+    )?;
     let ratio = of(long.last.pages, long.first.pages);
-    line("what pages read, of the beginning", format!("{ratio:.2}"), "<= 2", ratio <= 2.0)?;
+    line(
+        "what pages read, of the beginning",
+        format!("{ratio:.2}"),
+        "<= 2",
+        ratio <= 2.0,
+    )?;
     let each = used(&short.last.size).saturating_sub(short.empty) / wide as u64;
-    line("  an environment in any case", format!("{:.1} kB", each as f64 / 1e3), "-", true)?;
+    line(
+        "  an environment in any case",
+        format!("{:.1} kB", each as f64 / 1e3),
+        "-",
+        true,
+    )?;
     let change = per_change(&long);
-    line("  a change with its entries", format!("{:.1} kB", change as f64 / 1e3), "-", true)?;
+    line(
+        "  a change with its entries",
+        format!("{:.1} kB", change as f64 / 1e3),
+        "-",
+        true,
+    )?;
     let large = large(each, change);
     let name = "20,000 environments, at the limits by count";
     line(name, megabytes(large), "< 2,000 MB", large < LIMIT)?;
@@ -110,7 +140,12 @@ fn measure() -> Result<bool> {
     let value = format!("{} in {}", size.closed_entries, size.segments);
     line("  audit entries in closed segments", value, "-", true)?;
     let is_sound = long.is_sound && short.is_sound;
-    line("chain, segments and record hold", String::new(), "-", is_sound)?;
+    line(
+        "chain, segments and record hold",
+        String::new(),
+        "-",
+        is_sound,
+    )?;
     Ok(met)
 }
 
@@ -169,7 +204,9 @@ fn megabytes(bytes: u64) -> String {
 /// Bytes of one job that changed something, with its attempt, tasks, payload and audit entries.
 fn per_change(span: &Span) -> u64 {
     let (first, last) = (&span.first.size, &span.last.size);
-    let jobs = (last.jobs + last.looks).saturating_sub(first.jobs + first.looks).max(1);
+    let jobs = (last.jobs + last.looks)
+        .saturating_sub(first.jobs + first.looks)
+        .max(1);
     used(last).saturating_sub(used(first)) / jobs
 }
 

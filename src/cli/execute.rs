@@ -14,9 +14,7 @@ use crate::clock;
 use crate::core::document::scalar;
 use crate::core::recorded::JobId;
 use crate::daemon::role::{self, Post};
-use crate::daemon::{
-    self, Jobs, Limits, Pace, Parallel, Request, Runner, Stop, Summary, Urgency,
-};
+use crate::daemon::{self, Jobs, Limits, Pace, Parallel, Request, Runner, Stop, Summary, Urgency};
 use crate::secrets::{Identity, SecretError};
 use crate::store::{JobFilter, Store, StoreError};
 

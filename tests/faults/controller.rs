@@ -9,7 +9,8 @@ use pressluft::process;
 
 use crate::Result;
 use crate::cases::{
-    broken_disk, canary, crash_points, kills, openings, power_loss, restore, serve, stopped,
+    broken_disk, canary, clearing, crash_points, kills, openings, power_loss, restore, serve,
+    stopped,
 };
 use crate::checker;
 use crate::context::{Context, Dose};
@@ -27,6 +28,7 @@ const CASES: &[(&str, Case)] = &[
         kills::crash_points_under_load,
     ),
     ("kill in a backup or restore", restore::run),
+    ("kill while the past is cleared up", clearing::run),
     ("kill at random, 4 workers", kills::at_random),
     ("kill with a hot site", kills::hot_site),
     ("kill with clock jumps", kills::clock_jumps),

@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         "script" => roles::script(&arguments),
         "worker" => worker::run(&arguments),
         "restoring" => cases::restore::role(&arguments),
+        "clearing" => cases::clearing::role(&arguments),
         "body" => worker::body(&arguments),
         _ => controller::run(),
     };

@@ -49,7 +49,7 @@ pub(crate) const ALL: [Past; 18] = [
 const LATER: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// Keeps as little as there can be.
-fn policy() -> HistoryPolicy {
+pub(crate) fn policy() -> HistoryPolicy {
     HistoryKind::ALL
         .iter()
         .fold(HistoryPolicy::default(), |policy, kind| {

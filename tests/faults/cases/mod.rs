@@ -2,6 +2,7 @@
 
 pub(crate) mod broken_disk;
 pub(crate) mod canary;
+pub(crate) mod clearing;
 pub(crate) mod crash_points;
 pub(crate) mod kills;
 pub(crate) mod openings;
