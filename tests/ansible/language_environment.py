@@ -57,7 +57,7 @@ class Environment(Scratch):
 
     def options(self, *packs, locale="de_DE", official=False):
         options = {"system": "root", "root": self.root, "state_dir": self.state, "locale": locale}
-        return dict(options, packs=list(packs), official=official, allow_private=["127.0.0.0/8"], uploads=self.uploads)
+        return dict(options, packs=list(packs), official=official, allow_private=["127.0.0.0/8"], uploads=self.uploads, pages=False)
 
     def run_step(self, *packs, check=False, locale="de_DE", official=False):
         options = self.options(*packs, locale=locale, official=official)

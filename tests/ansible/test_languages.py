@@ -199,6 +199,13 @@ class Languages(Environment):
         self.assertIn("its SHA256 is another", self.refused(dict(pack, checksum="sha256:" + "0" * 64)))
         self.assertEqual(sorted(os.listdir(self.state)), ["fence", "fence.lock", "languages.json"])
 
+    def test_cached_pages_go_with_the_words_that_they_were_made_of(self):
+        options = dict(self.options(self.pack(CORE)), pages=True)
+        with unittest.mock.patch.object(languages, "run") as run:
+            for _ in range(2):
+                languages.carry_out(options, Run(False, False))
+        run.assert_called_once_with(["/usr/local/lib/pressluft/purge-pages", "root"], timeout=180)
+
     def test_the_control_plane_gives_what_is_needed_and_nothing_else(self):
         def given(**pack):
             data = packed(pack.pop("files"))

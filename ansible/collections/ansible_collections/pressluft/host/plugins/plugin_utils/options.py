@@ -44,6 +44,8 @@ STEPS = {
         "packs": {"type": "list", "elements": "dict", "options": PACK, "default": []},
         "official": {"type": "bool", "default": False},
         "allow_private": listed([]),
+        # Whether pages are cached.
+        "pages": {"type": "bool", "default": False},
     },
     "packages": {"name": listed(), "hold": listed([])},
     "release": {

@@ -21,8 +21,9 @@ from ansible_collections.pressluft.host.plugins.module_utils import (
     language_pack,
     served,
 )
-from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
+from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
 
+PURGE = "/usr/local/lib/pressluft/purge-pages"
 ENGLISH = "en_US"
 UNAVAILABLE = "LANGUAGE_UNAVAILABLE"
 OFFICIAL = "wordpress.org"
@@ -243,4 +244,7 @@ def carry_out(options, node):
         finally:
             # What was placed until then is not fetched again.
             languages.record.keep()
+        if options["pages"]:
+            # They are in the words of before.
+            run([PURGE, options["system"]], timeout=180)
     return result
