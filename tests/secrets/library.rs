@@ -186,7 +186,7 @@ fn generated_secrets_are_made_once_also_by_processes_that_race() {
     assert!(passwords.iter().all(|password| password.len() == 32));
     assert!(salts.iter().all(|salt| salt.len() == 64));
     let distinct: std::collections::BTreeSet<&String> = passwords.iter().chain(salts).collect();
-    assert_eq!(distinct.len(), 11);
+    assert_eq!(distinct.len(), 10);
 }
 
 #[test]
@@ -230,8 +230,8 @@ fn what_was_generated_stays_the_same_under_another_identity() {
         rotated.control_plane().to_string(),
         fixture.identity.recipient().to_string()
     );
-    // Three passwords, the salts, and a file that jobs use.
-    for expected in [5, 0] {
+    // Two passwords, the salts, and a file that jobs use.
+    for expected in [4, 0] {
         let resealed = reseal(store, &rotated).expect("sealed");
         assert_eq!(resealed.keep(store).expect("kept"), expected);
     }
