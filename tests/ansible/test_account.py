@@ -1,6 +1,7 @@
 """The user of an environment: what it has too much, and what the firewall is told."""
 
 import collections
+import contextlib
 import os
 import unittest
 from unittest import mock
@@ -101,6 +102,19 @@ class Firewall(Scratch):
         self.assertEqual((look, done, again), (["firewall's list"], ["firewall's list"], []))
         self.assertIn("provision the node", warnings[0])
         self.assertEqual(os.listdir(folder), [site_users.FILE])
+
+    def test_a_firewall_that_does_not_answer_is_a_finding_of_a_look(self):
+        own = mock.Mock(pw_uid=12)
+        options = {"name": "wp_b", "home": "/", "members": []}
+        with contextlib.ExitStack() as stack:
+            for module, name, value in (
+                (site_users, "elements", lambda: None),
+                (account, "plan", lambda *_: ([], [])),
+                (account, "user", lambda _: own),
+            ):
+                stack.enter_context(mock.patch.object(module, name, value))
+            result = account.carry_out(options, mock.Mock(check_mode=True))
+        self.assertIn("the firewall has no list", result["by_hand"][0])
 
 
 if __name__ == "__main__":

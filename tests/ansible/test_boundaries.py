@@ -1,6 +1,5 @@
 """What a tenant can do to the programs that look at it: nothing beyond its own rights, a time and a size."""
 
-import contextlib
 import os
 import socket
 import subprocess
@@ -16,12 +15,10 @@ from ansible_collections.pressluft.host.plugins.module_utils import (
     manifest,
     pipeline,
     process,
-    sudoers,
     tenant,
     web,
 )
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
-from ansible_collections.pressluft.host.plugins.module_utils.steps import boundaries
 from ansible_collections.pressluft.host.plugins.module_utils.unprivileged import Child, collect
 
 # A user that every machine has, with a group of the same name; there is no service manager where these tests run.
@@ -273,83 +270,6 @@ class Accounts(unittest.TestCase):
         quoted = evil.replace("'", "''")
         self.assertIn("REVOKE PROXY ON '%s'@'%%' FROM 'wp_a'@localhost" % quoted, statements)
         self.assertIn("DROP USER 'wp_a'@'%s'" % quoted, statements)
-
-
-class Rules(Scratch):
-    def naming(self, text, **files):
-        os.makedirs(self.path("d"), exist_ok=True)
-        for name, content in files.items():
-            self.write("d/" + name, content)
-        main = self.write("sudoers", text.replace("DIR", self.path("d")))
-        return [rule for _, rule in sudoers.naming({"wp_a", "#999", "%wp_a", "%#997"}, main)]
-
-    def test_a_rule_is_known_however_it_names_the_user(self):
-        for rule in (
-            "wp_a ALL=(ALL) NOPASSWD: ALL",
-            "other, wp_a ALL = ALL",
-            "%wp_a ALL=ALL",
-            "#999 ALL=ALL",
-            "%#997 ALL=ALL",
-            '"wp_a" ALL=ALL',
-            "ALL ALL=/bin/true",
-        ):
-            self.assertEqual(self.naming("Defaults env_reset\nroot ALL=(ALL:ALL) ALL\n" + rule), [rule])
-        self.assertEqual(len(self.naming("User_Alias A = x : B = wp_a, y\nUser_Alias C = B\nC ALL=ALL\nA ALL=ALL\n")), 1)
-        self.assertEqual(self.naming("@includedir DIR\n", x="wp_a ALL=\\\n ALL\n"), ["wp_a ALL=  ALL"])
-        self.assertEqual(len(self.naming("#include DIR/x\n", x="wp_a ALL=ALL\n")), 1)
-
-    def test_others_are_no_finding_and_a_circle_ends(self):
-        text = "# wp_a ALL=ALL\nroot ALL=(wp_a) ALL\n%sudo ALL=(ALL:ALL) ALL\nDefaults:wp_a x=y\nRunas_Alias R = wp_a\n"
-        self.assertEqual(self.naming(text + "@include sudoers\n"), [])
-        self.assertEqual(self.naming("@includedir DIR\n", **{"x.off": "wp_a ALL=ALL\n"}), [])
-
-
-class Looks(Scratch):
-    def test_files_with_set_id_bits_are_told_in_one_line_each(self):
-        for name, mode in (("plain", 0o755), ("odd\n\x1b[2J name", 0o4755), ("-group", 0o2755)):
-            self.write(name, "", mode)
-        os.symlink("/usr/bin/passwd", self.path("link"))
-        with mock.patch.object(tenant, "MANAGER", "/nonexistent"):
-            found = sorted(boundaries.files(tenant.Tenant(SITE.system, self.work)))
-        names = ("-group", "odd??[2J name")
-        self.assertEqual(found, ["`%s` has set-id bits" % self.path(name) for name in names])
-
-
-    def test_a_look_that_a_site_holds_up_is_a_finding(self):
-        nothing = lambda *_: []  # noqa: E731
-        names = ("rules", "entrances", "units", "exposed", "files")
-        node = mock.Mock()
-        with contextlib.ExitStack() as stack:
-            for name in names:
-                stack.enter_context(mock.patch.object(boundaries, name, nothing))
-            late = mock.Mock(side_effect=Failed("`mariadb`: max_statement_time exceeded"), __name__="database")
-            stack.enter_context(mock.patch.object(boundaries, "database", late))
-            result = boundaries.carry_out({"system": "daemon", "root": self.work}, node)
-        self.assertEqual(result["changed"], False)
-        self.assertEqual(len(result["by_hand"]), 1)
-        self.assertIn("not everything could be looked at: `mariadb`", result["by_hand"][0])
-
-
-class Modes(Scratch):
-    def test_what_others_may_read_of_a_release_is_told(self):
-        for name in ("wp-content/plugins/a.php", "wp-load.php"):
-            os.makedirs(os.path.dirname(self.path("r", name)), exist_ok=True)
-            self.write("r/" + name, "x", 0o640)
-        for folder in ("r", "r/wp-content", "r/wp-content/plugins"):
-            os.chmod(self.path(folder), 0o750)
-        os.symlink("/", self.path("r/wp-content/link"))
-        self.assertEqual(manifest.content(self.path("r"), os.getgid()), [])
-        os.chmod(self.path("r/wp-content/plugins/a.php"), 0o644)
-        os.chmod(self.path("r/wp-content/plugins"), 0o770)
-        self.assertEqual(
-            manifest.content(self.path("r"), os.getgid()),
-            [
-                "-wp-content/plugins belongs to user 0 with mode 0770",
-                "+wp-content/plugins is written by root alone",
-                "-wp-content/plugins/a.php belongs to user 0 with mode 0644",
-                "+wp-content/plugins/a.php is read by its environment alone",
-            ],
-        )
 
 
 if __name__ == "__main__":

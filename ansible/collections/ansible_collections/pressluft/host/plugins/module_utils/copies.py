@@ -14,7 +14,14 @@ import os
 import secrets
 import sys
 
-from ansible_collections.pressluft.host.plugins.module_utils import accounts, mariadb, pipeline, rewriting, tenant
+from ansible_collections.pressluft.host.plugins.module_utils import (
+    accounts,
+    below,
+    mariadb,
+    pipeline,
+    rewriting,
+    tenant,
+)
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
 SECONDS = 1500
@@ -155,7 +162,7 @@ def copy_uploads(source, target):
     """Packs as the one user, unpacks as the other; holes of files stay holes."""
     here = os.path.join(source.root, "shared/uploads")
     there = os.path.join(target.root, "shared/uploads")
-    size, files = count(source, here)
+    size, files = count(here)
     room = room_for(there, size + files * PER_FILE, "`%s`" % here)
     # Counted and packed are two moments: what grows between them does not grow without end.
     most = min(room, size + size // 4 + files * PER_FILE + (64 << 20))
@@ -171,16 +178,15 @@ def copy_uploads(source, target):
     refuse([(0 if codes[0][0] == 1 else codes[0][0], codes[0][1]), codes[1]], "the uploads")
 
 
-def count(site, folder):
-    """The bytes that the files below a folder take, and their number; asked for as the tenant."""
-    find = 'find "$0" -xdev -printf "%b\\n" | awk \'{ blocks += $1 } END { printf "%.0f %d", blocks * 512, NR }\''
-    done = tenant.run(site, ["/bin/sh", "-c", find, folder], timeout=COUNT_SECONDS, label="find")
+def count(folder):
+    """The bytes that the files below a folder take, and their number."""
+    size, files = 0, 1
     try:
-        size, files = [int(word) for word in done.stdout.split()]
-    except ValueError:
-        raise Failed("what `%s` holds could not be counted" % folder)
-    if files > FILES:
-        raise Failed("`%s` holds %d files; more than %d are not copied" % (folder, files, FILES))
+        for _, status in below.entries(folder, COUNT_SECONDS, FILES):
+            size += status.st_blocks * 512
+            files += 1
+    except Failed as error:
+        raise Failed("it could not be counted: %s" % error)
     return size, files
 
 

@@ -20,8 +20,11 @@ LINE = re.compile(r"add element inet pressluft sites \{ ([0-9]+) \} # ([a-z_][a-
 SET = ["inet", "pressluft", "sites"]
 
 
-def ensure(name, uid, check_mode, warn, folder=FOLDER):
-    """What has to change for the firewall to know the user, and the change unless in check mode."""
+def ensure(name, uid, check_mode, tell, folder=FOLDER):
+    """What has to change for the firewall to know the user, and the change unless in check mode.
+
+    `tell` is told what the firewall could not be asked.
+    """
     changes = []
     path = os.path.join(folder, FILE)
     found = read(path)
@@ -32,7 +35,7 @@ def ensure(name, uid, check_mode, warn, folder=FOLDER):
             write(path, wanted)
     loaded = elements()
     if loaded is None:
-        warn("the firewall has no list of the environments' users, and `%s` reaches all: provision the node" % name)
+        tell("the firewall has no list of the environments' users, and `%s` reaches all: provision the node" % name)
     elif uid not in loaded:
         changes.append("firewall")
         if not check_mode:

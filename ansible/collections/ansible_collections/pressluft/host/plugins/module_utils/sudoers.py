@@ -1,14 +1,16 @@
 """Which rules of sudo name a user: by name or number, through a group, through an alias, or as everybody.
 
-sudo itself is asked what it allows; the files are read to say where that is written.
+sudo itself is asked what it allows; the files are read to say where that is written. Both are read to their end, or
+`Failed` or `OSError` says that they were not.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 
-from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
+from ansible_collections.pressluft.host.plugins.module_utils.process import PATH, Failed, run
 
 MAIN = "/etc/sudoers"
 INCLUDE = re.compile(r"[@#](include|includedir)\s+(.+)")
@@ -35,11 +37,12 @@ def naming(names, main=MAIN):
 
 def allowed(user):
     """What sudo lets a user do, in its own words; nothing where there is no sudo."""
-    try:
-        done = run(["sudo", "--non-interactive", "--list", "--other-user=%s" % user], check=False, timeout=20)
-    except Failed:
+    if shutil.which("sudo", path=PATH) is None:
         return []
-    _, _, rules = done.stdout.partition("may run the following commands")
+    done = run(["sudo", "--non-interactive", "--list", "--other-user=%s" % user], check=False, timeout=20)
+    _, allows, rules = done.stdout.partition("may run the following commands")
+    if not allows and "is not allowed to run sudo" not in done.stdout:
+        raise Failed("sudo did not say what it lets `%s` do (rc %d)" % (user, done.returncode))
     return [line.strip() for line in rules.splitlines()[1:] if line.strip()]
 
 
@@ -51,12 +54,14 @@ def _lines(path, left):
     """The path and the text of every rule and alias, of included files too, as many files as are `left`."""
     left[0] -= 1
     if left[0] < 0:
-        return
+        raise Failed("the rules of sudo stand in more than %d files, or include themselves" % FILES)
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
-            text = stream.read(LARGEST)
-    except OSError:
+            text = stream.read(LARGEST + 1)
+    except FileNotFoundError:
         return
+    if len(text) > LARGEST:
+        raise Failed("`%s` is larger than %d KiB" % (path, LARGEST >> 10))
     for line in text.replace("\\\n", " ").split("\n"):
         line = line.strip()
         include = INCLUDE.match(line)
@@ -74,6 +79,6 @@ def _included(path, word, target):
         return [target]
     try:
         names = sorted(os.listdir(target))
-    except OSError:
+    except FileNotFoundError:
         return []
     return [os.path.join(target, name) for name in names if "." not in name and not name.endswith("~")]

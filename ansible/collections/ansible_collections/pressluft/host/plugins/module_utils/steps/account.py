@@ -139,7 +139,9 @@ def carry_out(options, node):
     changes = [what for what, _ in steps]
     found = user(name)
     if found is not None:
-        changes += site_users.ensure(name, found.pw_uid, node.check_mode, node.warn)
+        # For a look, what could not be asked is as much a finding as what was found.
+        tell = wider.append if node.check_mode else node.warn
+        changes += site_users.ensure(name, found.pw_uid, node.check_mode, tell)
     result = {"changed": bool(changes), "changes": changes}
     if wider:
         result["by_hand"] = wider

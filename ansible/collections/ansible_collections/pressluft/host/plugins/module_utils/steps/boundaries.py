@@ -4,6 +4,9 @@ Only a look, and everything that it finds is somebody's doing: triggers, routine
 strangers with rights there; rules of sudo, keys, and jobs of other schedulers for the user; what is added to its units;
 and files with set-id bits, or that others may read. Services are asked what they make of their files, where they can
 be; their files are searched for the user's name besides. Everything is looked at in bounds.
+
+A look comes to its end or is told as one that was not made: a failure, a bound that was met and an answer without its
+end are findings, because nothing found is what a node is trusted for.
 """
 
 from __future__ import annotations
@@ -15,10 +18,12 @@ import pwd
 import re
 import stat
 
-from ansible_collections.pressluft.host.plugins.module_utils import accounts, copies, mariadb, sudoers, tenant
+from ansible_collections.pressluft.host.plugins.module_utils import accounts, below, copies, mariadb, sudoers
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
 
 SHOWN = 50
+# Of one look, so that no look pushes what others found out of sight.
+SHOWN_OF_ONE = 20
 LONGEST = 300
 SECONDS = 30
 SPOOLS = "/var/spool/cron"
@@ -96,13 +101,12 @@ def database(system):
 
 def triggers_elsewhere(system):
     """The files of triggers in other databases that name this one."""
-    with contextlib.suppress(OSError):
-        with os.scandir(DATA) as folders:
-            others = sorted(folder.path for folder in folders if folder.name != system and folder.is_dir())
-        for folder in others:
-            for path, _ in listed(folder):
-                if path.endswith(".TRG") and system in beginning(path):
-                    yield path
+    with os.scandir(DATA) as folders:
+        others = sorted(folder.path for folder in folders if folder.name != system and folder.is_dir())
+    for folder in others:
+        for path, _ in listed(folder):
+            if path.endswith(".TRG") and system in text_of(path):
+                yield path
 
 
 def rules(user):
@@ -147,7 +151,7 @@ def entrances(user, root):
         for path in within(place):
             real = os.path.realpath(path)
             is_own = os.path.basename(real) in own and os.path.dirname(real) == "/etc/systemd/system"
-            if not is_own and named.search(beginning(path).replace("\\\n", " ")):
+            if not is_own and named.search(text_of(path).replace("\\\n", " ")):
                 yield "`%s` names its user" % path
 
 
@@ -155,7 +159,7 @@ def authorized_keys(user):
     """Files of keys that sshd reads for the user, wherever it is told to look."""
     for place in ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d"):
         for path in within(place):
-            for found in KEYS.findall(beginning(path)):
+            for found in KEYS.findall(text_of(path)):
                 for word in found.split():
                     keys = word.strip('"').replace("%u", user.pw_name).replace("%U", str(user.pw_uid))
                     if "%u" in word.lower() and os.path.isfile(keys):
@@ -165,9 +169,13 @@ def authorized_keys(user):
 def units(user):
     """What is added to the units of the environment, or takes their place."""
     names = [unit % user.pw_name for unit in UNITS]
-    done = run(["systemctl", "show", "--property=Id,FragmentPath,DropInPaths", "--"] + names, check=False)
-    for block in done.stdout.split("\n\n"):
-        found = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    done = run(["systemctl", "show", "--property=Id,FragmentPath,DropInPaths", "--"] + names, timeout=SECONDS)
+    blocks = [
+        dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in done.stdout.split("\n\n")
+    ]
+    if len([block for block in blocks if "Id" in block]) != len(names):
+        raise Failed("the service manager did not tell of each unit")
+    for found in blocks:
         unit, place = found.get("Id", ""), found.get("FragmentPath", "")
         for path in found.get("DropInPaths", "").split():
             if not path.startswith("/usr/lib/"):
@@ -181,13 +189,18 @@ def within(place):
     if not os.path.isdir(place):
         return [place]
     found = []
-    for folder, folders, files in os.walk(place):
+    for folder, folders, files in os.walk(place, onerror=unless_gone):
         folders.sort()
         found += [os.path.join(folder, name) for name in sorted(files)]
         if len(found) > MOST_FILES:
-            break
+            raise Failed("`%s` holds more than %d files" % (place, MOST_FILES))
     # Also what a link leads to, if that is a file.
-    return [path for path in found if os.path.isfile(path)][:MOST_FILES]
+    return [path for path in found if os.path.isfile(path)]
+
+
+def unless_gone(error):
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def exposed(user):
@@ -196,7 +209,7 @@ def exposed(user):
     places += [os.path.join(place, user.pw_name) for place in (DATA, "/var/cache/pressluft")]
     places += [path for path, _ in listed(LOGS) if os.path.basename(path).startswith(user.pw_name + ".")]
     for path in places:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):
             mode = os.lstat(path).st_mode
             # `x` alone on a directory shows nothing in it.
             if mode & (0o006 if stat.S_ISDIR(mode) else 0o007):
@@ -207,26 +220,33 @@ def listed(folder):
     """The files of a directory of the system, or nothing."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry.path, entry.stat(follow_symlinks=False)) for entry in entries if entry.is_file())
-    except OSError:
+            found = [entry.path for entry in entries if entry.is_file()]
+    except FileNotFoundError:
         return []
+    statuses = []
+    for path in sorted(found):
+        with contextlib.suppress(FileNotFoundError):
+            statuses.append((path, os.lstat(path)))
+    return statuses
 
 
-def beginning(path):
+def text_of(path):
+    """The text of a file of the system; of one that is not there, nothing."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read(LARGEST)
-    except OSError:
+            text = stream.read(LARGEST + 1)
+    except FileNotFoundError:
         return ""
+    if len(text) > LARGEST:
+        raise Failed("`%s` is larger than %d KiB" % (accounts.shown(path), LARGEST >> 10))
+    return text
 
 
-def files(site):
+def files(root):
     """Files with set-id bits: nothing of a site needs them."""
-    # The site's own files are looked at as the site; the pipe ends what would go on for long.
-    script = 'find "$0" -xdev -type f -perm /6000 -print0 | head -c 8192'
-    done = tenant.run(site, ["/bin/sh", "-c", script, site.root], timeout=SECONDS, check=False, label="find")
-    for path in done.stdout.split("\0")[:-1]:
-        yield "`%s` has set-id bits" % accounts.shown(path)
+    for path, status in below.entries(root, SECONDS):
+        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o6000:
+            yield "`%s` has set-id bits" % accounts.shown(path)
 
 
 def carry_out(options, node):
@@ -235,19 +255,25 @@ def carry_out(options, node):
     except KeyError:
         # The account's own step says so.
         return {"changed": False}
-    site = tenant.Tenant(options["system"], options["root"])
-    looks = {rules: (user,), entrances: (user, site.root), units: (user,), exposed: (user,), files: (site,)}
+    root = options["root"]
+    looks = {rules: (user,), entrances: (user, root), units: (user,), exposed: (user,), files: (root,)}
     looks[database] = (user.pw_name,)
-    found = []
+    # First what was not looked at: however much the others found, it is among what is shown.
+    not_made, found, more = [], [], 0
     for look, arguments in looks.items():
+        told = []
         try:
-            found += look(*arguments)
-        except Failed as error:
-            # What the others found is told all the same. A site can hold up a look, so one that was not made is a
-            # finding as well: nobody may take it for a clean one.
-            found.append("not everything could be looked at: %s" % error)
-    found = list(dict.fromkeys(found))
+            for text in look(*arguments):
+                told.append(text)
+        except (Failed, OSError) as error:
+            # A site can hold up a look, so one that was not made is a finding: nobody may take it for a clean one.
+            not_made.append("not everything could be looked at: %s" % error)
+        told = list(dict.fromkeys(told))
+        found += told[:SHOWN_OF_ONE]
+        more += len(told[SHOWN_OF_ONE:])
+    found = list(dict.fromkeys(not_made + found))
     shown = [text[:LONGEST] for text in found[:SHOWN]]
-    if len(found) > SHOWN:
-        shown.append("and %d more" % (len(found) - SHOWN))
+    more += len(found[SHOWN:])
+    if more:
+        shown.append("and %d more" % more)
     return {"changed": False, "by_hand": shown} if shown else {"changed": False}
