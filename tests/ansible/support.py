@@ -157,7 +157,7 @@ class Scratch(unittest.TestCase):
         return dict({"name": steps[0]["name"], "pressluft.host.converge": options}, **more)
 
     def tree_task(self, src, **more):
-        return self.converge({"name": "Tree", "tree": {"src": src, "state_dir": self.state}}, **more)
+        return self.converge({"name": "Tree", "tree": {"src": src, "of": "node", "state_dir": self.state}}, **more)
 
     def events(self, tasks, *options, **more):
         """The events of a playbook run, as dictionaries."""
@@ -217,6 +217,8 @@ def request_of(kind, arguments):
     if kind in ("facts", "health"):
         return {"program": kind, "options": arguments}
     arguments = dict(arguments)
+    if kind == "tree":
+        arguments.setdefault("of", "node")
     check_mode = arguments.pop("_ansible_check_mode", False)
     want_diff = arguments.pop("_ansible_diff", False)
     request = {

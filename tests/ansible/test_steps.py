@@ -11,7 +11,7 @@ from support import NODE_PYTHON, Scratch, file, run_module, tree
 class Steps(Scratch):
     def steps(self, *contents):
         return [
-            {"kind": "tree", "options": {"tree": tree([file(self.path(name), "x")]), "state_dir": self.state}}
+            {"kind": "tree", "options": {"tree": tree([file(self.path(name), "x")]), "of": "node", "state_dir": self.state}}
             for name in contents
         ]
 
@@ -161,7 +161,8 @@ class Sources(Scratch):
 
     def test_a_file_of_the_control_plane_is_uploaded_only_when_it_differs(self):
         step = {"name": "File", "source": {"src": self.path("here", "file"), "dest": self.dest, "mode": "0640"}}
-        files = {"name": "Tree", "tree": {"src": self.tree_file([file(self.path("a"), "x")]), "state_dir": self.state}}
+        options = {"src": self.tree_file([file(self.path("a"), "x")]), "of": "node", "state_dir": self.state}
+        files = {"name": "Tree", "tree": options}
         changed = [self.statuses(files, step, "--check"), self.statuses(files, step), self.statuses(files, step)]
         self.assertEqual(changed, [["changed", "changed"], ["changed", "changed"], ["ok", "ok"]])
         self.assertEqual(self.got(), self.content)

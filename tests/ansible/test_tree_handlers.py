@@ -1,5 +1,6 @@
 """Handlers: order, once each, never lost; and two trees at once."""
 
+import json
 import os
 import time
 
@@ -72,12 +73,58 @@ class Handlers(Scratch):
         with open(os.path.join(self.root, "copy"), encoding="utf-8") as stream:
             self.assertIn('"h"', stream.read())
 
-    def test_what_another_tree_left_runs_and_its_failure_is_only_a_warning(self):
+    def test_what_another_tree_left_is_that_trees_own(self):
+        evil, acme = [file(self.path("a"), "x", handlers=["restart-php"])], [file(self.path("b"), "x")]
+        self.refuse(evil, None, [self.note("restart-php", 1)], of="evil")
+        handler = ("restart-php", ["sh", "-c", "echo acme >> %s" % os.path.join(self.root, "log")])
+        self.assertTrue(self.apply(acme, None, [handler], check=True, of="acme")["changed"])
+        self.apply(acme, None, [handler], of="acme")
+        self.assertFalse(self.apply(acme, None, [handler], check=True, of="acme")["changed"])
+        self.assertEqual((self.logged(), self.pending()), (["restart-php"], ["restart-php"]))
+        # One that has the same name, and runs, takes nothing of the other's along.
+        self.apply([file(self.path("b"), "y", handlers=["restart-php"])], None, [handler], of="acme")
+        self.assertEqual((self.logged(), self.pending()), (["restart-php", "acme"], ["restart-php"]))
+        self.assertTrue(self.apply(evil, None, [self.note("restart-php")], check=True, of="evil")["changed"])
+        self.apply(evil, None, [self.note("restart-php")], of="evil")
+        self.assertEqual((self.logged(), self.pending()), (["restart-php", "acme", "restart-php"], []))
+
+    def test_what_a_tree_left_and_does_not_name_any_more_runs_once(self):
         self.refuse([file(self.path("a"), "x", handlers=["left"])], None, [self.note("left", 1)])
-        result = self.apply([file(self.path("b"), "x")])
-        self.assertEqual(self.logged(), ["left", "left"])
+        result = self.apply([file(self.path("a"), "x")])
+        self.assertEqual((result["changed"], self.logged(), self.pending()), (True, ["left", "left"], []))
         self.assertIn("left", str(result["warnings"]))
-        self.assertEqual(self.pending(), ["left"])
+        self.assertFalse(self.apply([file(self.path("a"), "x")])["changed"])
+
+    def test_a_journal_that_does_not_say_whose_a_handler_is_loses_none(self):
+        os.makedirs(self.state, 0o700)
+        name, argv = self.note("reload")
+        stranger = {"name": name, "argv": ["false"]}
+        stored = {"version": 1, "handlers": [stranger, {"name": name, "argv": argv}], "undo": [], "leftovers": []}
+        with open(os.path.join(self.state, "pending-handlers.json"), "w", encoding="utf-8") as stream:
+            json.dump(stored, stream)
+        items = [file(self.path("a"), "x")]
+        self.apply(items, of="node")
+        self.assertEqual((self.logged(), self.pending()), ([], ["reload", "reload"]))
+        self.assertTrue(self.apply(items, None, [self.note("reload")], check=True, of="acme")["changed"])
+        self.apply(items, None, [self.note("reload")], of="acme")
+        self.assertEqual((self.logged(), self.pending()), (["reload"], ["reload"]))
+        self.assertFalse(self.apply(items, None, [self.note("reload")], check=True, of="acme")["changed"])
+
+    def test_a_run_of_another_tree_that_died_is_no_difference_and_is_taken_back(self):
+        self.write("a", "before")
+        items = [file(self.path("a"), "x", handlers=["h"], validators=["kill"])]
+        arguments = {"tree": tree(items, {"kill": KILL}, [self.note("h")]), "state_dir": self.state, "of": "evil"}
+        self.assertEqual(run_module("tree", arguments).code, -9)
+        self.assertEqual(self.read("a"), "x")
+        acme = [file(self.path("b"), "x")]
+        self.write("b", "x")
+        os.chmod(self.path("b"), 0o644)
+        self.assertFalse(self.apply(acme, check=True, of="acme")["changed"])
+        self.apply(acme, of="acme")
+        self.assertEqual((self.read("a"), self.logged(), self.pending()), ("before", [], ["h"]))
+        self.apply([file(self.path("a"), "x", handlers=["h"])], None, [self.note("h")], of="evil")
+        self.assertEqual((self.logged(), self.pending()), (["h"], []))
+        self.assert_no_leftovers()
 
     def test_a_daemon_that_a_handler_leaves_behind_does_not_hold_the_run(self):
         marker = os.path.join(self.root, "pid")

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pressluft::store::Store;
 
@@ -53,6 +53,7 @@ fn neighbours_are_out_of_sight_and_out_of_reach() {
             without_the_firewall_all_is_in_reach,
             logs_stay_closed,
             no_log_keeps_the_node_busy,
+            a_pipe_in_the_place_of_a_log_holds_nobody_up,
             code_from_uploads_does_not_run,
             what_a_user_has_too_much_is_taken,
             no_change_costs_a_request,
@@ -334,6 +335,30 @@ fn no_log_keeps_the_node_busy(world: &World) {
     let size: u64 = size.trim().parse().expect("a number");
     assert!(size <= 8 << 30, "a log of {size} bytes");
     world.ssh(1, &format!("rm -f {script} {log}"));
+}
+
+/// Rows Y2 and Y6: neither the check of PHP's settings nor PHP itself waits for a pipe of the site, or follows a link of it.
+fn a_pipe_in_the_place_of_a_log_holds_nobody_up(world: &World) {
+    let planted = "/dev/shm/planted";
+    world.ssh(
+        1,
+        &format!(
+            "cd {ROOT}/logs && setpriv --reuid {USER} --regid {USER} --init-groups \
+             sh -c 'rm -f php-fpm.log php-slow.log && mkfifo php-fpm.log && ln -s {planted} php-slow.log' && \
+             echo '; by hand' >>{PHP}/fpm.conf && echo '# by hand' >>/etc/systemd/system/pressluft-php-{USER}.service"
+        ),
+    );
+    let begin = Instant::now();
+    rerun(world, ENVIRONMENT);
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(25), "the job took {took:?}");
+    let found = world.ssh(
+        1,
+        &format!("ls {planted} 2>/dev/null; stat -c %F {ROOT}/logs/php-fpm.log"),
+    );
+    assert_eq!(found.trim(), "regular file", "what is at {planted}");
+    let (head, _) = world.visit(1, &name(world, "acme"), "/");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
 }
 
 /// Values of the database that name files of WordPress do not lead to the uploads.

@@ -66,7 +66,7 @@ STEPS = {
         "checksum_url": OPTIONAL,
         "allow_private": listed([]),
     },
-    "tree": {"src": TEXT, "state_dir": {"type": "str", "default": "/var/lib/pressluft"}},
+    "tree": {"src": TEXT, "of": TEXT, "state_dir": {"type": "str", "default": "/var/lib/pressluft"}},
     "wordpress": dict(
         DATABASE,
         install={"type": "dict", "options": ADMINISTRATOR},

@@ -8,7 +8,7 @@ import resource
 from ansible_collections.pressluft.host.plugins.module_utils.fence import private_directory
 from ansible_collections.pressluft.host.plugins.module_utils.tree import commands
 from ansible_collections.pressluft.host.plugins.module_utils.tree.difference import diff_of
-from ansible_collections.pressluft.host.plugins.module_utils.tree.document import TreeError, parse
+from ansible_collections.pressluft.host.plugins.module_utils.tree.document import Command, TreeError, parse
 from ansible_collections.pressluft.host.plugins.module_utils.tree.journal import Journal
 from ansible_collections.pressluft.host.plugins.module_utils.tree.observe import changes, refuse_full_directories
 from ansible_collections.pressluft.host.plugins.module_utils.tree.owners import resolve_owners
@@ -17,10 +17,14 @@ from ansible_collections.pressluft.host.plugins.module_utils.tree.walk import Di
 
 
 class Application:
-    """One run over one tree; `result` grows as it goes on and is what the task returns."""
+    """One run over one tree; `result` grows as it goes on and is what the task returns.
 
-    def __init__(self, document, state_dir, check_mode, want_diff, warn):
+    `of` says whose tree it is: the node's, or an environment's.
+    """
+
+    def __init__(self, document, of, state_dir, check_mode, want_diff, warn):
         self.tree = parse(document)
+        self.of = of
         self.state_dir = state_dir
         self.check_mode = check_mode
         self.want_diff = want_diff
@@ -74,8 +78,9 @@ class Application:
         self.result["ok"] = len(self.tree.items) - len(planned)
 
         wanted = {name for change in planned for name in change.item.handlers}
-        due = _due(self.tree.handlers, wanted, journal.handlers)
-        self.result["changed"] = bool(planned or due or journal.undo or journal.leftovers)
+        others = journal.of_others(self.of, self.tree.handlers)
+        due = self._due(wanted, [entry for entry in journal.handlers if entry not in others])
+        self.result["changed"] = bool(planned or due or journal.is_unfinished(self.of))
         self._validate_candidates(planned)
         whole = [
             validator
@@ -87,8 +92,20 @@ class Application:
             self.result["handlers"] = [{"name": entry.name, "predicted": True} for entry in due]
             return
         if planned:
-            self._place(planned, whole, due, journal, directories)
+            self._place(planned, whole, others, due, journal, directories)
+        else:
+            # What a former version of this tree left is of it by now.
+            journal.handlers = others + due
         self._run_handlers(due, journal)
+
+    def _due(self, wanted, pending):
+        """The handlers to run: those of this tree in its order, then those that it does not name any more."""
+        waiting = {entry.name for entry in pending}
+        handlers = self.tree.handlers
+        own = [handler for handler in handlers if handler.name in wanted or handler.name in waiting]
+        names = {handler.name for handler in handlers}
+        left = [entry for entry in pending if entry.name not in names]
+        return [Command(entry.name, entry.argv, self.of) for entry in own + left]
 
     def _validate_candidates(self, planned):
         """Runs the validators that take a file on what is going to be placed, before anything is touched."""
@@ -124,11 +141,12 @@ class Application:
         finally:
             shutil.rmtree(folder)
 
-    def _place(self, planned, whole, due, journal, directories):
+    def _place(self, planned, whole, others, due, journal, directories):
         before = list(journal.handlers)
+        journal.tree = self.of
         journal.undo = [change.undo() for change in planned]
         journal.leftovers = [path for change in planned for path in change.leftovers()]
-        journal.handlers = due
+        journal.handlers = others + due
         journal.save()
         placer = Placer(directories)
         failed = None
@@ -151,7 +169,7 @@ class Application:
         journal.undo = []
         journal.save()
         self._clear(journal, placer)
-        if not journal.handlers:
+        if not due:
             journal.save()
 
     def _roll_back(self, planned, handlers_before, journal, directories):
@@ -217,28 +235,16 @@ class Application:
             outcome = commands.run(handler.argv, commands.HANDLER_TIMEOUT, self.censor)
             report = {"name": handler.name, "rc": outcome.rc, "seconds": outcome.seconds}
             self.result["handlers"].append(report)
-            if outcome.rc == 0:
-                journal.handlers = [entry for entry in journal.handlers if entry.name != handler.name]
-                journal.save()
-                continue
-            message = "handler `%s` (%s) failed with rc %d and stays pending" % (
-                handler.name,
-                " ".join(handler.argv),
-                outcome.rc,
-            )
-            if handler.name in own:
+            message = "handler `%s` (%s) failed with rc %d" % (handler.name, " ".join(handler.argv), outcome.rc)
+            if outcome.rc != 0 and handler.name in own:
                 details = {"handler": handler.name, "argv": list(handler.argv), "rc": outcome.rc}
-                raise TreeError("%s:\n%s" % (message, outcome.output), stderr=outcome.output, **details)
-            # It was left by another tree, perhaps for something that is gone by now.
-            self.warn(message)
-
-
-def _due(handlers, wanted, pending):
-    """The handlers to run: those of this tree in its order, then those that another tree left."""
-    waiting = {entry.name for entry in pending}
-    own = [handler for handler in handlers if handler.name in wanted or handler.name in waiting]
-    names = {handler.name for handler in handlers}
-    return own + [entry for entry in pending if entry.name not in names]
+                message = "%s and stays pending:\n%s" % (message, outcome.output)
+                raise TreeError(message, stderr=outcome.output, **details)
+            if outcome.rc != 0:
+                # This tree does not name it any more: it was for something that is gone by now.
+                self.warn(message)
+            journal.handlers = [entry for entry in journal.handlers if entry is not handler]
+            journal.save()
 
 
 def _report(change, state):

@@ -34,9 +34,12 @@ class TreeError(Failed):
 
 
 class Command:
-    def __init__(self, name, argv):
+    """`tree` is whose tree a handler belongs to that is due; None in a journal from before that was written down."""
+
+    def __init__(self, name, argv, tree=None):
         self.name = name
         self.argv = argv
+        self.tree = tree
 
     @property
     def takes_file(self):

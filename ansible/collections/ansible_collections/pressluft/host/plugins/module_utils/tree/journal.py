@@ -2,6 +2,12 @@
 
 `handlers` still have to run; `undo` brings back what was replaced, as long as
 it has not been validated; `leftovers` are temporary names to clear away.
+
+The node has one journal for all of its trees. A handler belongs to the tree
+that made it due and runs with that one alone: handlers of different trees have
+the same names, and what holds up one tree is no matter of another. Only what
+was not validated is taken back by whoever comes next, because checks of all
+trees look at it.
 """
 
 from __future__ import annotations
@@ -18,6 +24,8 @@ class Journal:
     def __init__(self, directory):
         self.directory = directory
         self.handlers = []
+        # Whose tree `undo` and `leftovers` are of.
+        self.tree = None
         self.undo = []
         self.leftovers = []
 
@@ -27,7 +35,10 @@ class Journal:
         try:
             with open(os.path.join(directory, FILE), encoding="utf-8") as stream:
                 stored = json.load(stream)
-            journal.handlers = [Command(entry["name"], tuple(entry["argv"])) for entry in stored["handlers"]]
+            journal.handlers = [
+                Command(entry["name"], tuple(entry["argv"]), entry.get("tree")) for entry in stored["handlers"]
+            ]
+            journal.tree = stored.get("tree")
             journal.undo = stored["undo"]
             journal.leftovers = stored["leftovers"]
         except FileNotFoundError:
@@ -36,6 +47,22 @@ class Journal:
             path = os.path.join(directory, FILE)
             raise TreeError("`%s` is damaged (%s): remove it after reloading the services by hand" % (path, error))
         return journal
+
+    def is_unfinished(self, tree):
+        """Whether a run of this tree has to be taken back."""
+        return bool(self.undo or self.leftovers) and self.tree in (tree, None)
+
+    def of_others(self, tree, handlers):
+        """What is due and belongs to other trees than this one, which has these handlers.
+
+        Where it is not written down whose it is, it is of the tree that has the very same handler.
+        """
+        own = {(handler.name, handler.argv) for handler in handlers}
+        return [
+            entry
+            for entry in self.handlers
+            if entry.tree != tree and not (entry.tree is None and (entry.name, entry.argv) in own)
+        ]
 
     def save(self):
         path = os.path.join(self.directory, FILE)
@@ -47,7 +74,10 @@ class Journal:
         else:
             stored = {
                 "version": 1,
-                "handlers": [{"name": entry.name, "argv": list(entry.argv)} for entry in self.handlers],
+                "handlers": [
+                    {"name": entry.name, "argv": list(entry.argv), "tree": entry.tree} for entry in self.handlers
+                ],
+                "tree": self.tree,
                 "undo": self.undo,
                 "leftovers": self.leftovers,
             }
