@@ -1,6 +1,7 @@
 """What a tenant can do to the programs that look at it: nothing beyond its own rights, a time and a size."""
 
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -8,7 +9,7 @@ import time
 import unittest
 from unittest import mock
 
-from support import NOBODY, Scratch
+from support import COLLECTIONS, NOBODY, Scratch
 
 from ansible_collections.pressluft.host.plugins.module_utils import (
     accounts,
@@ -58,6 +59,23 @@ class Programs(Scratch):
     def test_a_program_of_root_is_bounded_too(self):
         with mock.patch.object(process, "MOST", 65536), self.assertRaisesRegex(Failed, "printed more than"):
             process.run(["yes"])
+
+    def test_a_program_makes_no_file_without_an_end(self):
+        os.chmod(self.work, 0o777)
+        script = "trap '' XFSZ; truncate -s %d " + self.path("holes")
+        self.assertEqual(tenant.run(SITE, shell(script % (1 << 30)), check=False).returncode, 0)
+        for start in (tenant.start_client, lambda site, argv, **streams: tenant.start(site, argv, 20, **streams)):
+            program = start(SITE, shell(script % (15 << 40)), stderr=subprocess.DEVNULL)
+            self.assertNotEqual(program.wait(), 0)
+            self.assertEqual(os.path.getsize(self.path("holes")), 1 << 30)
+
+    def test_the_limits_of_a_process_are_the_same_however_it_is_started(self):
+        sandbox = os.path.join(os.path.dirname(COLLECTIONS), "templates", "systemd", "sandbox.conf")
+        with open(sandbox, encoding="utf-8") as stream:
+            written = re.findall(r"^Limit([A-Z]+)=([0-9]+)(G?)$", stream.read(), re.M)
+        pages = {name: int(number) << (30 if unit else 0) for name, number, unit in written}
+        self.assertEqual(pages, {name: tenant.LIMITS[name] for name in ("NOFILE", "FSIZE")})
+        self.assertLessEqual({"Limit%s=%d" % limit for limit in tenant.LIMITS.items()}, set(tenant.CONFINED))
 
     def flow(self, first, second, **limits):
         limits = dict({"seconds": 20, "still": 20, "most": 1 << 30}, **limits)

@@ -182,6 +182,15 @@ fn programs_of_the_site_are_bounded(world: &World) {
         assert!(took < HEALTH_MOST, "{php}: {took:?}");
         nothing_runs(world);
     }
+    let log = format!("{ROOT}/logs/debug.log");
+    code(
+        world,
+        &format!("if (defined(\"WP_CLI\")) ftruncate(fopen(\"{log}\", \"c\"), 15 << 40);"),
+    );
+    health(world);
+    let size = world.ssh(1, &format!("stat -c %s {log}; rm {log}"));
+    let size: u64 = size.trim().parse().expect("a number");
+    assert!(size <= 8 << 30, "a log of {size} bytes");
     no_code(world);
 }
 

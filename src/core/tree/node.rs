@@ -244,6 +244,11 @@ pub fn node_tree(ctx: &RenderContext<'_>, templates: &Templates) -> Result<Tree,
         "/etc/logrotate.d/pressluft",
         render("logrotate/node.conf")?,
     ));
+    drop_in(
+        &mut tree,
+        "logrotate.service",
+        render("systemd/logrotate.conf")?,
+    );
     tree.push(Item::directory("/etc/systemd/journald.conf.d", "0755"));
     tree.push(
         Item::file(

@@ -49,6 +49,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "systemd/cron.service",
     "systemd/cron.timer",
     "systemd/journald.conf",
+    "systemd/logrotate.conf",
     "systemd/mariadb.conf",
     "systemd/php.service",
     "systemd/php.socket",

@@ -26,10 +26,17 @@ MEMORY = 640 << 20
 # What a process may address is more than what it may use: PHP maps its libraries first.
 ADDRESSES = 1280 << 20
 TASKS = 64
-# Counts all processes of the user, those of its web pages too.
-PROCESSES = 512
-# A connection to the database is one of them, also before anybody has logged in.
-FILES = 256
+# Of each process, by the names that the kernel has for them. They hold however a program is started.
+LIMITS = {
+    "AS": ADDRESSES,
+    # Counts all processes of the user, those of its web pages too.
+    "NPROC": 512,
+    # A connection to the database is one of them, also before anybody has logged in.
+    "NOFILE": 256,
+    # A log of holes would keep those who read it for hours.
+    "FSIZE": 8 << 30,
+    "CORE": 0,
+}
 # On each of the two streams.
 MOST = 1 << 20
 # How long after its time is over the service manager waits for us to end a program.
@@ -53,10 +60,7 @@ CONFINED = [
     "CPUWeight=20",
     "IOWeight=20",
     "OOMScoreAdjust=500",
-    "LimitAS=%d" % ADDRESSES,
-    "LimitNPROC=%d" % PROCESSES,
-    "LimitNOFILE=%d" % FILES,
-    "LimitCORE=0",
+    *("Limit%s=%d" % limit for limit in LIMITS.items()),
     # What is left when the program ends is killed at once.
     "KillSignal=SIGKILL",
     "TimeoutStopSec=%d" % GRACE,
@@ -145,7 +149,7 @@ def start_client(tenant, argv, **streams):
 
 
 def _start_plain(tenant, argv, rights=(), **streams):
-    limits = ["--as=%d" % ADDRESSES, "--nproc=%d" % PROCESSES, "--core=0", "--nofile=%d" % FILES]
+    limits = ["--%s=%d" % (name.lower(), limit) for name, limit in LIMITS.items()]
     command = ["prlimit"] + limits + ["setpriv", "--reuid", tenant.system, "--regid", tenant.system, "--init-groups"]
     command += [*rights, "--no-new-privs", "--"] + argv
     process = start_guarded(command, cwd="/", env=dict(VARIABLES, PATH=PATH), **streams)
