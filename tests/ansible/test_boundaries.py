@@ -13,7 +13,8 @@ from support import COLLECTIONS, NOBODY, Scratch
 
 from ansible_collections.pressluft.host.plugins.module_utils import (
     accounts,
-    manifest,
+    copies,
+    mariadb,
     pipeline,
     process,
     tenant,
@@ -113,6 +114,39 @@ class Programs(Scratch):
                 self.flow(first, second, **limits)
             self.assertIn(word, str(failed.exception))
             self.assertLess(time.monotonic() - begin, 15, first)
+
+    def test_what_drips_is_ended_and_what_is_slow_is_not(self):
+        drip = "while :; do echo x; sleep 0.1; done"
+        with mock.patch.object(pipeline, "GRACE", 1):
+            begin = time.monotonic()
+            with self.assertRaisesRegex(Failed, "moved less than 100 KiB/s"):
+                self.flow(drip, "cat >/dev/null", least=copies.LEAST)
+            self.assertLess(time.monotonic() - begin, 10)
+            # What has moved much may then stand still.
+            slow = "head -c 4000000 /dev/zero; sleep 3; echo end"
+            self.assertEqual(self.flow(slow, "cat >/dev/null", least=copies.LEAST), [(0, ""), (0, "")])
+
+    def test_a_copy_ends_before_others_have_waited_for_the_lock(self):
+        self.assertLess(copies.SECONDS + pipeline.GRACE, 900)
+        clock = copies.Time()
+        self.assertIn(clock.left(), range(copies.SECONDS - 5, copies.SECONDS + 1))
+        with mock.patch.object(clock, "end", time.monotonic()), self.assertRaisesRegex(Failed, "longer than 780 s"):
+            clock.left()
+        # A large honest site: 10 GiB from a disk that reads 15 MiB/s.
+        self.assertLess(10 * 1024 / 15, copies.SECONDS)
+
+
+class Statements(unittest.TestCase):
+    def test_each_statement_of_root_has_an_end_and_waits_for_no_lock_for_long(self):
+        for seconds, more in ((mariadb.ROOT_SECONDS, {}), (77, {"seconds": 77})):
+            done = subprocess.CompletedProcess([], 0, "", "")
+            with mock.patch.object(mariadb, "run", return_value=done) as ran:
+                mariadb.query("SELECT 1;\n", **more)
+            sent = ran.call_args.kwargs["stdin"]
+            head, _, tail = sent.partition("SELECT 1;")
+            self.assertIn("max_statement_time = %d, lock_wait_timeout = 10, innodb_lock_wait_timeout = 10;" % seconds, head)
+            self.assertEqual(tail, "\n")
+            self.assertEqual(ran.call_args.kwargs["timeout"], 2 * seconds)
 
 
 class Children(Scratch):

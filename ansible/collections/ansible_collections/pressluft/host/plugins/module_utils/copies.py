@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import sys
+import time
 
 from ansible_collections.pressluft.host.plugins.module_utils import (
     accounts,
@@ -24,12 +25,14 @@ from ansible_collections.pressluft.host.plugins.module_utils import (
 )
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
-SECONDS = 1500
-REWRITE_SECONDS = 1500
+# All of a copy, addresses too: others wait for the node's lock for 900 s.
+SECONDS = 780
 COUNT_SECONDS = 60
 # A server that makes an index of a large table says nothing meanwhile.
 TABLES_STILL = 300
 UPLOADS_STILL = 30
+# A byte a second is no progress. A slow disk that holds nothing but small files manages ten times as much.
+LEAST = 100 << 10
 RESERVE = 512 << 20
 FILES = 2_000_000
 # What tar adds to each file, with a long name and a map of holes.
@@ -69,6 +72,20 @@ def tables(site):
     return copied, left
 
 
+class Time:
+    """What is left of the time of a copy."""
+
+    def __init__(self):
+        self.end = time.monotonic() + SECONDS
+
+    def left(self):
+        """The seconds that are left, one at least. Raises `Failed` when there are none."""
+        seconds = self.end - time.monotonic()
+        if seconds <= 0:
+            raise Failed("it took longer than %d s" % SECONDS)
+        return max(1, int(seconds))
+
+
 @contextlib.contextmanager
 def account(system, privileges):
     """The name and the password of a database account that may do this much in one database, for as long as this runs."""
@@ -99,10 +116,10 @@ def drop_leftovers():
         drop(row[0])
 
 
-def copy_tables(source, target, reader):
+def copy_tables(source, target, reader, clock):
     """Streams the tables of one environment into the database of another; what was left out, in words.
 
-    `reader` is an account that may read the source.
+    `reader` is an account that may read the source. `clock` is the `Time` of the copy.
     """
     copied, left = tables(source)
     room = room_for(DATA, sum(size for _, _, size in copied), "the database `%s`" % source.system)
@@ -110,10 +127,11 @@ def copy_tables(source, target, reader):
         dump = mariadb.WITH_PASSWORD + dump_command(source.system, reader[0], copied)
         load = mariadb.WITH_PASSWORD + mariadb.CLIENT
         load += ["--batch", "--user=" + writer[0], "--database=" + mariadb.checked(target.system)]
+        seconds = clock.left()
         codes = pipeline.run(
-            lambda **streams: tenant.start(source, dump, SECONDS, **streams),
-            lambda **streams: tenant.start(target, load, SECONDS, **streams),
-            pipeline.Limits(SECONDS, TABLES_STILL, room),
+            lambda **streams: tenant.start(source, dump, seconds, **streams),
+            lambda **streams: tenant.start(target, load, seconds, **streams),
+            pipeline.Limits(seconds, TABLES_STILL, room, LEAST),
             "the copy of the database",
             given=(reader[1], writer[1]),
         )
@@ -129,7 +147,7 @@ def dump_command(database, user, copied):
     return ["mariadb-dump"] + mariadb.QUIET[:-1] + options + ["--", database] + [name for name, _, _ in copied]
 
 
-def rewrite_addresses(site, old_urls, new_url, but):
+def rewrite_addresses(site, old_urls, new_url, but, seconds):
     """Replaces the old addresses of a copy in all tables, but for one of ours; how many rows, and in words what was left.
 
     The program is started as the tenant, and what it says is what a tenant says.
@@ -143,7 +161,7 @@ def rewrite_addresses(site, old_urls, new_url, but):
     source = rewriting.__spec__.loader.get_source(rewriting.__name__)
     program %= (site.password, source, json.dumps(values).encode("utf-8").hex())
     argv = mariadb.WITH_PASSWORD + [sys.executable, "-I", "-S", "-"]
-    done = tenant.run(site, argv, program, REWRITE_SECONDS, label="the rewriting of addresses")
+    done = tenant.run(site, argv, program, seconds, label="the rewriting of addresses")
     try:
         answer = json.loads(done.stdout.rpartition("\x1e")[2])
         rows, left, more = int(answer["rows"]), answer["left"], int(answer["more"])
@@ -158,8 +176,8 @@ def left_in(table, column, why, count):
     return "`%s`: %s (%d)" % (place, accounts.shown(str(why)), int(count))
 
 
-def copy_uploads(source, target):
-    """Packs as the one user, unpacks as the other; holes of files stay holes."""
+def copy_uploads(source, target, clock):
+    """Packs as the one user, unpacks as the other; holes of files stay holes. `clock` is the `Time` of the copy."""
     here = os.path.join(source.root, "shared/uploads")
     there = os.path.join(target.root, "shared/uploads")
     size, files = count(here)
@@ -168,10 +186,11 @@ def copy_uploads(source, target):
     most = min(room, size + size // 4 + files * PER_FILE + (64 << 20))
     pack = ["tar", "--create", "--file=-", "--sparse", "--mode=a-st", "--directory=" + here, "."]
     unpack = ["tar", "--extract", "--file=-", "--directory=" + there, "--no-same-owner", "--no-overwrite-dir"]
+    seconds = clock.left()
     codes = pipeline.run(
-        lambda **streams: tenant.start(source, pack, SECONDS, **streams),
-        lambda **streams: tenant.start(target, unpack, SECONDS, writable=[there], **streams),
-        pipeline.Limits(SECONDS, UPLOADS_STILL, most),
+        lambda **streams: tenant.start(source, pack, seconds, **streams),
+        lambda **streams: tenant.start(target, unpack, seconds, writable=[there], **streams),
+        pipeline.Limits(seconds, UPLOADS_STILL, most, LEAST),
         "the copy of the uploads",
     )
     # tar returns 1 when a file changed while it was read; uploads of a living site do.

@@ -21,18 +21,27 @@ CLIENT = ["mariadb"] + QUIET + ["--binary-mode", "--sandbox", "--default-charact
 ROWS = ["--batch", "--skip-column-names", "--quick"]
 UNESCAPES = {"n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
 PLAIN = "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES';\n"
+# A tenant can hold its tables for as long as it likes, also before whoever only asks what they are called, and whatever
+# it holds keeps the node's lock.
+BOUNDED = "SET SESSION max_statement_time = %d, lock_wait_timeout = %d, innodb_lock_wait_timeout = %d;\n"
+ROOT_SECONDS = 30
+LOCK_SECONDS = 10
 # A statement about a tenant's own data is over by then, however it was made to take long.
 STATEMENT_SECONDS = 10
 TENANT_SECONDS = 20
 LARGEST_ANSWER = 16 << 20
 
 
-def query(sql, database=None, timeout=120):
-    """The rows of one or more statements of root; the statements go in through standard input."""
+def query(sql, database=None, seconds=ROOT_SECONDS):
+    """The rows of one or more statements of root; the statements go in through standard input.
+
+    Each may take so many seconds, of which only some may pass in waiting for locks of others.
+    """
     argv = CLIENT + ["--user=root"] + ROWS
     if database is not None:
         argv += ["--database=%s" % checked(database)]
-    return rows_of(run(argv, stdin=PLAIN + sql, timeout=timeout, check=False, label="mariadb"))
+    text = PLAIN + BOUNDED % (seconds, LOCK_SECONDS, LOCK_SECONDS) + sql
+    return rows_of(run(argv, stdin=text, timeout=2 * seconds, check=False, label="mariadb"))
 
 
 # The client takes a password from its environment, which only its own user can read, and gets it through its standard

@@ -1,7 +1,8 @@
 """Two programs of tenants, of which one writes into the other.
 
 What flows is moved along by the kernel and counted here, so that it has an end: when it is more than it may be, when
-its time is over, and when nothing moves any more, as where somebody stops a program of its own.
+its time is over, and when nothing or next to nothing moves any more, as where somebody stops a program of its own, and
+lets it go on for a moment now and then.
 """
 
 from __future__ import annotations
@@ -16,17 +17,24 @@ from ansible_collections.pressluft.host.plugins.module_utils import tenant
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed
 
 CHUNK = 1 << 20
+# How long a pipeline may be slower than it has to be on average; programs start in it, and wait for locks.
+GRACE = 60
 # Of what each of the two says.
 KEPT = 4096
 
 
 class Limits:
-    """How long a pipeline may take and how long it may stand still, in seconds, and how many bytes may flow."""
+    """How long a pipeline may take and how long it may stand still, in seconds, and how many bytes may flow.
 
-    def __init__(self, seconds, still, most):
+    It also moves `least` bytes a second, on average since its beginning. What is honest and slow, as a disk full of small
+    files, is much faster; and what has moved much may then stand still for as long as an index takes.
+    """
+
+    def __init__(self, seconds, still, most, least=0):
         self.seconds = seconds
         self.still = still
         self.most = most
+        self.least = least
 
 
 def run(first, second, limits, what, given=("", "")):
@@ -70,13 +78,14 @@ class _Flow:
         self.limits = limits
         self.what = what
         self.moved = 0
-        self.moved_at = time.monotonic()
+        self.begun_at = self.moved_at = time.monotonic()
         for stream in (self.taken, self.given):
             os.set_blocking(stream.fileno(), False)
 
     def whole(self):
         """Moves everything until both have closed their streams; what they said."""
-        deadline = time.monotonic() + self.limits.seconds
+        self.begun_at = time.monotonic()
+        deadline = self.begun_at + self.limits.seconds
         with selectors.DefaultSelector() as selector:
             for stream in self.said:
                 selector.register(stream, selectors.EVENT_READ)
@@ -97,7 +106,13 @@ class _Flow:
             raise Failed("%s took longer than %d s, and was ended" % (self.what, self.limits.seconds))
         if now >= self.moved_at + self.limits.still:
             raise Failed("%s stood still for %d s, and was ended" % (self.what, self.limits.still))
-        return min(deadline, self.moved_at + self.limits.still) - now
+        ends = [deadline, self.moved_at + self.limits.still]
+        if self.limits.least:
+            # Each byte is worth some time.
+            ends.append(self.begun_at + GRACE + self.moved / self.limits.least)
+            if now >= ends[-1]:
+                raise Failed("%s moved less than %d KiB/s, and was ended" % (self.what, self.limits.least >> 10))
+        return min(ends) - now
 
     def _listen(self, selector, stream):
         data = os.read(stream.fileno(), 65536)

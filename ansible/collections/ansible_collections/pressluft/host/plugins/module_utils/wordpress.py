@@ -14,6 +14,8 @@ PREFIX = "wp_"
 # dump of another environment brings it along, and it goes where the database goes.
 INCOMPLETE = "pressluft_incomplete"
 WP_CLI = "/usr/local/bin/wp"
+# It waits for locks first, and then has a file for each table to remove.
+EMPTYING_SECONDS = 120
 # The same that its pages have.
 DISABLED = (
     "exec,passthru,shell_exec,system,proc_open,popen,pcntl_exec,pcntl_fork,pcntl_signal,dl,show_source,highlight_file,"
@@ -85,7 +87,8 @@ class Site:
         if len(names) > 1:
             # Whatever is in it goes, by whatever name and of whatever kind.
             again = "DROP DATABASE `%s`;\n%s;\n"
-            mariadb.query(again % (mariadb.checked(self.system), accounts.create_database(self.system)))
+            statements = again % (mariadb.checked(self.system), accounts.create_database(self.system))
+            mariadb.query(statements, seconds=EMPTYING_SECONDS)
         mariadb.query("CREATE TABLE IF NOT EXISTS %s (since TIMESTAMP NOT NULL);" % INCOMPLETE, database=self.system)
 
     def end(self):

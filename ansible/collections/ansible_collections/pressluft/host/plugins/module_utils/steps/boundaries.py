@@ -73,7 +73,6 @@ def database(system):
     """Programs in the database, and accounts of others that may do something in it."""
     name = mariadb.literal(mariadb.checked(system))
     rows = mariadb.query(
-        "SET SESSION max_statement_time = {1};\n"
         "SELECT 'view', HEX(TABLE_NAME), '' FROM information_schema.TABLES "
         "WHERE TABLE_SCHEMA = {0} AND TABLE_TYPE LIKE '%VIEW' LIMIT 20;\n"
         "SELECT 'trigger', HEX(TRIGGER_NAME), HEX(DEFINER) FROM information_schema.TRIGGERS "
@@ -83,9 +82,10 @@ def database(system):
         "SELECT 'foreign event', HEX(CONCAT(db, '.', name)), HEX(definer) FROM mysql.event "
         "WHERE db <> {0} AND INSTR(body, {0}) > 0 LIMIT 20;\n"
         "SELECT 'account', HEX(CONCAT(User, '@', Host)), '' FROM mysql.db WHERE User <> {0} "
-        "AND NOT (Host = 'localhost' AND User REGEXP '{2}') AND {0} LIKE Db ESCAPE '\\' LIMIT 20;\n"
+        "AND NOT (Host = 'localhost' AND User REGEXP '{1}') AND {0} LIKE Db ESCAPE '\\' LIMIT 20;\n"
         "SELECT DISTINCT 'account', HEX(CONCAT(User, '@', Host)), '' FROM mysql.tables_priv "
-        "WHERE User <> {0} AND Db = {0} LIMIT 20;\n".format(name, SECONDS, copies.TEMPORARY_NAME)
+        "WHERE User <> {0} AND Db = {0} LIMIT 20;\n".format(name, copies.TEMPORARY_NAME),
+        seconds=SECONDS,
     )
     for kind, what, definer in rows:
         what, definer = accounts.shown(mariadb.decoded(what)), mariadb.decoded(definer)

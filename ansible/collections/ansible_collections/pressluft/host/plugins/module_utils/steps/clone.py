@@ -32,17 +32,18 @@ def clone(params, node):
     # The job has no password of the environment that is copied, and needs none.
     source = Site(params["source"], params["source_root"], params["php"], None)
     site = Site(params["system"], params["root"], params["php"], params["database_password"])
+    clock = copies.Time()
     copies.drop_leftovers()
     with copies.account(source.system, copies.READER) as reader:
         old_urls = old_addresses(source, reader)
         site.begin()
-        left = copies.copy_tables(source, site, reader)
-    rows, old = copies.rewrite_addresses(site, old_urls, params["url"], INCOMPLETE)
+        left = copies.copy_tables(source, site, reader, clock)
+    rows, old = copies.rewrite_addresses(site, old_urls, params["url"], INCOMPLETE, clock.left())
     address = mariadb.text(params["url"])
     statement = "UPDATE %soptions SET option_value = %s WHERE option_name IN ('siteurl', 'home');\n" % (PREFIX, address)
     mariadb.ask(site, site.password, statement)
     if params["uploads"]:
-        copies.copy_uploads(source, site)
+        copies.copy_uploads(source, site, clock)
     site.end()
     told = ["not copied: %s" % what for what in left] + ["not rewritten: %s" % place for place in old]
     for text in told[: copies.NAMED]:
