@@ -181,7 +181,8 @@ fn checks_and_reloads(
 ) {
     let system = names.system.as_str();
     tree.validator("nginx", &["nginx", "-t"]);
-    // As the environment's user: a check opens the logs, which are in a directory of the site.
+    // As the environment's user, and without its logs: a check opens those, outside of the sandbox, and they are in a
+    // directory of the site, which can put a link or a pipe in their place.
     let folder = format!("/etc/pressluft/php/{system}");
     tree.validator(
         "php-fpm",
@@ -203,9 +204,11 @@ fn checks_and_reloads(
             &format!("php-fpm{version}"),
             "-d",
             "opcache.enable=0",
+            "-d",
+            "error_log=/dev/null",
             "-t",
             "--fpm-config",
-            &format!("{folder}/fpm.conf"),
+            &format!("{folder}/check.conf"),
         ],
     );
     tree.validator("php-lint", &[&format!("php{version}"), "-l", "%s"]);

@@ -65,6 +65,8 @@ impl Php {
                 .checked("php-fpm")
                 .then("reload-php")
         };
+        let check = Item::file(format!("{folder}/check.conf"), without_logs(&self.fpm));
+        tree.push(check.owned("root", system, Some("0640")).checked("php-fpm"));
         tree.push(own("fpm.conf", self.fpm));
         let mut ini = own("environment.ini", self.ini);
         ini.sensitive = self.secret;
@@ -88,5 +90,36 @@ impl Php {
             let pool = format!("/etc/php/{version}/fpm/pool.d/{system}.conf");
             tree.push(Item::absent(pool).then(format!("reload-php{version}")));
         }
+    }
+}
+
+/// The settings of PHP-FPM with nothing in the place of each log that reading them opens.
+fn without_logs(settings: &str) -> String {
+    settings
+        .split_inclusive('\n')
+        .map(|line| match line.split_once('=') {
+            Some((name, _)) if matches!(name.trim(), "error_log" | "slowlog" | "access.log") => {
+                format!("{} = /dev/null\n", name.trim())
+            }
+            _ => line.to_owned(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_logs;
+
+    #[test]
+    fn a_check_opens_no_log() {
+        let settings = "[global]\nerror_log = /a/php-fpm.log\n[pool]\n  slowlog=/a/slow.log\n\
+                        request_slowlog_timeout = 5s\naccess.log\t= /a/access.log\n\
+                        php_admin_value[error_log] = /a/php.log";
+        assert_eq!(
+            without_logs(settings),
+            "[global]\nerror_log = /dev/null\n[pool]\nslowlog = /dev/null\n\
+             request_slowlog_timeout = 5s\naccess.log = /dev/null\n\
+             php_admin_value[error_log] = /a/php.log"
+        );
     }
 }
