@@ -285,6 +285,12 @@ fn what_reaches_files_of_a_host() {
     all::<ConstantName>(&[
         ("WP_DEBUG", "WP_DEBUG"),
         ("db_password", "-"),
+        // Where our must-use plugin, uploads and code are read from, and whether.
+        ("WPMU_PLUGIN_DIR", "-"),
+        ("Wp_Plugin_Dir", "-"),
+        ("WP_CONTENT_DIR", "-"),
+        ("UPLOADS", "-"),
+        ("SHORTINIT", "-"),
         ("A-B", "-"),
         ("true", "-"),
     ]);

@@ -233,11 +233,13 @@ fn ini_key(text: &str) -> Result<(), Malformed> {
     }))
 }
 
-/// What `wp-config.php` gets from Pressluft itself.
-const MANAGED_CONSTANTS: [&str; 29] = [
+/// What `wp-config.php` gets from Pressluft itself, and what moves or leaves out the files that WordPress reads: the must-use
+/// plugin that keeps mail, search engines and the theme in their place is one of them.
+const MANAGED_CONSTANTS: [&str; 45] = [
     "ABSPATH",
     "AUTH_KEY",
     "AUTH_SALT",
+    "BLOGUPLOADDIR",
     "DB_CHARSET",
     "DB_COLLATE",
     "DB_HOST",
@@ -245,18 +247,33 @@ const MANAGED_CONSTANTS: [&str; 29] = [
     "DB_PASSWORD",
     "DB_USER",
     "DISABLE_WP_CRON",
+    "LANGDIR",
     "LOGGED_IN_KEY",
     "LOGGED_IN_SALT",
+    "MUPLUGINDIR",
     "NONCE_KEY",
     "NONCE_SALT",
+    "PLUGINDIR",
     "SECURE_AUTH_KEY",
     "SECURE_AUTH_SALT",
+    "SHORTINIT",
+    "STYLESHEETPATH",
+    "TEMPLATEPATH",
+    "UPLOADBLOGSDIR",
+    "UPLOADS",
+    "WPINC",
+    "WPMU_PLUGIN_DIR",
+    "WPMU_PLUGIN_URL",
     "WP_CACHE",
     "WP_CACHE_KEY_SALT",
     "WP_CONTENT_DIR",
     "WP_CONTENT_URL",
     "WP_ENVIRONMENT_TYPE",
     "WP_HOME",
+    "WP_INSTALLING",
+    "WP_LANG_DIR",
+    "WP_PLUGIN_DIR",
+    "WP_PLUGIN_URL",
     "WP_REDIS_HOST",
     "WP_REDIS_PASSWORD",
     "WP_REDIS_PATH",
