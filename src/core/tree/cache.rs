@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::units::{no_unit, unit};
 use super::values::{bytes, seconds};
-use super::vhost::decoded;
 use super::{Builder, Item, RenderError};
+use crate::core::document::scalar::decoded;
 use crate::core::names::EnvironmentNames;
 
 const MIB: u64 = 1 << 20;

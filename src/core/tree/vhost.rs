@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::context::Named;
 use super::{RenderContext, RenderError, SENSITIVE, SecretValues, crypt};
+use crate::core::document::scalar::decoded;
 use crate::core::names::EnvironmentNames;
 
 /// The name and the password that visitors need, from `http.basic_auth` or, in copies, from
@@ -96,27 +97,6 @@ pub(super) fn with_decoded_redirects(mut env: Value) -> Value {
         }
     }
     env
-}
-
-/// `text` without percent-encoding, or as it is when that gives no UTF-8.
-pub(super) fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while let Some(byte) = bytes.get(index) {
-        let hex = text.get(index + 1..index + 3).filter(|_| *byte == b'%');
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(value) => {
-                plain.push(value);
-                index += 3;
-            }
-            None => {
-                plain.push(*byte);
-                index += 1;
-            }
-        }
-    }
-    String::from_utf8(plain).unwrap_or_else(|_| text.to_owned())
 }
 
 /// `10r/s`, with a burst of two such seconds or of ten requests.

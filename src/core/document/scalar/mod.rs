@@ -30,6 +30,7 @@ pub use net::{AcmeDirectory, Cidr, IpAddress, OpenPort, RedirectTarget};
 pub use number::{
     Count, HttpStatus, Keep, Parallel, Percent, Port, RedirectStatus, Releases, Workers,
 };
+pub(crate) use path::decoded;
 pub use path::{RelativePath, UrlPath};
 pub use quantity::{Batch, ByteSize, Duration, PhpSize, Rate};
 pub use schedule::Schedule;

@@ -50,7 +50,41 @@ pub(super) fn url_path(text: &str) -> Result<(), Malformed> {
     {
         return refuse("it has a character that a URL cannot have as it is");
     }
+    let is_encoded = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !text.split('%').skip(1).all(is_encoded) {
+        return refuse("a `%` in it is not followed by two hexadecimal digits");
+    }
+    if decoded(text).chars().any(char::is_control) {
+        return refuse("it encodes a control character");
+    }
     Ok(())
+}
+
+/// `text` without percent-encoding, or as it is when that gives no UTF-8.
+pub(crate) fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut index = 0;
+    while let Some(byte) = bytes.get(index) {
+        // A number may have a sign; a byte of an address has two digits.
+        let hex = text
+            .get(index + 1..index + 3)
+            .filter(|hex| *byte == b'%' && hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(value) => {
+                plain.push(value);
+                index += 3;
+            }
+            None => {
+                plain.push(*byte);
+                index += 1;
+            }
+        }
+    }
+    String::from_utf8(plain).unwrap_or_else(|_| text.to_owned())
 }
 
 fn relative_path(text: &str) -> Result<(), Malformed> {
