@@ -11,6 +11,9 @@ use crate::store::Message;
 /// So many events are written out in one message.
 const MOST_LINES: usize = 50;
 
+/// Longer ones are refused by Discord.
+const DISCORD_MOST: usize = 1900;
+
 /// The body for a format, with its content type.
 pub(super) fn body(format: &str, fleet: &str, messages: &[Message]) -> (&'static str, String) {
     const JSON: &str = "application/json";
@@ -22,8 +25,7 @@ pub(super) fn body(format: &str, fleet: &str, messages: &[Message]) -> (&'static
             (JSON, body.to_string())
         }
         "discord" => {
-            // Longer ones are refused there.
-            let short: String = text(fleet, messages, code).chars().take(1900).collect();
+            let short = in_whole_lines(&text(fleet, messages, code), DISCORD_MOST);
             let quiet = json!({ "parse": [] });
             (
                 JSON,
@@ -43,6 +45,19 @@ pub(super) fn body(format: &str, fleet: &str, messages: &[Message]) -> (&'static
             (JSON, body.to_string())
         }
     }
+}
+
+/// As many whole lines as so many characters hold: the end of a line may be what keeps the rest of it from being read.
+fn in_whole_lines(text: &str, most: usize) -> String {
+    let mut left = most;
+    text.split_inclusive('\n')
+        .take_while(|line| {
+            let length = line.chars().count();
+            let fits = length <= left;
+            left = left.saturating_sub(length);
+            fits
+        })
+        .collect()
 }
 
 /// `2 failed, 1 recovered`.
@@ -148,6 +163,24 @@ mod tests {
         insta::assert_snapshot!(slack, @r#"{"link_names":false,"text":"studio: 1 failed\nfailed env/acme/production at 4f5c7f0d6f0f ANSIBLE_HOST_FAILED: `no[31m space`\n","unfurl_links":false,"unfurl_media":false}"#);
         let (_, json) = body("json", "studio", &messages[2..]);
         insta::assert_snapshot!(json, @r#"{"events":[{"code":null,"event":"recovered","reason":"no\u001b[31m space","revision":"4f5c7f0d6f0f4c6c8a0b7b2f9f1d6a1e2b3c4d5e","subject":"node/web-1"}],"fleet":"studio","summary":"1 recovered","type":"notification"}"#);
+        of_others.detail["reason"] = json!("**x** ".repeat(50));
+        let long: Vec<Message> = std::iter::repeat_with(|| message("failed", "x", None))
+            .take(9)
+            .map(|mut message| {
+                message.detail.clone_from(&of_others.detail);
+                message
+            })
+            .collect();
+        let (_, discord) = body("discord", "studio", &long);
+        let content: Value = serde_json::from_str(&discord).expect("JSON");
+        let content = content["content"].as_str().expect("a text");
+        assert!(
+            (1500..=DISCORD_MOST).contains(&content.chars().count()),
+            "{content}"
+        );
+        for line in content.lines() {
+            assert_eq!(line.matches('`').count() % 2, 0, "{line}");
+        }
         let many: Vec<Message> = (0..60).map(|_| message("failed", "x", None)).collect();
         let (_, text) = body("text", "studio", &many);
         assert!(text.ends_with("and 10 more\n"), "{text}");
