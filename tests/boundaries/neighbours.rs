@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pressluft::store::Store;
-
 use super::in_turn;
 use crate::support::World;
 
