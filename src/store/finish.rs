@@ -84,7 +84,7 @@ impl Store {
         self.fenced(finish.job, finish.token, "finish", now, |tx| {
             let job = require(tx, finish.job)?;
             reach("finish: begun");
-            let was = status_before(tx, &job)?;
+            let was = standing(tx, &job)?;
             let status = settle(tx, &job, &finish.outcome, None, actor, now)?;
             let author = Author {
                 plan: Some(job.plan_id),
@@ -93,8 +93,9 @@ impl Store {
             reach("finish: settled");
             let applied = apply(tx, finish.changes, author, actor, now)?;
             reach("finish: state applied");
-            let found_nothing_new = note_look(tx, &job, &finish.outcome, finish.changes, now)?
-                && was == status_before(tx, &job)?;
+            let moved = was != standing(tx, &job)?;
+            let found_nothing_new =
+                note_look(tx, &job, &finish.outcome, (finish.changes, moved), now)?;
             if !(found_nothing_new && look::is_silent(&job)) {
                 audit_end(tx, &job, &finish.outcome, &applied, actor, now)?;
             }
@@ -234,20 +235,21 @@ impl Store {
     }
 }
 
-/// The status of the resource that a job looks at; none for other jobs.
-fn status_before(tx: &Connection, job: &Job) -> Result<Option<String>> {
+/// How the resource stands that a job looks at; none for other jobs.
+fn standing(tx: &Connection, job: &Job) -> Result<Option<look::Standing>> {
     match job.job_type.only_looks() {
-        true => look::status_of(tx, &job.resource),
+        true => look::standing(tx, &job.resource),
         false => Ok(None),
     }
 }
 
-/// Counts a look that came to an end by itself; whether it found nothing new.
+/// Counts a look that came to an end by itself, with what is recorded with it and whether that moved
+/// its resource; whether it found nothing new.
 pub(super) fn note_look(
     tx: &Connection,
     job: &Job,
     outcome: &Outcome,
-    changes: &[StateChange],
+    (changes, moved): (&[StateChange], bool),
     now: Timestamp,
 ) -> Result<bool> {
     if !job.job_type.only_looks() {
@@ -264,6 +266,7 @@ pub(super) fn note_look(
         status,
         code,
         changes,
+        moved,
     };
     look::note(tx, job, &look, now)
 }

@@ -154,7 +154,7 @@ fn interrupt(
     let interrupted = Some(AttemptEnd::Interrupted);
     let status = settle(tx, &job, &outcome, interrupted, actor, now)?;
     reach("interrupt: settled");
-    note_look(tx, &job, &outcome, &[], now)?;
+    note_look(tx, &job, &outcome, (&[], false), now)?;
     audit_end(tx, &job, &outcome, &[], actor, now)?;
     reach("interrupt: audited");
     let status = follow_up(tx, &job, status, actor, now)?;

@@ -235,6 +235,43 @@ fn a_look_that_moves_its_resource_is_news_although_the_last_one_said_the_same() 
 }
 
 #[test]
+fn drift_that_was_put_back_and_comes_again_is_news_each_time() {
+    let mut fixture = recorded();
+    let store = &mut fixture.store;
+    let new = |n| look(JobType::DriftCheck, JobOrigin::Schedule, at(n));
+    for turn in 0..3 {
+        let first = turn * 100;
+        let before = store.audit_head().expect("read").seq;
+        run(
+            store,
+            new(first + 1),
+            Outcome::Succeeded,
+            &["a"],
+            at(first + 1),
+        );
+        assert_eq!(store.audit_head().expect("read").seq, before + 1, "{turn}");
+        run(
+            store,
+            new(first + 2),
+            Outcome::Succeeded,
+            &["a"],
+            at(first + 2),
+        );
+        assert_eq!(store.audit_head().expect("read").seq, before + 1, "{turn}");
+        store
+            .set_recorded(
+                &[StateChange::Converged(id(ENV))],
+                &[],
+                "healed",
+                "ops",
+                at(first + 3),
+            )
+            .expect("recorded");
+    }
+    fixture.assert_sound();
+}
+
+#[test]
 fn somebody_who_joins_a_scheduled_look_can_follow_it() {
     let mut fixture = recorded();
     let store = &mut fixture.store;

@@ -49,6 +49,8 @@ pub(in crate::store) struct Look<'a> {
     pub(in crate::store) code: Option<ErrorCode>,
     /// What is recorded with it.
     pub(in crate::store) changes: &'a [StateChange],
+    /// Whether that left its resource otherwise than it stood.
+    pub(in crate::store) moved: bool,
 }
 
 /// Whether such a job has no entries in the audit chain while it goes as it went before.
@@ -79,7 +81,10 @@ pub(in crate::store) fn note(
         .next()
         .transpose()?;
     let is_repeat = before.as_ref().is_some_and(|before| {
-        before.status == look.status && before.code == look.code && before.found == found
+        !look.moved
+            && before.status == look.status
+            && before.code == look.code
+            && before.found == found
     });
     let is_good =
         look.status == JobStatus::Succeeded && differences.is_none_or(Differences::is_none);
@@ -177,14 +182,30 @@ pub(in crate::store) fn adopt(tx: &Connection, job: JobId, origin: JobOrigin) ->
     Ok(())
 }
 
-/// The recorded status of a resource as it is written, or none.
-pub(in crate::store) fn status_of(
+/// The recorded status of a resource, and what is known to differ on its node, as they are written.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::store) struct Standing {
+    status: String,
+    drift: Option<String>,
+}
+
+/// How a resource stands, or none when it is not recorded.
+pub(in crate::store) fn standing(
     tx: &Connection,
     resource: &ResourceId,
-) -> Result<Option<String>> {
+) -> Result<Option<Standing>> {
     Ok(tx
-        .prepare_cached("SELECT status FROM resources WHERE id = ?1")?
-        .query_row([resource.to_string()], |row| row.get(0))
+        .prepare_cached(
+            "SELECT status, (SELECT json_array(tasks, by_hand) FROM drift
+                 WHERE drift.resource = resources.id AND drifted_since IS NOT NULL) AS drift
+             FROM resources WHERE id = ?1",
+        )?
+        .query_row([resource.to_string()], |row| {
+            Ok(Standing {
+                status: row.get(0)?,
+                drift: row.get(1)?,
+            })
+        })
         .optional()?)
 }
 
