@@ -96,9 +96,8 @@ pub(crate) fn the_site_speaks_its_language(world: &World) {
     let copy = format!("staging--acme.{}.sslip.io", world.ip(1).replace('.', "-"));
     assert_eq!(of_page(&world.visit(1, &copy, "/").1), "de-DE");
     // PHP of the site reads it and cannot write it.
-    let write = format!(
-        "setpriv --reuid wp_acme_production --regid wp_acme_production --clear-groups sh -c"
-    );
+    let write =
+        "setpriv --reuid wp_acme_production --regid wp_acme_production --clear-groups sh -c";
     world.ssh(
         1,
         &format!(
