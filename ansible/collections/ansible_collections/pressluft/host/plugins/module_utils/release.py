@@ -7,7 +7,7 @@ import shutil
 import stat
 import zipfile
 
-from ansible_collections.pressluft.host.plugins.module_utils import manifest
+from ansible_collections.pressluft.host.plugins.module_utils import manifest, served
 from ansible_collections.pressluft.host.plugins.module_utils.manifest import digest
 from ansible_collections.pressluft.host.plugins.module_utils.process import Failed, run
 from ansible_collections.pressluft.host.plugins.module_utils.served import VERSION
@@ -77,9 +77,9 @@ def switch(root, name):
 
 def link(root, path):
     """Has the release that is served reach into what outlives it at `path`, where it was built without that."""
-    served = current(root)
-    if served is not None:
-        place = os.path.join(root, "releases", served, path)
+    name = served.current(root)
+    if name is not None:
+        place = os.path.join(root, "releases", name, path)
         if not os.path.lexists(place):
             os.symlink(LINKS[path], place)
 
