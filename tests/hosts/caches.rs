@@ -79,7 +79,7 @@ fn name(world: &World, environment: &str) -> String {
     let host = world.ip(1).replace('.', "-");
     match environment {
         "production" => format!("acme.{host}.sslip.io"),
-        other => format!("acme-{other}.{host}.sslip.io"),
+        other => format!("{other}--acme.{host}.sslip.io"),
     }
 }
 
