@@ -325,6 +325,9 @@ fn a_copy_is_rewritten_exactly(world: &World) {
     ] {
         assert!(shown.contains(told), "{told} in {shown}");
     }
+    // A look tells what may be a program of somebody else.
+    let gone = "DROP VIEW effect_view; DROP TRIGGER effect_trigger";
+    world.ssh(1, &format!("mariadb {USER} -e '{gone}'"));
 }
 
 fn the_node_is_as_asked(world: &World) {
