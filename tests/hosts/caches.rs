@@ -255,6 +255,9 @@ fn a_new_post_is_seen_soon(world: &World) {
         late.iter().all(|is_new| *is_new),
         "an old page after the purge"
     );
+    // As the document has it: a look would tell.
+    done(world, "production", "do=title&title=Acme");
+    world.pressluft(&["purge", ENVIRONMENT]).expect(0);
 }
 
 fn objects_are_kept_and_flushed(world: &World) {
