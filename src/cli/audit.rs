@@ -1,5 +1,6 @@
 //! `pressluft audit`
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Subcommand;
@@ -10,7 +11,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::open;
 use super::output::{self, Format, Layout};
-use crate::core::audit::{AuditAction, EMPTY, Head};
+use crate::core::audit::{AuditAction, Break, EMPTY, Head};
 use crate::core::id::ResourceId;
 use crate::core::recorded::JobId;
 use crate::daemon::WorkerId;
@@ -77,8 +78,9 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
         before: args.before,
         limit: args.limit,
     };
+    let mut lost = Vec::new();
     let entries = match open::if_there(context)? {
-        Some(store) => entries(&store, filter)?,
+        Some(store) => entries(&store, filter, &mut lost)?,
         None => Vec::new(),
     };
     output::show(args.output, &entries, |entries| {
@@ -90,18 +92,31 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, CliError> {
         let rows: Vec<_> = entries.iter().map(row).collect();
         layout.table(context.width(), &rows)
     })?;
+    if let Some((path, broken)) = lost.first() {
+        output::note(&format!(
+            "entries of {} are not listed; of the newest, `{}`: {broken}",
+            output::counted(lost.len(), "closed segment"),
+            path.display()
+        ))?;
+    }
     Ok(Exit::Done)
 }
 
-/// Entries of the database, and older ones of closed segments where those are too few.
-fn entries(store: &Store, mut filter: AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
+/// Entries of the database, and older ones of closed segments where those are too few. Segments that
+/// are missing or do not hold go into `lost`.
+fn entries(
+    store: &Store,
+    mut filter: AuditFilter,
+    lost: &mut Vec<(PathBuf, Break)>,
+) -> Result<Vec<AuditEntry>, StoreError> {
     let mut entries = store.audit_entries(&filter)?;
     let left = filter.limit as usize - entries.len().min(filter.limit as usize);
     if left > 0 {
         // An entry that is about to leave the database is in both.
         filter.before = entries.last().map(|last| last.seq).or(filter.before);
         filter.limit = u32::try_from(left).unwrap_or(u32::MAX);
-        entries.extend(store.closed_audit_entries(&filter)?);
+        let mut note = |path, broken| lost.push((path, broken));
+        entries.extend(store.closed_audit_entries(&filter, &mut note)?);
     }
     Ok(entries)
 }
@@ -177,10 +192,11 @@ fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError> {
     match verification.broken {
         None => Ok(Exit::Done),
         Some(broken) => Err(
-            CliError::new(format!("the audit chain is broken: {broken}")).hint(
-                "compare the database, and the segments in the directory `.audit` beside it, \
-                     with their backups from before and after that entry",
-            ),
+            CliError::new(format!("the audit chain is broken: {broken}")).hint(format!(
+                "compare the database, and its segments in `{}.audit`, with their backups from \
+                 before and after that entry",
+                context.db_path.display()
+            )),
         ),
     }
 }

@@ -106,14 +106,7 @@ fn place(diagnostic: &Diagnostic) -> String {
 }
 
 fn plain(diagnostic: &Diagnostic) -> String {
-    let Diagnostic {
-        file,
-        line,
-        column,
-        message,
-        ..
-    } = diagnostic;
-    format!("{file}:{line}:{column}: {message}\n")
+    format!("{}: {}\n", place(diagnostic), diagnostic.message)
 }
 
 /// Where literal secrets stand, by file: line, column and length.

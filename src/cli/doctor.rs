@@ -110,9 +110,10 @@ fn history(context: &Context) -> Check {
                 (HistoryKind::Audit, found.audit_entries),
             ];
             // A count is no exact limit: the last of each resource stays, segments have a size.
-            let is_beyond = beyond
-                .iter()
-                .any(|(kind, count)| *count > 2 * limits.of(*kind).count + 10_000);
+            let is_beyond = beyond.iter().any(|(kind, count)| {
+                let limit = limits.of(*kind).count;
+                *count > limit.saturating_mul(2).saturating_add(10_000)
+            });
             match is_beyond && is_unswept {
                 false => Check::passed(NAME, history_text(&found), needed),
                 true => Check::failed(

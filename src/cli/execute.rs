@@ -23,7 +23,6 @@ const PARALLEL: usize = 8;
 /// How long running jobs may take to finish where nothing else is said.
 const DRAIN: Duration = Duration::from_secs(10 * 60);
 
-/// How much at once and for how long.
 /// How many nodes are worked on at once, as it is written.
 fn nodes_at_once(text: &str) -> Result<u16, String> {
     let number = text
@@ -33,6 +32,7 @@ fn nodes_at_once(text: &str) -> Result<u16, String> {
     number.ok_or_else(|| "write a whole number from 1 to 256".to_owned())
 }
 
+/// How much at once and for how long.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct LimitArgs {
     /// How many nodes to work on at once
@@ -118,23 +118,23 @@ pub(crate) fn identity(context: &Context, store: &Store) -> Result<Identity, Cli
     })
 }
 
-/// Queues checks, runs them or follows whoever does, and gives up those that would wait for a
-/// node; how they ended.
+/// Queues what is asked for, runs it or follows whoever does, and gives up what would wait for a
+/// node; how it ended.
 pub(crate) fn run_requests(
     store: &mut Store,
     context: &Context,
-    checks: &[Request],
+    requests: &[Request],
     limits: &LimitArgs,
     is_json: bool,
 ) -> Result<Summary, CliError> {
     // Before anything is queued: a machine that cannot run jobs must not collect them.
     let runner = runner(context, store)?;
-    let plans = daemon::queue_requests(store, checks, &actor(), clock::now())?;
+    let plans = daemon::queue_requests(store, requests, &actor(), clock::now())?;
     let own = plans.own;
     let stop = stop_on_signals([Urgency::Cancel, Urgency::Cancel])?;
     let mut view = ProgressView::new(is_json, context.interactive);
     let mut watch = |progress| {
-        // The checks go on when nobody can be told about them any more.
+        // The jobs go on when nobody can be told about them any more.
         if let Err(error) = view.show(&progress) {
             tracing::debug!(error = %error.message, "nobody reads what is told");
         }
@@ -149,7 +149,7 @@ pub(crate) fn run_requests(
         &mut watch,
     )?;
     if let Some(plan) = own {
-        cancel_plan(store, plan, "nobody waits for the check any more")?;
+        cancel_plan(store, plan, "nobody waits for it any more")?;
     }
     Ok(summary)
 }

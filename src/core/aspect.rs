@@ -89,8 +89,9 @@ const FLEET: Table = &[
     ("rollout.soak", NO_ROLLOUT),
     ("secrets.grants", Record),
     ("secrets.recipients", Record),
-    // Environments follow a change of them.
+    // Environments follow a change of it.
     ("sources.languages", Record),
+    // As WordPress and WP-CLI: the next job of an environment, or a look at it, uses another one.
     ("sources.object_cache.path", Record),
     ("sources.object_cache.sha256", Record),
     ("sources.object_cache.sha512", Record),

@@ -100,8 +100,20 @@ impl HistoryPolicy {
 }
 
 /// Days of a chart.
-const DAYS: usize = 30;
-const DAY: i64 = 86_400;
+pub const CHART_DAYS: usize = 30;
+/// Seconds of a day.
+pub const DAY: i64 = 86_400;
+
+/// Bytes as a person reads them.
+#[must_use]
+pub fn readable_size(bytes: u64) -> String {
+    const MEBIBYTE: u64 = 1 << 20;
+    if bytes < MEBIBYTE {
+        return format!("{} KiB", bytes.div_ceil(1 << 10));
+    }
+    let tenths = bytes % MEBIBYTE * 10 / MEBIBYTE;
+    format!("{}.{tenths} MiB", bytes / MEBIBYTE)
+}
 
 /// How the looks of one kind at one resource went, by day.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -122,9 +134,11 @@ pub struct ChartDay {
 }
 
 impl Chart {
-    /// Counts one look that ended at `at`. A clock that was set back adds to the last day.
+    /// Counts one look that ended at `at`. A clock that is set back a little adds to the last day;
+    /// days of one that was far ahead go, since all looks would be counted there until then.
     pub fn count(&mut self, at: Timestamp, is_good: bool, took: Duration) {
         let day = at.as_second().div_euclid(DAY);
+        self.0.retain(|known| known.day <= day + 1);
         if self.0.last().is_none_or(|last| last.day < day) {
             self.0.push(ChartDay {
                 day,
@@ -132,7 +146,7 @@ impl Chart {
                 bad: 0,
                 took_ms: 0,
             });
-            let excess = self.0.len().saturating_sub(DAYS);
+            let excess = self.0.len().saturating_sub(CHART_DAYS);
             self.0.drain(..excess);
         }
         if let Some(last) = self.0.last_mut() {
@@ -184,16 +198,41 @@ mod tests {
                 chart.count(at(day), n > 0, Duration::from_millis(5));
             }
         }
-        assert_eq!(chart.days().len(), DAYS);
-        let last = chart.days()[DAYS - 1];
+        assert_eq!(chart.days().len(), CHART_DAYS);
+        let last = chart.days()[CHART_DAYS - 1];
         assert_eq!(
             (last.day, last.good, last.bad, last.took_ms),
             (99, 2, 1, 15)
         );
         assert_eq!(Chart::of_rows(chart.rows()), chart);
-        // A clock that was set back makes no day twice.
-        chart.count(at(50), true, Duration::ZERO);
-        assert_eq!(chart.days()[DAYS - 1].good, 3);
+        // A clock that is set back makes no day twice.
+        chart.count(at(98), true, Duration::ZERO);
+        assert_eq!(chart.days()[CHART_DAYS - 1].good, 3);
+        assert_eq!(chart.days().len(), CHART_DAYS);
+    }
+
+    #[test]
+    fn a_clock_that_was_once_ahead_takes_no_looks_from_the_days_that_come() {
+        let mut chart = Chart::default();
+        for day in [10, 11, 500, 12, 12, 13] {
+            chart.count(at(day), true, Duration::ZERO);
+        }
+        let days: Vec<_> = chart.days().iter().map(|day| (day.day, day.good)).collect();
+        assert_eq!(days, [(10, 1), (11, 1), (12, 2), (13, 1)]);
+    }
+
+    #[test]
+    fn sizes_are_read_by_people() {
+        let read = [0, 1025, (1 << 20) - 1, 1 << 20, 5 << 19, u64::MAX].map(readable_size);
+        let expected = [
+            "0 KiB",
+            "2 KiB",
+            "1024 KiB",
+            "1.0 MiB",
+            "2.5 MiB",
+            "17592186044415.9 MiB",
+        ];
+        assert_eq!(read, expected);
     }
 
     #[test]

@@ -15,7 +15,7 @@ const DIGEST: usize = 10;
 /// Names of one environment on its node.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct EnvironmentNames {
-    /// Linux user, database, database user, Redis user and FPM pool, all the same word.
+    /// Linux user, database, database user, FPM pool and the name in its units, all the same word.
     pub system: String,
     /// `/var/www/sites/<site>/<environment>`.
     pub root: String,

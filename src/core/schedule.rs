@@ -16,7 +16,7 @@ pub struct Occurrence {
     pub due: Timestamp,
 }
 
-/// The first occurrence after `after`, or none when there is none (the 30th of February).
+/// The first occurrence after `after`, or none when the calendar ends.
 ///
 /// On the day that skips an hour, what falls into that hour happens right after it; on the day
 /// that has an hour twice, it happens once ([`Schedule::next_after`]). `seed` names what it is for, and always gives the

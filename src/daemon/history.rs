@@ -156,10 +156,25 @@ struct Clearing<'a> {
 impl Clearing<'_> {
     /// All of it; whether it came to the end.
     fn run(&mut self, all: bool) -> Result<bool, DaemonError> {
-        self.store.note_size(self.now)?;
-        if !self.looks()? || !self.audit()? {
+        // A figure is no reason to stop.
+        if let Err(error) = self.store.note_size(self.now) {
+            tracing::warn!(%error, "cannot note the size of the past");
+        }
+        if !self.looks()? {
             return Ok(false);
         }
+        // A chain that does not hold, or a segment that cannot be written, must not keep the rest:
+        // it would grow until somebody mends that.
+        let sealed = self.audit();
+        if matches!(sealed, Ok(false)) {
+            return Ok(false);
+        }
+        let is_done = self.sweep(all)?;
+        Ok(sealed? && is_done)
+    }
+
+    /// What needs a look at everything, when that is due.
+    fn sweep(&mut self, all: bool) -> Result<bool, DaemonError> {
         if !all && !self.store.sweep_is_due(SWEEP, self.now)? {
             return Ok(true);
         }
@@ -263,9 +278,10 @@ impl Clearing<'_> {
         Ok(false)
     }
 
-    /// Parts of payloads, and ciphertexts, once a day.
+    /// Parts of payloads, and ciphertexts, once a day. The next round begins last, so that a scan
+    /// that is broken off begins again with the next turn and not a day later.
     fn parts(&mut self) -> Result<bool, DaemonError> {
-        let Some(round) = self.store.begin_round(self.now)? else {
+        let Some(round) = self.store.next_round(self.now)? else {
             return Ok(true);
         };
         let mut scan = Scan::default();
@@ -292,6 +308,7 @@ impl Clearing<'_> {
             self.cleared.parts += self.store.remove_unnamed(parts, blobs, round)?;
             self.rest_after(began);
         }
+        self.store.begin_round(self.now)?;
         Ok(true)
     }
 

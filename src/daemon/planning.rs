@@ -180,9 +180,9 @@ fn used_tokens(
             continue;
         };
         for (job_type, field) in token_fields(id.kind()) {
-            if let Some(token) = wanted.spec.str(&field)
-                && recorded.spec.str(&field) != Some(token)
-                && store.token_is_used(id, &field, token)?
+            if let Some(token) = wanted.spec.str(field)
+                && recorded.spec.str(field) != Some(token)
+                && store.token_is_used(id, field, token)?
             {
                 used.insert((id.clone(), job_type));
             }

@@ -29,7 +29,7 @@ fn used_tokens(effect: &Effect) -> impl Iterator<Item = StateChange> {
         Some(StateChange::UsedToken {
             resource: effect.resource.clone(),
             token: token.as_str()?.to_owned(),
-            field,
+            field: field.to_owned(),
         })
     })
 }

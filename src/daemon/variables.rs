@@ -159,19 +159,17 @@ impl Subject {
     /// The options of WordPress that are kept: those of the document, and what others of its fields stand for.
     fn options(&self) -> Option<BTreeMap<String, Value>> {
         let (site, env) = (self.payload.site.as_ref()?, self.payload.env.as_ref()?);
-        let is_standard = site.locale == Locale::standard();
-        let language = if is_standard {
-            ""
-        } else {
-            site.locale.as_str()
-        };
-        let mut options = BTreeMap::from([(LANGUAGE.to_owned(), json!(language))]);
+        let mut options = BTreeMap::from([(LANGUAGE.to_owned(), json!(site.locale))]);
         // The title belongs to the site; a copy keeps the one that it was copied with.
         if env.r#type == EnvironmentType::Production {
             options.insert("blogname".to_owned(), json!(site.title));
         }
         let own = env.options.iter();
         options.extend(own.map(|(name, value)| (name.to_string(), json!(value))));
+        // WordPress has no name for the language that it is written in.
+        if options.get(LANGUAGE) == Some(&json!(Locale::standard())) {
+            options.insert(LANGUAGE.to_owned(), json!(""));
+        }
         Some(options)
     }
 
@@ -307,6 +305,9 @@ mod tests {
         assert_eq!(copy.locale(), Locale::standard());
         let french = json!({"options": {"WPLANG": "fr_FR"}});
         assert_eq!(subject("production", &french).locale().as_str(), "fr_FR");
+        let english = json!({"options": {"WPLANG": "en_US"}});
+        let options = subject("production", &english).options();
+        assert_eq!(json!(options)["WPLANG"], "");
         assert_eq!(
             json!(copy.units()),
             json!(["pressluft-php-wp_acme_staging.socket"])

@@ -95,7 +95,9 @@ impl Offer {
                 Way::Key(key) if allowed.is_ssh_key() => {
                     // What reads the file takes neither a mark nor the line ends of other systems.
                     return match std::fs::read_to_string(&key).map(Zeroizing::new) {
-                        Ok(text) if *plain_text::with_line_feeds(&text) != **text => {
+                        Ok(text)
+                            if plain_text::unmarked(&text) != &**text || text.contains("\r\n") =>
+                        {
                             from_text(user, &text)
                         }
                         Ok(_) | Err(_) => Cred::ssh_key(user, None, &key, None),
@@ -115,5 +117,6 @@ impl Offer {
 }
 
 fn from_text(user: &str, key: &str) -> Result<Cred, git2::Error> {
-    Cred::ssh_key_from_memory(user, None, &plain_text::with_line_feeds(key), None)
+    let key = Zeroizing::new(plain_text::with_line_feeds(key).into_owned());
+    Cred::ssh_key_from_memory(user, None, &key, None)
 }

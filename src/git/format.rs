@@ -46,17 +46,17 @@ const SPARSE: Format = Format {
 /// The error of a repository around `root` that could not be read, for the reason in `error`.
 pub(super) fn unreadable(root: &Path, error: &git2::Error) -> GitError {
     let place = root.display().to_string();
-    let is_known = matches!(error.code(), git2::ErrorCode::Owner);
+    let is_foreign = matches!(error.code(), git2::ErrorCode::Owner);
     match git_dir(root).and_then(|dir| format_of(&dir)) {
-        Some(format) if !is_known => GitError::Format { place, format },
+        Some(format) if !is_foreign => GitError::Format { place, format },
         Some(_) | None => GitError::repository(place, error),
     }
 }
 
 /// The directory that git keeps the repository of `root` in.
 fn git_dir(root: &Path) -> Option<PathBuf> {
-    let dot_git = root.ancestors().map(|dir| dir.join(".git"));
-    let dot_git = dot_git.into_iter().find(|path| path.exists())?;
+    let mut places = root.ancestors().map(|dir| dir.join(".git"));
+    let dot_git = places.find(|path| path.exists())?;
     if dot_git.is_dir() {
         return Some(dot_git);
     }

@@ -132,7 +132,7 @@ pub(super) struct Committed {
 pub(super) struct Present {
     pub(super) file: Selected,
     pub(super) blob: BlobId,
-    /// None for one that git does not look at, which is what it has.
+    /// None for one whose content is that of the repository.
     pub(super) stat: Option<FileStat>,
 }
 
@@ -247,7 +247,9 @@ impl Place {
         found: &mut [Present],
         other: &[(usize, BlobId)],
     ) -> Result<Vec<String>, GitError> {
-        let fail = |e: git2::Error| format::unreadable(self.repository.path(), &e);
+        let root = self.repository.workdir();
+        let root = root.unwrap_or_else(|| self.repository.path());
+        let fail = |e: git2::Error| format::unreadable(root, &e);
         let index = self.repository.index().map_err(fail)?;
         let differing = self.differing(&index, found, other).map_err(fail)?;
         let odb = self.repository.odb().map_err(fail)?;

@@ -1,6 +1,6 @@
 //! The audit chain in its table: appending inside other transactions, listing, verifying.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::convert::{
     digest, get, moment, parse, parsed, parsed_option, signed, timestamp, unsigned,
 };
-use super::error::{Result, StoreError};
+use super::error::Result;
 use super::filter::{Conditions, text};
 use super::history::close::{closed_upto, segments};
 use super::history::segment::{Line, directory_of, follow_file};
@@ -227,11 +227,16 @@ impl Store {
     }
 
     /// Entries of closed segments, the newest first, as [`Store::audit_entries`] has those of the
-    /// database. Reads the files from the newest back until there are enough.
+    /// database. Reads the files from the newest back until there are enough. Files among them that
+    /// are missing or do not hold go to `lost` with what is wrong: of these there is no entry.
     ///
     /// # Errors
-    /// When a segment cannot be read, is not there, or was changed.
-    pub fn closed_audit_entries(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>> {
+    /// When the database or a segment cannot be read.
+    pub fn closed_audit_entries(
+        &self,
+        filter: &AuditFilter,
+        lost: &mut dyn FnMut(PathBuf, Break),
+    ) -> Result<Vec<AuditEntry>> {
         let all = segments(&self.connection)?;
         let directory = directory_of(&self.path);
         let limit = filter.limit as usize;
@@ -256,13 +261,13 @@ impl Store {
                 Ok(entry) => entries.extend(entry),
                 Err(error) => failed = Some(error),
             })?;
-            if let Err(broken) = followed {
-                return Err(StoreError::Corrupt(broken.to_string()));
+            match (followed, failed) {
+                (Err(broken), _) => lost(path, broken),
+                // A whole chain that was computed anew.
+                (Ok(head), _) if head != segment.head => lost(path, replaced(head.seq)),
+                (Ok(_), Some(error)) => return Err(error),
+                (Ok(_), None) => found.extend(entries.into_iter().rev()),
             }
-            if let Some(error) = failed {
-                return Err(error);
-            }
-            found.extend(entries.into_iter().rev());
         }
         found.truncate(limit);
         Ok(found)

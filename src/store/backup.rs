@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::copy::{copy, sync, sync_directory_of};
 use super::error::{Result, StoreError};
 use super::history::close::{Closed, segments};
-use super::history::segment::{self, directory_of};
+use super::history::segment::{self, directory_of, follow_file};
 use super::open::{self, Access, beside};
 use super::{Store, audit, check};
-use crate::core::audit::Head;
+use crate::core::audit::{EMPTY, Head};
 use crate::crash_point::reach;
 
 /// A backup that was made.
@@ -23,7 +23,7 @@ pub struct BackedUp {
     pub head: Head,
     /// Closed segments of the audit chain, in the directory `FILE.audit` beside it.
     pub segments: u64,
-    /// Those of them that were not there to be copied.
+    /// Those of them that were missing or damaged beside the database, and no whole copy was there.
     pub missing_segments: u64,
 }
 
@@ -57,7 +57,8 @@ impl Store {
             .copy_checked(draft.path(), target)
             .map_err(|error| error.located(target))?;
         // Before the backup has its name: whoever sees it finds all that belongs to it.
-        let missing = keep_segments(&segments, &directory_of(&self.path), &directory_of(target))?;
+        let missing_segments =
+            keep_segments(&segments, &directory_of(&self.path), &directory_of(target))?;
         reach("backup: segments kept");
         sync(draft.path()).map_err(failed)?;
         let bytes = draft.as_file().metadata().map_err(failed)?.len();
@@ -78,7 +79,7 @@ impl Store {
             bytes,
             head,
             segments: segments.len() as u64,
-            missing_segments: missing,
+            missing_segments,
         })
     }
 
@@ -122,15 +123,27 @@ impl Store {
     }
 }
 
-/// Copies closed segments that are not there yet from one directory to another; how many could not
-/// be, because they are not there.
+/// Brings closed segments from one directory to another; how many hold in neither of them.
+///
+/// A name has the hash of the end, so files of one name differ only when one of them is damaged:
+/// the one that holds stays, or takes the place of the other.
 pub(super) fn keep_segments(segments: &[Closed], from: &Path, to: &Path) -> Result<u64> {
-    let mut missing = 0;
+    let mut lost = 0;
+    let mut before = EMPTY;
     for closed in segments {
         let name = closed.name();
-        if !segment::copy(&name, from, to)? && !to.join(&name).exists() {
-            missing += 1;
+        let holds = |directory: &Path| -> Result<bool> {
+            Ok(follow_file(&directory.join(&name), before, &mut |_, _| {})? == Ok(closed.head))
+        };
+        if !holds(to)? {
+            let is_whole = holds(from)?;
+            // What is left of a damaged one is better than nothing, and never better than a file.
+            if is_whole || !to.join(&name).exists() {
+                segment::copy(&name, from, to)?;
+            }
+            lost += u64::from(!is_whole);
         }
+        before = closed.head;
     }
-    Ok(missing)
+    Ok(lost)
 }

@@ -61,8 +61,8 @@ pub struct Restored {
     /// Jobs that were running when the backup was made.
     pub interrupted: Vec<JobId>,
     pub queued: u64,
-    /// Closed segments of its audit chain that are neither beside the backup nor beside the
-    /// database: until they are put back, the chain is not whole.
+    /// Closed segments of its audit chain that are missing or damaged both beside the backup and
+    /// beside the database: until they are put back, the chain is not whole.
     pub missing_segments: u64,
 }
 

@@ -31,6 +31,7 @@ DIFF = {"before_header": "/a (absent)", "after_header": "/a (root:root 0644)", "
 # An honest result of each kind of step.
 RESULTS = {
     "account": {"changed": True, "changes": ["group", "user"], "seconds": 0.2},
+    "cache": {"changed": True, "changes": ["pages", "objects"], "seconds": 0.4},
     "clone": {
         "changed": True,
         "msg": "not copied: view `a`",
@@ -155,7 +156,7 @@ class Answers(unittest.TestCase):
             ("wordpress", {"by_hand": "x"}),
         ):
             self.refused("converge", self.step(kind, **more), "`%s`" % next(iter(more)))
-        self.refused("converge", {"results": list(RESULTS.values()) + [{}]}, "12 results for 11 steps")
+        self.refused("converge", {"results": list(RESULTS.values()) + [{}]}, "13 results for 12 steps")
         for needs in (["x"], ["g" * 64], "a" * 64, [7], ["a" * 64] * 4001):
             self.refused("converge", {"results": [], "needs": needs}, "needs")
         self.refused("converge", {"results": {}}, "`results`")

@@ -9,7 +9,7 @@ import stat
 import threading
 import unittest.mock
 
-from language_environment import CORE, MO, SHOP, Environment, packed
+from language_environment import CORE, MO, RELEASE, SHOP, Environment, packed
 from support import NOBODY, run_module
 
 from ansible_collections.pressluft.host.plugins.module_utils import download, installed
@@ -165,7 +165,6 @@ class Languages(Environment):
             with open(os.path.join(folder, name), "wb") as stream:
                 stream.write(content)
         os.symlink("/etc/passwd", os.path.join(folder, "de_AT.mo"))
-        os.unlink(os.path.join(folder, "de_AT.mo"))
         brought = ["de_DE.mo", "fr_FR.mo", "plugins/shop-de_DE.mo"]
         for locale in ("en_US", "de_DE"):
             self.apply(locale=locale, official=True)
@@ -205,6 +204,16 @@ class Languages(Environment):
             for _ in range(2):
                 languages.carry_out(options, Run(False, False))
         run.assert_called_once_with(["/usr/local/lib/pressluft/purge-pages", "root"], timeout=180)
+
+    def test_pages_that_were_not_emptied_are_emptied_by_the_next_run(self):
+        options = dict(self.options(self.pack(CORE)), pages=True)
+        with unittest.mock.patch.object(languages, "run", side_effect=Failed("nginx goes on")):
+            with self.assertRaises(Failed):
+                languages.carry_out(options, Run(False, False))
+        with unittest.mock.patch.object(languages, "run") as run:
+            for _ in range(2):
+                languages.carry_out(options, Run(False, False))
+        run.assert_called_once()
 
     def test_the_control_plane_gives_what_is_needed_and_nothing_else(self):
         def given(**pack):
@@ -299,12 +308,12 @@ class Official(Environment):
 
 class Components(Environment):
     def test_heads_are_read_as_wordpress_does(self):
-        found = [tuple(component) for component in installed.components(self.inside(""))]
+        found = [tuple(component) for component in installed.components(self.path("production"), RELEASE)]
         expected = [("core", "", "6.8.2", True), ("plugin", "shop", "2.1", True), ("theme", "plain", "1.0", True)]
         self.assertEqual(found, expected)
         with open(self.inside("wp-content/plugins/shop/shop.php"), "wb") as stream:
             stream.write(b"<?php\n# plugin name: x\r\n# Version: ../../etc\r\n# Update URI: http://wordpress.org/plugins/x/\r\n")
-        self.assertEqual(installed.components(self.inside(""))[1], ("plugin", "shop", None, True))
+        self.assertEqual(installed.components(self.path("production"), RELEASE)[1], ("plugin", "shop", None, True))
         os.unlink(self.inside("wp-content/themes/plain/style.css"))
         os.mkfifo(self.inside("wp-content/themes/plain/style.css"))
-        self.assertEqual(len(installed.components(self.inside(""))), 2)
+        self.assertEqual(len(installed.components(self.path("production"), RELEASE)), 2)

@@ -14,7 +14,7 @@ const NODE: &str = "kind: Node\nname: web-1\nhost: 203.0.113.1\n";
 /// A working tree, and what has to live as long as it does.
 struct Layout {
     root: PathBuf,
-    _kept: Vec<TempDir>,
+    _kept: TempDir,
 }
 
 fn fleet() -> Repository {
@@ -50,10 +50,7 @@ fn clone(settings: &[&str], attributes: Option<&str>) -> Layout {
     }
     words.extend([url.as_str(), text(&root)]);
     git(kept.path(), words);
-    Layout {
-        root,
-        _kept: vec![kept],
-    }
+    Layout { root, _kept: kept }
 }
 
 fn with(words: &[&[&str]]) -> Layout {
@@ -73,10 +70,7 @@ fn separate() -> Layout {
         kept.path(),
         ["clone", "--quiet", &dir, &origin.url(), text(&root)],
     );
-    Layout {
-        root,
-        _kept: vec![kept],
-    }
+    Layout { root, _kept: kept }
 }
 
 /// A linked worktree, of a repository that has a working tree or none.
@@ -100,10 +94,7 @@ fn worktree(bare: bool) -> Layout {
             "HEAD",
         ],
     );
-    Layout {
-        root,
-        _kept: vec![kept],
-    }
+    Layout { root, _kept: kept }
 }
 
 /// What a program makes of the files when they are checked out.
@@ -175,10 +166,7 @@ fn every_layout_is_as_git_status_says() {
                 kept.path(),
                 ["clone", "--quiet", "--depth=1", &fleet().url(), text(&root)],
             );
-            Layout {
-                root,
-                _kept: vec![kept],
-            }
+            Layout { root, _kept: kept }
         }),
     ];
     for (name, layout) in &layouts {

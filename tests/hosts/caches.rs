@@ -96,6 +96,17 @@ fn curl(world: &World, environment: &str, path: &str, more: &[&str]) -> String {
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
+/// Waits for something that comes about by itself.
+#[track_caller]
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(30), "not after 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// The word of `X-Cache` for a request.
 fn cached(world: &World, path: &str, more: &[&str]) -> String {
     let more = [&["-o", "/dev/null", "-D", "-"], more].concat();
@@ -202,21 +213,15 @@ fn what_the_document_names_is_never_cached(world: &World) {
 }
 
 fn a_new_post_is_seen_soon(world: &World) {
-    while cached(world, "/", &[]) != "hit" {
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    until("a page is kept", || cached(world, "/", &[]) == "hit");
     done(world, "production", "do=publish&title=Fresh-from-the-oven");
-    let begun = Instant::now();
-    while !page(world, "/").contains("Fresh-from-the-oven") {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it stays old");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until("the new post is seen", || {
+        page(world, "/").contains("Fresh-from-the-oven")
+    });
 
     // What changes behind WordPress's back stays until the cache is emptied, and from then on
     // nobody is shown it: whoever asks while it is emptied may see either.
-    while cached(world, "/", &[]) != "hit" {
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    until("a page is kept", || cached(world, "/", &[]) == "hit");
     done(
         world,
         "production",
@@ -308,17 +313,10 @@ fn neighbours_are_out_of_reach(world: &World) {
 fn a_site_that_asks_without_end_holds_up_nobody(world: &World) {
     done(world, "production", "do=flood");
     let tmp = "/var/www/sites/acme/production/tmp";
-    let begun = Instant::now();
-    while !world
-        .ssh(1, &format!("ls -A {tmp}"))
-        .contains(".purge-pages-")
-    {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "it is left there"
-        );
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    until("the flag is taken away", || {
+        let names = world.ssh(1, &format!("ls -A {tmp}"));
+        names.contains(".purge-pages-")
+    });
     let flood = format!("for i in $(seq 200); do touch {tmp}/purge-pages; sleep 0.1; done");
     world.ssh(1, &flood);
     let state = "systemctl is-active pressluft-purge-wp_acme_production.path";

@@ -352,7 +352,8 @@ fn jobs_go_by_age_and_by_count_and_the_last_of_each_resource_stays() {
 
 #[test]
 fn jobs_of_a_plan_that_goes_on_stay() {
-    let mut fixture = recorded();
+    // Nothing is recorded of the resource, so no job is kept for being the last of its kind.
+    let mut fixture = Fixture::new();
     let store = &mut fixture.store;
     let first = job(JobType::EnvConfigure, ENV, "web-1", &[]);
     let waiting = NewJob {
@@ -367,12 +368,6 @@ fn jobs_of_a_plan_that_goes_on_stay() {
     store
         .finish(&succeed(first.id, claim.token, &[]), "worker", at(2))
         .expect("ended");
-    // A later one of its kind: it is not kept for being the last.
-    let failed_later = NewJob {
-        max_attempts: 1,
-        ..job(JobType::EnvConfigure, "env/acme/staging", "web-2", &[])
-    };
-    run(store, failed_later, Outcome::Succeeded, &[], at(5));
     clear(store, &keep(1, 0), day(200));
     assert!(
         jobs(store).contains(&first.id),
@@ -386,6 +381,16 @@ fn jobs_of_a_plan_that_goes_on_stay() {
         let removed = store.remove_jobs(&[asked]).expect("asked");
         assert_eq!(removed.jobs, 0, "whoever asks for it");
     }
+    let claim = store
+        .claim("worker", Scope::All, day(300))
+        .expect("claimed");
+    let claim = claim.expect("a job");
+    assert_eq!(claim.job.id, waiting.id);
+    store
+        .finish(&succeed(waiting.id, claim.token, &[]), "worker", day(300))
+        .expect("ended");
+    clear(store, &keep(1, 0), day(400));
+    assert_eq!(jobs(store), [], "the plan is over");
     fixture.assert_sound();
 }
 
@@ -473,15 +478,17 @@ fn parts_and_ciphertexts_go_when_nothing_names_them_and_not_before_two_rounds() 
     fixture.enqueue(&[new]);
     let store = &mut fixture.store;
     let clear = |store: &mut Store, now: Timestamp| -> u64 {
-        let Some(round) = store.begin_round(now).expect("asked") else {
+        let Some(round) = store.next_round(now).expect("asked") else {
             return 0;
         };
         let mut scan = Scan::default();
         while store.scan(&mut scan, 1).expect("scanned") {}
         let [parts, blobs] = store.unnamed(&scan.named(), round).expect("found");
-        store
+        let removed = store
             .remove_unnamed(&parts, &blobs, round)
-            .expect("removed")
+            .expect("removed");
+        assert!(store.begin_round(now).expect("begun"));
+        removed
     };
     assert_eq!(clear(store, day(1)), 0, "they may be of jobs that come");
     assert_eq!(clear(store, day(1)), 0, "a round lasts a day");
@@ -565,17 +572,94 @@ fn entries_of_the_database_and_of_segments_are_listed_as_one() {
     let here = store.audit_entries(&filter(None, 1_000)).expect("read");
     let oldest = here.last().expect("some").seq;
     assert!((100..300).contains(&here.len()), "{}", here.len());
+    let mut lost = |path: std::path::PathBuf, _| panic!("{}", path.display());
     let older = store
-        .closed_audit_entries(&filter(Some(oldest), 1_000))
+        .closed_audit_entries(&filter(Some(oldest), 1_000), &mut lost)
         .expect("read");
     let all: Vec<u64> = here.iter().chain(&older).map(|entry| entry.seq).collect();
     let newest = all[0];
     assert_eq!(all, (1..=newest).rev().collect::<Vec<_>>());
     let page = store
-        .closed_audit_entries(&filter(Some(50), 7))
+        .closed_audit_entries(&filter(Some(50), 7), &mut lost)
         .expect("read");
     let page: Vec<u64> = page.iter().map(|entry| entry.seq).collect();
     assert_eq!(page, [49, 48, 47, 46, 45, 44, 43]);
+    fixture.assert_sound();
+}
+
+#[test]
+fn a_chain_that_does_not_hold_stops_nothing_but_its_own_sealing() {
+    use pressluft::core::audit::AuditAction;
+    use pressluft::daemon::{HistorySettings, Pace, clear_up};
+    let mut fixture = Fixture::new();
+    let store = &mut fixture.store;
+    let new = job(JobType::EnvConfigure, ENV, "web-1", &[]);
+    run(store, new, failed(), &[], at(0));
+    for n in 0..300 {
+        let detail = serde_json::json!({ "n": n });
+        store
+            .record_audit("ops", AuditAction::SecretSet, detail, at(1))
+            .expect("recorded");
+    }
+    let raw = rusqlite::Connection::open(fixture.path()).expect("raw");
+    raw.execute_batch(
+        "DROP TRIGGER audit_never_changes; UPDATE audit SET actor = 'x' WHERE seq = 7",
+    )
+    .expect("tampered");
+    let settings = HistorySettings {
+        policy: keep(1, 100),
+        log_dir: fixture.directory.path().join("logs"),
+        state_dir: fixture.directory.path().to_owned(),
+    };
+    let store = &mut fixture.store;
+    let pace = (Pace::Brisk, true);
+    let error = clear_up(store, &settings, pace, "serve", &|| true, day(100))
+        .expect_err("the chain is broken");
+    assert!(error.to_string().contains("entry 7"), "{error}");
+    assert_eq!(jobs(store), []);
+    let six_hours = SignedDuration::from_hours(6);
+    assert!(!store.sweep_is_due(six_hours, day(100)).expect("read"));
+}
+
+#[test]
+fn a_round_that_is_broken_off_goes_on_with_the_next_turn() {
+    use pressluft::daemon::{HistorySettings, Pace, clear_up};
+    let mut fixture = recorded();
+    let settings = HistorySettings {
+        policy: keep(1_000, 1_000),
+        log_dir: fixture.directory.path().join("logs"),
+        state_dir: fixture.directory.path().to_owned(),
+    };
+    let store = &mut fixture.store;
+    let digest = blake3::hash(b"unnamed").to_hex().to_string();
+    let part = (digest.clone(), "\"unnamed\"".to_owned());
+    store
+        .keep_parts(&[part].into_iter().collect())
+        .expect("kept");
+    // Ends one turn after another at each moment where it can end.
+    let asked = std::cell::Cell::new(0);
+    let mut turn = |most: u32, now: Timestamp| {
+        asked.set(0);
+        let goes_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() <= most
+        };
+        let pace = (Pace::Brisk, true);
+        clear_up(store, &settings, pace, "serve", &goes_on, now)
+            .expect("cleared up")
+            .expect("nobody else does")
+    };
+    assert!(turn(u32::MAX, day(1)).is_complete);
+    let mut parts = 0;
+    for most in 0..100 {
+        let cleared = turn(most, day(3));
+        parts += cleared.parts;
+        if cleared.is_complete {
+            break;
+        }
+    }
+    assert_eq!(parts, 1, "none of them lost its round");
+    assert_eq!(store.part(&digest).expect("read"), None);
     fixture.assert_sound();
 }
 

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use pressluft::core::audit::{AuditAction, BreakReason};
+use pressluft::core::audit::{AuditAction, BreakReason, Content, entry_hash};
 use pressluft::core::history::{HistoryKind, HistoryPolicy, Keep};
-use pressluft::store::{Exclusive, Store};
+use pressluft::store::{AuditFilter, Exclusive, Store};
 
 use crate::fixture::{Fixture, at, record};
 
@@ -227,6 +227,205 @@ fn a_backup_has_its_segments_and_a_restore_brings_them() {
         verified.broken.map(|broken| (broken.seq, broken.reason)),
         Some((1, BreakReason::Missing))
     );
+}
+
+/// Turns one bit in the middle of a file.
+fn damage(path: &std::path::Path) -> Vec<u8> {
+    let mut bytes = fs::read(path).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, &bytes).expect("damaged");
+    bytes
+}
+
+#[test]
+fn a_damaged_segment_never_takes_the_place_of_a_good_one() {
+    let fixture = with_segments();
+    let file = fixture.directory.path().join("backup.db");
+    fixture.store.backup(&file, false).expect("backed up");
+    let own = segments(&fixture)[1].clone();
+    let name = own.file_name().expect("a name");
+    let copied = fixture.directory.path().join("backup.db.audit").join(name);
+    let whole = fs::read(&own).expect("read");
+    // The one beside the database is damaged: the good copy stays, and the backup is whole.
+    damage(&own);
+    let made = fixture.store.backup(&file, true).expect("backed up");
+    assert!(fs::read(&copied).expect("read") == whole);
+    assert_eq!(made.missing_segments, 0);
+    // The copy is: it is made anew.
+    fs::write(&own, &whole).expect("put back");
+    damage(&copied);
+    let made = fixture.store.backup(&file, true).expect("backed up");
+    assert!(fs::read(&copied).expect("read") == whole);
+    assert_eq!(made.missing_segments, 0);
+    // Neither holds: both stay as they are, and it is said.
+    let damaged = damage(&own);
+    fs::write(&copied, b"nothing of it").expect("damaged");
+    let made = fixture.store.backup(&file, true).expect("backed up");
+    assert_eq!(made.missing_segments, 1);
+    assert!(fs::read(&own).expect("read") == damaged);
+    assert!(fs::read(&copied).expect("read") == b"nothing of it");
+    // Where there is none, the damaged one is better than nothing, and no less said.
+    fs::remove_file(&copied).expect("removed");
+    let made = fixture.store.backup(&file, true).expect("backed up");
+    assert_eq!(made.missing_segments, 1);
+    assert!(fs::read(&copied).expect("read") == damaged);
+}
+
+#[test]
+fn a_restore_takes_of_each_segment_the_one_that_holds() {
+    let Fixture { store, directory } = with_segments();
+    let file = directory.path().join("backup.db");
+    store.backup(&file, false).expect("backed up");
+    drop(store);
+    let files = |end: &str| {
+        let mut paths: Vec<PathBuf> = fs::read_dir(directory.path().join(end))
+            .expect("there")
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
+        paths.sort();
+        paths
+    };
+    let (own, copied) = (files("state.db.audit"), files("backup.db.audit"));
+    let whole: Vec<_> = own
+        .iter()
+        .map(|path| fs::read(path).expect("read"))
+        .collect();
+    damage(&copied[0]);
+    damage(&own[1]);
+    let restored = Exclusive::take(&directory.path().join("state.db"))
+        .expect("free")
+        .replace_with(&file, "ops", at(5_000))
+        .expect("restored");
+    assert_eq!(restored.missing_segments, 0);
+    for (path, whole) in own.iter().zip(&whole) {
+        assert!(
+            &fs::read(path).expect("read") == whole,
+            "{}",
+            path.display()
+        );
+    }
+    let store = Store::open(&directory.path().join("state.db")).expect("opened");
+    assert_eq!(store.verify_audit(None).expect("verified").broken, None);
+}
+
+#[test]
+fn entries_of_the_other_segments_are_listed_when_one_does_not_hold() {
+    let fixture = with_segments();
+    let paths = segments(&fixture);
+    let filter = AuditFilter {
+        limit: 10_000,
+        ..AuditFilter::default()
+    };
+    let list = || {
+        let mut lost = Vec::new();
+        let entries = fixture
+            .store
+            .closed_audit_entries(&filter, &mut |path, broken| lost.push((path, broken)))
+            .expect("read");
+        let seqs: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
+        (seqs, lost)
+    };
+    let (all, lost) = list();
+    assert_eq!(lost, []);
+    let name = paths[1].file_name().expect("a name").to_string_lossy();
+    let range: Vec<u64> = name
+        .split('-')
+        .take(2)
+        .map(|number| number.parse().expect("a number"))
+        .collect();
+    let others: Vec<u64> = all
+        .iter()
+        .copied()
+        .filter(|seq| !(range[0]..=range[1]).contains(seq))
+        .collect();
+    let whole = fs::read_to_string(&paths[1]).expect("read");
+    damage(&paths[1]);
+    let (found, lost) = list();
+    assert_eq!(found, others);
+    assert_eq!(lost.len(), 1);
+    assert_eq!(lost[0].0, paths[1]);
+    // Whoever computes all hashes of the file anew is found by the end that the database knows.
+    let mut lines = whole.lines();
+    let seal: serde_json::Value =
+        serde_json::from_str(lines.next().expect("a seal")).expect("JSON");
+    let mut text = String::new();
+    let mut previous = seal["previous"].as_str().expect("text").to_owned();
+    for line in lines {
+        let mut line: ForgedLine = serde_json::from_str(line).expect("JSON");
+        line.actor = "nobody".to_owned();
+        let content = Content {
+            seq: line.seq,
+            at: line.at,
+            actor: &line.actor,
+            action: &line.action,
+            resource: line.resource.as_deref(),
+            job: line.job.as_deref(),
+            detail: &line.detail,
+        };
+        previous = entry_hash(previous.parse().expect("a hash"), &content).to_string();
+        line.hash.clone_from(&previous);
+        text.push_str(&serde_json::to_string(&line).expect("JSON"));
+        text.push('\n');
+    }
+    let old = seal["head"].as_str().expect("text").to_owned();
+    let first = whole
+        .lines()
+        .next()
+        .expect("a seal")
+        .replace(&old, &previous);
+    fs::write(&paths[1], format!("{first}\n{text}")).expect("forged");
+    let (found, lost) = list();
+    assert_eq!(found, others);
+    assert_eq!(lost[0].1.reason, BreakReason::Replaced);
+    fs::remove_file(&paths[1]).expect("removed");
+    let (found, lost) = list();
+    assert_eq!(found, others);
+    assert_eq!(lost[0].1.reason, BreakReason::Missing);
+}
+
+/// A line of a segment, as whoever forges one writes it.
+#[derive(serde::Deserialize, serde::Serialize)]
+struct ForgedLine {
+    seq: u64,
+    at: i64,
+    actor: String,
+    action: String,
+    resource: Option<String>,
+    job: Option<String>,
+    detail: String,
+    hash: String,
+}
+
+#[test]
+fn old_entries_make_a_segment_when_they_are_enough_for_one() {
+    // All of them are far beyond the age.
+    let policy = HistoryPolicy::default().with(
+        HistoryKind::Audit,
+        Keep {
+            age: std::time::Duration::from_secs(6 * 3_600),
+            count: 100_000,
+        },
+    );
+    for (entries, expected) in [(101, 0), (199, 0), (200, 1), (300, 1)] {
+        let mut fixture = Fixture::new();
+        let store = &mut fixture.store;
+        while store.audit_head().expect("read").seq < entries {
+            let detail = serde_json::json!({});
+            store
+                .record_audit("ops", AuditAction::SecretSet, detail, at(0))
+                .expect("recorded");
+        }
+        let mut closed = Vec::new();
+        while let Some(closing) = store
+            .close_segment(&policy, "ops", at(10 * 86_400))
+            .expect("closed")
+        {
+            closed.push((closing.first, closing.last));
+        }
+        assert_eq!(closed.len(), expected, "{entries}: {closed:?}");
+        fixture.assert_sound();
+    }
 }
 
 #[test]

@@ -44,8 +44,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     })?;
     if made.missing_segments > 0 {
         output::note(&format!(
-            "{} of the segments are not beside the database, so they are not in the backup; \
-             `pressluft audit verify` names the first",
+            "{} of the segments are missing or damaged beside the database, and the backup has no \
+             whole copy of them; `pressluft audit verify` names the first",
             made.missing_segments
         ))?;
     }

@@ -10,6 +10,7 @@ use clap::Subcommand;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
+pub(super) use crate::core::history::readable_size as size;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -36,13 +37,4 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Command::Backup(args) => backup::run(args, context),
         Command::Restore(args) => restore::run(args, context),
     }
-}
-
-/// Bytes as a person reads them.
-pub(super) fn size(bytes: u64) -> String {
-    if bytes < 1024 * 1024 {
-        return format!("{} KiB", bytes.div_ceil(1024));
-    }
-    let tenths = bytes * 10 / (1024 * 1024);
-    format!("{}.{} MiB", tenths / 10, tenths % 10)
 }

@@ -32,8 +32,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     })?;
     if restored.missing_segments > 0 {
         output::note(&format!(
-            "{} closed segments of the audit chain are neither in `{}.audit` nor in `{}.audit`; \
-             `pressluft audit verify` fails until they are put back there",
+            "{} closed segments of the audit chain are whole neither in `{}.audit` nor in \
+             `{}.audit`; `pressluft audit verify` fails until they are put back there",
             restored.missing_segments,
             args.file.display(),
             context.db_path.display()

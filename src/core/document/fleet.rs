@@ -347,7 +347,7 @@ block! {
         /// sources of the control plane.
         plugins?: Source,
         /// Translations, as WordPress.org publishes them. Where there are any, nothing is asked of
-        /// WordPress.org; a language that no one is for is an error.
+        /// WordPress.org. Where one is for WordPress, a language of a site that none is for is an error.
         languages: Vec<LanguagePack> = Vec::new(),
     }
 }

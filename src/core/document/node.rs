@@ -145,7 +145,7 @@ block! {
 }
 
 block! {
-    /// Operating system updates. Security updates are installed every day.
+    /// Operating system updates.
     PatchingFields => Patching {
         /// When security updates are installed and the node may reboot; every day, and never, without it.
         window?: Window,

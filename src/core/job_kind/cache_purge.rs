@@ -6,7 +6,7 @@ use crate::core::id::ResourceKind;
 pub(super) const KIND: JobKind = JobKind {
     does: Does::Once {
         of: ResourceKind::Env,
-        block: "cache.purge",
+        token: "cache.purge.token",
     },
     phase: Phase::Purge,
     status_on_start: None,

@@ -62,10 +62,10 @@ pub enum Does {
     /// well, so this one runs only when something of its part differs.
     Part(ResourceKind),
     /// Does something to a resource of this kind that leaves it as it is, when somebody asks for it
-    /// or once for each `token` in this block of its document.
+    /// or once for each value of this field of its document.
     Once {
         of: ResourceKind,
-        block: &'static str,
+        token: &'static str,
     },
     /// Looks, and changes nothing.
     Look {
@@ -174,9 +174,9 @@ impl JobType {
 
     /// The field whose value such a job is carried out once for, of those that have one.
     #[must_use]
-    pub fn token_field(self) -> Option<String> {
+    pub fn token_field(self) -> Option<&'static str> {
         match self.kind()?.does {
-            Does::Once { block, .. } => Some(format!("{block}.token")),
+            Does::Once { token, .. } => Some(token),
             Does::Make(_) | Does::Change(_) | Does::Part(_) | Does::Look { .. } => None,
         }
     }
@@ -207,12 +207,12 @@ pub fn maker_of(kind: ResourceKind) -> Option<JobType> {
 }
 
 /// The fields of a kind that hold the tokens of what is done once for each of them.
-pub fn token_fields(kind: ResourceKind) -> impl Iterator<Item = (JobType, String)> {
+pub fn token_fields(kind: ResourceKind) -> impl Iterator<Item = (JobType, &'static str)> {
     let all = JobType::ALL.iter().copied();
-    all.filter(move |job_type| {
-        matches!(job_type.kind().map(|known| known.does), Some(Does::Once { of, .. }) if of == kind)
+    all.filter_map(move |job_type| match job_type.kind()?.does {
+        Does::Once { of, token } if of == kind => Some((job_type, token)),
+        _ => None,
     })
-    .filter_map(|job_type| Some((job_type, job_type.token_field()?)))
 }
 
 /// The jobs that bring a resource that is there to its form.

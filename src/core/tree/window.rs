@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use jiff::civil::{Date, DateTime, Weekday};
+use jiff::civil::{Date, Weekday};
 
 use super::RenderError;
-use crate::core::document::scalar::{Scalar, Window};
-
-const MINUTES_OF_A_DAY: u16 = 24 * 60;
+use crate::core::document::scalar::{MINUTES_OF_A_DAY, Scalar, Window};
 
 /// Days of the week fall on the same dates again after so many years, so a rule of theirs shows all that it can give.
 const YEARS: RangeInclusive<i16> = 2026..=2053;
@@ -92,7 +90,7 @@ fn moved(window: &Window, moment: Moment, at: u16) -> Result<Vec<String>, jiff::
                 .checked_add(open.closes.duration_since(open.opens) / 2)?,
         };
         let there = window.local(there)?;
-        if !shows(window, day, at)? {
+        if !window.shows(day, at)? {
             let weekday = there.weekday().to_monday_zero_offset();
             let key = (there.month(), weekday, there.hour(), there.minute());
             found.entry(key).or_default().insert(there.date());
@@ -112,14 +110,4 @@ fn moved(window: &Window, moment: Moment, at: u16) -> Result<Vec<String>, jiff::
         }
     }
     Ok(events)
-}
-
-/// Whether the clocks of the window's time zone show this time of a day.
-fn shows(window: &Window, day: Date, minute: u16) -> Result<bool, jiff::Error> {
-    let (hour, minute) = (i8::try_from(minute / 60), i8::try_from(minute % 60));
-    let (Ok(hour), Ok(minute)) = (hour, minute) else {
-        return Ok(false);
-    };
-    let local: DateTime = day.at(hour, minute, 0, 0);
-    Ok(window.local(window.moment(local)?)? == local)
 }

@@ -1,4 +1,4 @@
-//! Where WordPress, WP-CLI and translations come from: a file of the control plane, or an address that the
+//! Where WordPress, WP-CLI, the file for an object cache and translations come from: a file of the control plane, or an address that the
 //! node downloads from. Either way a digest is known before anything runs.
 //!
 //! The documents say which, and whoever may commit writes them; the settings of the control plane

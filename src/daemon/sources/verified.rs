@@ -25,7 +25,7 @@ pub(super) struct Keep {
 }
 
 impl Keep {
-    /// A fleet has two of them, and some more while it moves to new ones.
+    /// A fleet has three of them, and some more while it moves to new ones.
     pub(super) const PROGRAMS: Self = Self {
         most: 16,
         largest: LARGEST,

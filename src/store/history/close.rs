@@ -4,6 +4,7 @@
 //! A death at any moment leaves each entry in the database or in a file that the database knows,
 //! for a while in both.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -23,6 +24,8 @@ use crate::crash_point::reach;
 /// The most entries of one segment.
 const MOST: u64 = 10_000;
 /// The last entries never leave the database, whatever the limits say: the chain goes on from them.
+/// And no segment is closed before there are as many for it: closing one appends an entry, which
+/// would be reason enough to close the next.
 const LAST: u64 = 100;
 
 /// A segment that was closed.
@@ -95,6 +98,7 @@ impl Store {
         let Some(head) = chain(before, &lines)? else {
             return Ok(None);
         };
+        let said = said(&lines)?;
         let directory = directory_of(&self.path);
         segment::make_directory(&directory)?;
         let bytes = segment::write(&directory, before, &lines, head)?;
@@ -116,9 +120,7 @@ impl Store {
                 now.as_microsecond()
             ])?;
             reach("segment: noted");
-            for line in &lines {
-                keep_said(tx, line)?;
-            }
+            keep_said(tx, &said)?;
             tx.prepare_cached("DELETE FROM removed_plans WHERE audit_seq <= ?1")?
                 .execute([signed(head.seq)])?;
             reach("segment: last words kept");
@@ -180,6 +182,10 @@ impl Store {
         let keep = policy.of(HistoryKind::Audit);
         let cutoff = policy.cutoff(HistoryKind::Audit, now);
         let by_count = end.saturating_sub(keep.count.max(LAST));
+        let upto = end.saturating_sub(LAST).min(before.seq + MOST);
+        if upto < before.seq + LAST {
+            return Ok(Vec::new());
+        }
         // Segments of a fair size: a tenth of what is kept, or what came in a sixth of the time.
         let many = (keep.count / 10).clamp(LAST, MOST);
         let sixth = SignedDuration::try_from(keep.age / 6).unwrap_or(SignedDuration::MAX);
@@ -197,7 +203,6 @@ impl Store {
         let mut statement = self
             .connection
             .prepare_cached("SELECT * FROM audit WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
-        let upto = end.saturating_sub(LAST).min(before.seq + MOST);
         let mut rows = statement.query(params![signed(before.seq), signed(upto)])?;
         let mut lines = Vec::new();
         while let Some(row) = rows.next()? {
@@ -225,24 +230,39 @@ fn chain(before: Head, lines: &[Line]) -> Result<Option<Head>> {
     Ok((head != before).then_some(head))
 }
 
-/// Keeps what an entry says about the record of resources.
-fn keep_said(tx: &Connection, line: &Line) -> Result<()> {
-    if !matches!(line.action.as_str(), "job_succeeded" | "state_recorded") {
-        return Ok(());
-    }
-    let detail: Value =
-        serde_json::from_str(&line.detail).map_err(super::super::convert::corrupt)?;
-    for change in detail["changes"].as_array().into_iter().flatten() {
-        if let (Some(id), Some(hash)) = (change["put"].as_str(), change["spec_hash"].as_str()) {
-            tx.prepare_cached(
-                "INSERT INTO audit_said (resource, spec_hash) VALUES (?1, ?2)
-                 ON CONFLICT (resource) DO UPDATE SET spec_hash = excluded.spec_hash",
-            )?
-            .execute([id, hash])?;
-        } else if let Some(id) = change["remove"].as_str() {
-            tx.prepare_cached("DELETE FROM audit_said WHERE resource = ?1")?
-                .execute([id])?;
+/// What entries say last of the record of each resource: its hash, or that it is gone.
+fn said(lines: &[Line]) -> Result<BTreeMap<String, Option<String>>> {
+    let mut said = BTreeMap::new();
+    for line in lines {
+        if !matches!(line.action.as_str(), "job_succeeded" | "state_recorded") {
+            continue;
         }
+        let detail: Value =
+            serde_json::from_str(&line.detail).map_err(super::super::convert::corrupt)?;
+        for change in detail["changes"].as_array().into_iter().flatten() {
+            if let (Some(id), Some(hash)) = (change["put"].as_str(), change["spec_hash"].as_str()) {
+                said.insert(id.to_owned(), Some(hash.to_owned()));
+            } else if let Some(id) = change["remove"].as_str() {
+                said.insert(id.to_owned(), None);
+            }
+        }
+    }
+    Ok(said)
+}
+
+fn keep_said(tx: &Connection, said: &BTreeMap<String, Option<String>>) -> Result<()> {
+    for (id, hash) in said {
+        match hash {
+            Some(hash) => tx
+                .prepare_cached(
+                    "INSERT INTO audit_said (resource, spec_hash) VALUES (?1, ?2)
+                     ON CONFLICT (resource) DO UPDATE SET spec_hash = excluded.spec_hash",
+                )?
+                .execute([id, hash])?,
+            None => tx
+                .prepare_cached("DELETE FROM audit_said WHERE resource = ?1")?
+                .execute([id])?,
+        };
     }
     Ok(())
 }

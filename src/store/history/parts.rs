@@ -1,13 +1,13 @@
 //! Taking away parts of payloads and ciphertexts that no job names any more.
 //!
 //! Both are kept before the jobs that name them are queued. So each carries the number of the round
-//! in which it was kept last, a round is a day at least, and what goes was not kept in this round
-//! nor in the one before.
+//! in which it was kept last, a round is a day at least, and what goes at the end of a round was
+//! kept last before it began.
 
 use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::super::Store;
 use super::super::convert::get;
@@ -16,6 +16,8 @@ use crate::crash_point::reach;
 
 /// The shortest round.
 const ROUND: SignedDuration = SignedDuration::from_hours(24);
+/// It began before `?1`; a clock that was set back to `?2` must not end the rounds.
+const IS_DUE: &str = "round_at <= ?1 OR round_at > ?2";
 /// The length of a digest in hexadecimal.
 const DIGEST: usize = 64;
 
@@ -57,30 +59,31 @@ impl Named {
 }
 
 impl Store {
-    /// Begins the next round when this one has lasted a day; its number, or none.
+    /// The number of the next round when this one has lasted a day, or none. It is to be begun when
+    /// all that goes before it is gone.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn begin_round(&mut self, now: Timestamp) -> Result<Option<i64>> {
-        let due = now.saturating_sub(ROUND).unwrap_or(Timestamp::MIN);
-        // A clock that was set back must not end the rounds.
-        let is_due = "round_at <= ?1 OR round_at > ?2";
-        let values = [due.as_microsecond(), now.as_microsecond()];
-        let query = format!("SELECT 1 FROM history WHERE {is_due}");
-        if !self.connection.prepare_cached(&query)?.exists(values)? {
-            return Ok(None);
-        }
+    pub fn next_round(&self, now: Timestamp) -> Result<Option<i64>> {
+        let query = format!("SELECT round + 1 FROM history WHERE {IS_DUE}");
+        Ok(self
+            .connection
+            .prepare_cached(&query)?
+            .query_row(due(now), |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Begins the next round when this one has lasted a day; whether it did.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn begin_round(&mut self, now: Timestamp) -> Result<bool> {
         self.write(|tx| {
-            let round = tx
-                .prepare_cached(&format!(
-                    "UPDATE history SET round = round + 1, round_at = ?2 WHERE {is_due}
-                     RETURNING round"
-                ))?
-                .query_map(values, |row| row.get(0))?
-                .next()
-                .transpose()?;
+            let query =
+                format!("UPDATE history SET round = round + 1, round_at = ?2 WHERE {IS_DUE}");
+            let begun = tx.prepare_cached(&query)?.execute(due(now))?;
             reach("history: round begun");
-            Ok(round)
+            Ok(begun > 0)
         })
     }
 
@@ -119,7 +122,7 @@ impl Store {
     }
 
     /// The parts of payloads, and then the ciphertexts, that nothing names and that were not kept
-    /// since the round before `round` began.
+    /// since the round before `round` began, where `round` is the one that begins next.
     ///
     /// # Errors
     /// When the database fails.
@@ -167,6 +170,12 @@ impl Store {
             Ok(removed)
         })
     }
+}
+
+/// The values of [`IS_DUE`].
+fn due(now: Timestamp) -> [i64; 2] {
+    let due = now.saturating_sub(ROUND).unwrap_or(Timestamp::MIN);
+    [due.as_microsecond(), now.as_microsecond()]
 }
 
 #[cfg(test)]

@@ -14,12 +14,25 @@ use crate::crash_point::reach;
 struct Rule {
     name: &'static str,
     kind: Option<HistoryKind>,
-    /// Selects the keys of rows that ended before `?1` or are not among the newest `?2`, at most
-    /// `?3`.
+    /// Selects the keys of rows that ended before `?1` or are not among the newest `?2`.
     find: &'static str,
     /// Takes the row with the key `?1` away.
     remove: &'static str,
+    /// What has to hold of a row when it is found, and still when it is taken away.
+    unless_kept: &'static str,
+    /// The order of those that are found.
+    order: &'static str,
 }
+
+/// Nothing names the revision. A new column that refers to revisions belongs here, too; a test
+/// compares.
+const UNNAMED: &str = "NOT EXISTS (SELECT 1 FROM resources WHERE resources.revision = revisions.id)
+    AND NOT EXISTS (SELECT 1 FROM plans WHERE plans.revision = revisions.id)
+    AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.revision = revisions.id)
+    AND NOT EXISTS (SELECT 1 FROM targets WHERE targets.revision = revisions.id)
+    AND NOT EXISTS (SELECT 1 FROM targets WHERE targets.attempted = revisions.id)
+    AND NOT EXISTS (SELECT 1 FROM sightings WHERE sightings.revision = revisions.id)
+    AND NOT EXISTS (SELECT 1 FROM repository WHERE repository.accepted = revisions.id)";
 
 /// In this order: what refers to a row goes before it.
 const RULES: &[Rule] = &[
@@ -33,9 +46,10 @@ const RULES: &[Rule] = &[
               AND sequence <= coalesce((SELECT sequence FROM sightings
                     ORDER BY sequence DESC LIMIT 1 OFFSET ?4), 0)
               AND sequence <> coalesce((SELECT max(own.sequence) FROM sightings AS own
-                    WHERE own.revision = (SELECT accepted FROM repository)), 0)
-            ORDER BY sequence LIMIT ?3",
+                    WHERE own.revision = (SELECT accepted FROM repository)), 0)",
         remove: "DELETE FROM sightings WHERE sequence = ?1",
+        unless_kept: "1",
+        order: "sequence",
     },
     Rule {
         name: "revisions",
@@ -43,60 +57,45 @@ const RULES: &[Rule] = &[
         find: "SELECT id FROM revisions INDEXED BY revisions_by_sight
             WHERE (first_seen_at < ?1 OR first_seen_at < coalesce((SELECT first_seen_at
                     FROM revisions ORDER BY first_seen_at DESC LIMIT 1 OFFSET ?2), 0))
-              AND ?4 >= 0
-              AND NOT EXISTS (SELECT 1 FROM resources WHERE resources.revision = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM plans WHERE plans.revision = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.revision = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM targets WHERE targets.revision = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM targets WHERE targets.attempted = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM sightings WHERE sightings.revision = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM repository WHERE repository.accepted = revisions.id)
-            ORDER BY first_seen_at LIMIT ?3",
-        remove: "DELETE FROM revisions WHERE id = ?1
-              AND NOT EXISTS (SELECT 1 FROM resources WHERE resources.revision = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM plans WHERE plans.revision = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.revision = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM targets WHERE targets.revision = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM targets WHERE targets.attempted = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM sightings WHERE sightings.revision = revisions.id)
-              AND NOT EXISTS (SELECT 1 FROM repository WHERE repository.accepted = revisions.id)",
+              AND ?4 >= 0",
+        remove: "DELETE FROM revisions WHERE id = ?1",
+        unless_kept: UNNAMED,
+        order: "first_seen_at",
     },
     Rule {
         name: "messages",
         kind: Some(HistoryKind::Messages),
         find: "SELECT id FROM outbox INDEXED BY outbox_by_end
-            WHERE ended_at IS NOT NULL AND ?4 >= 0
-              AND (ended_at < ?1 OR id <= coalesce((SELECT id FROM outbox
-                    ORDER BY id DESC LIMIT 1 OFFSET ?2), 0))
-            ORDER BY ended_at LIMIT ?3",
-        remove: "DELETE FROM outbox WHERE id = ?1 AND ended_at IS NOT NULL",
+            WHERE ?4 >= 0 AND (ended_at < ?1 OR id <= coalesce((SELECT id FROM outbox
+                    ORDER BY id DESC LIMIT 1 OFFSET ?2), 0))",
+        remove: "DELETE FROM outbox WHERE id = ?1",
+        unless_kept: "ended_at IS NOT NULL",
+        order: "ended_at",
     },
     Rule {
         name: "sessions",
         kind: None,
         find: "SELECT token_hash FROM sessions INDEXED BY sessions_by_end
-            WHERE expires_at < ?1 AND ?2 >= 0 AND ?4 >= 0 ORDER BY expires_at LIMIT ?3",
+            WHERE expires_at < ?1 AND ?2 >= 0 AND ?4 >= 0",
         remove: "DELETE FROM sessions WHERE token_hash = ?1",
+        unless_kept: "1",
+        order: "expires_at",
     },
     Rule {
         name: "drift",
         kind: None,
-        find: "SELECT resource FROM drift
-            WHERE ?1 > 0 AND ?2 >= 0 AND ?4 >= 0
-              AND NOT EXISTS (SELECT 1 FROM resources WHERE resources.id = drift.resource)
-            LIMIT ?3",
-        remove: "DELETE FROM drift WHERE resource = ?1
-            AND NOT EXISTS (SELECT 1 FROM resources WHERE resources.id = drift.resource)",
+        find: "SELECT resource FROM drift WHERE ?1 > 0 AND ?2 >= 0 AND ?4 >= 0",
+        remove: "DELETE FROM drift WHERE resource = ?1",
+        unless_kept: "NOT EXISTS (SELECT 1 FROM resources WHERE resources.id = drift.resource)",
+        order: "resource",
     },
     Rule {
         name: "looks",
         kind: None,
-        find: "SELECT DISTINCT resource FROM looks
-            WHERE ?1 > 0 AND ?2 >= 0 AND ?4 >= 0
-              AND NOT EXISTS (SELECT 1 FROM resources WHERE resources.id = looks.resource)
-            LIMIT ?3",
-        remove: "DELETE FROM looks WHERE resource = ?1
-            AND NOT EXISTS (SELECT 1 FROM resources WHERE resources.id = looks.resource)",
+        find: "SELECT DISTINCT resource FROM looks WHERE ?1 > 0 AND ?2 >= 0 AND ?4 >= 0",
+        remove: "DELETE FROM looks WHERE resource = ?1",
+        unless_kept: "NOT EXISTS (SELECT 1 FROM resources WHERE resources.id = looks.resource)",
+        order: "resource",
     },
 ];
 
@@ -126,7 +125,8 @@ impl Store {
             }
             let removed = self.write(|tx| {
                 let mut removed = 0;
-                let mut statement = tx.prepare_cached(rule.remove)?;
+                let query = format!("{} AND {}", rule.remove, rule.unless_kept);
+                let mut statement = tx.prepare_cached(&query)?;
                 for key in &keys {
                     removed += statement.execute([key])? as u64;
                     reach("history: row removed");
@@ -155,7 +155,11 @@ fn find(
         limit as i64,
         signed(LAST_SIGHTINGS)
     ];
-    let mut statement = connection.prepare_cached(rule.find)?;
+    let query = format!(
+        "{} AND {} ORDER BY {} LIMIT ?3",
+        rule.find, rule.unless_kept, rule.order
+    );
+    let mut statement = connection.prepare_cached(&query)?;
     let rows = statement.query_map(values, |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -185,5 +189,30 @@ impl Store {
             reach("history: swept");
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_refers_to_a_revision_keeps_it() {
+        let directory = tempfile::tempdir().expect("directory");
+        let store = Store::open(&directory.path().join("state.db")).expect("opened");
+        let found: Vec<String> = store
+            .connection
+            .prepare(
+                "SELECT tables.name || '.' || keys.\"from\" FROM sqlite_schema AS tables
+                 JOIN pragma_foreign_key_list(tables.name) AS keys
+                 WHERE tables.type = 'table' AND keys.\"table\" = 'revisions'",
+            )
+            .and_then(|mut rows| rows.query_map([], |row| row.get(0))?.collect())
+            .expect("read");
+        for column in &found {
+            let condition = format!("{column} = revisions.id");
+            assert!(UNNAMED.contains(&condition), "{column}");
+        }
+        assert_eq!(UNNAMED.matches("NOT EXISTS").count(), found.len());
     }
 }

@@ -75,18 +75,17 @@ pub(super) fn name_of(first: u64, head: Head) -> String {
     format!("{first:012}-{:012}-{short}.jsonl", head.seq)
 }
 
-/// Makes the directory of the segments, for this user alone.
+/// Makes the directory of the segments, for this user alone. It is on the disk with the first file
+/// in it, and not before: it is made, or found, far more often than written into.
 pub(super) fn make_directory(directory: &Path) -> Result<()> {
-    let wrong = |source| StoreError::Write {
-        path: directory.to_owned(),
-        source,
-    };
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(wrong)?;
-    sync_directory_of(directory).map_err(wrong)
+        .map_err(|source| StoreError::Write {
+            path: directory.to_owned(),
+            source,
+        })
 }
 
 /// Writes a segment of `lines` that follow `previous` and end with `head`; its bytes. The file is
@@ -127,7 +126,9 @@ fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     reach("segment: written");
     fs::rename(&draft, path)?;
     reach("segment: named");
-    sync(directory)
+    sync(directory)?;
+    // The directory may be of a process that died as soon as it was made.
+    sync_directory_of(directory)
 }
 
 /// How the names of files begin that are not complete.
@@ -150,9 +151,9 @@ fn text(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Copies a segment from one directory to another, unless it is there and the same; whether there
-/// is one to copy.
-pub(in crate::store) fn copy(name: &str, from: &Path, to: &Path) -> Result<bool> {
+/// Copies a segment from one directory to another, where it replaces what has its name; nothing
+/// when there is none.
+pub(in crate::store) fn copy(name: &str, from: &Path, to: &Path) -> Result<()> {
     let (source, target) = (from.join(name), to.join(name));
     let wrong = |path: &Path| {
         let path = path.to_owned();
@@ -160,15 +161,11 @@ pub(in crate::store) fn copy(name: &str, from: &Path, to: &Path) -> Result<bool>
     };
     let bytes = match fs::read(&source) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(wrong(&source)(error)),
     };
-    if fs::read(&target).is_ok_and(|known| known == bytes) {
-        return Ok(true);
-    }
     make_directory(to)?;
-    place(&target, &bytes).map_err(wrong(&target))?;
-    Ok(true)
+    place(&target, &bytes).map_err(wrong(&target))
 }
 
 /// Follows the chain through a segment, and hands each entry on with the head after it.

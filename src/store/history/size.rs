@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::super::Store;
 use super::super::convert::{parsed, unsigned};
 use super::super::error::Result;
-use super::close::{closed_upto, segments};
+use super::close::closed_upto;
+use crate::core::history::DAY;
 use crate::core::job::JobType;
 use crate::crash_point::reach;
 
 /// The days that growth is taken over, and after which the size of a day is of no use.
 const GROWTH_DAYS: i64 = 7;
 const KEPT_DAYS: i64 = 400;
-const DAY: i64 = 86_400;
 
 /// How much there is of the past, and what it takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -74,8 +74,7 @@ impl Store {
         let closed = closed_upto(&self.connection)?.seq;
         size.closed_entries = closed;
         size.audit_entries = self.audit_head()?.seq - closed;
-        size.segments = segments(&self.connection)?.len() as u64;
-        size.segment_bytes = self.segment_bytes()?;
+        (size.segments, size.segment_bytes) = self.segments()?;
         size.growth = self.growth(&size, now)?;
         Ok(size)
     }
@@ -98,12 +97,13 @@ impl Store {
         Ok(bytes.unsigned_abs())
     }
 
-    fn segment_bytes(&self) -> Result<u64> {
-        let bytes: i64 = self
+    /// How many closed segments there are, and their bytes.
+    fn segments(&self) -> Result<(u64, u64)> {
+        let (count, bytes): (i64, i64) = self
             .connection
-            .prepare_cached("SELECT coalesce(sum(bytes), 0) FROM audit_segments")?
-            .query_row([], |row| row.get(0))?;
-        Ok(bytes.unsigned_abs())
+            .prepare_cached("SELECT count(*), coalesce(sum(bytes), 0) FROM audit_segments")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok((count.unsigned_abs(), bytes.unsigned_abs()))
     }
 
     /// Of each job type how many jobs there are, and how many were taken away.
@@ -163,7 +163,7 @@ impl Store {
         }
         let signed = super::super::convert::signed;
         let (bytes, free) = (signed(self.size()?), signed(self.free()?));
-        let segments = signed(self.segment_bytes()?);
+        let segments = signed(self.segments()?.1);
         self.write(|tx| {
             tx.prepare_cached(
                 "INSERT INTO sizes (day, bytes, free, segments) VALUES (?1, ?2, ?3, ?4)

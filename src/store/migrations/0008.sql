@@ -108,3 +108,7 @@ CREATE TABLE sizes (
     free INTEGER NOT NULL,            -- of them, for what comes
     segments INTEGER NOT NULL         -- bytes of the audit chain in files
 ) STRICT;
+
+-- Each job asks whether its node is the machine of another one.
+CREATE INDEX node_facts_by_machine ON node_facts (json ->> '$.machine_id');
+CREATE INDEX host_keys_by_key ON host_keys (key);

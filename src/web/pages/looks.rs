@@ -5,14 +5,13 @@ use serde::Serialize;
 
 use super::parts::words;
 use super::when::{When, span};
-use crate::core::history::ChartDay;
+use crate::core::history::{CHART_DAYS, ChartDay, DAY};
 use crate::store::Looks;
 
 /// Days of a chart, and how wide and high each is.
-const DAYS: i64 = 30;
+const DAYS: i64 = CHART_DAYS as i64;
 const WIDTH: i64 = 5;
 const HEIGHT: u64 = 20;
-const DAY: i64 = 86_400;
 
 #[derive(Debug, Serialize)]
 pub(super) struct LookLine {

@@ -18,6 +18,7 @@ use super::parts::{Link, Row, Stand, name, rows, wants_attention};
 use super::revisions::{Line, lines};
 use crate::clock;
 use crate::core::condition::{Condition, ConditionKind, Standing};
+use crate::core::history::readable_size;
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
 use crate::store::{HistorySize, JobFilter, Store};
@@ -176,32 +177,28 @@ fn overview(
 /// How much of the past there is, and how it grows.
 fn history(size: &HistorySize) -> Vec<(&'static str, String)> {
     let mut pieces = vec![
-        ("database", bytes(size.bytes)),
-        ("free in it", bytes(size.free)),
+        ("database", readable_size(size.bytes)),
+        ("free in it", readable_size(size.free)),
         ("jobs", size.jobs.to_string()),
         ("looks", size.looks.to_string()),
         ("audit entries", size.audit_entries.to_string()),
     ];
     if size.segments > 0 {
-        let (count, bytes) = (size.segments, bytes(size.segment_bytes));
+        let (count, bytes) = (size.segments, readable_size(size.segment_bytes));
         let text = format!("{} in {count} segments, {bytes}", size.closed_entries);
         pieces.push(("older entries", text));
     }
     if let Some(growth) = &size.growth {
         let more = growth.bytes + growth.segment_bytes;
         let sign = if more < 0 { "-" } else { "+" };
-        let text = format!("{sign}{} in {} d", bytes(more.unsigned_abs()), growth.days);
+        let text = format!(
+            "{sign}{} in {} d",
+            readable_size(more.unsigned_abs()),
+            growth.days
+        );
         pieces.push(("growth", text));
     }
     pieces
-}
-
-fn bytes(count: u64) -> String {
-    const MEBIBYTE: u64 = 1 << 20;
-    match count {
-        0..MEBIBYTE => format!("{} KiB", count.div_ceil(1 << 10)),
-        _ => format!("{:.1} MiB", count as f64 / MEBIBYTE as f64),
-    }
 }
 
 fn figures(seen: &Seen, totals: &Totals) -> Vec<Figure> {

@@ -103,6 +103,8 @@ pub(super) fn a_copy_that_is_held_ends(world: &World) {
         assert!(took < Duration::from_secs(90), "{holding}: {took:?}");
         let said = format!("{}{}", ran.stdout, ran.stderr);
         assert!(said.contains(told), "no `{told}` in {said}");
+        let tried = "env_create env/acme/held: started";
+        assert!(said.contains(tried), "no `{tried}` in {said}");
         world.ssh(
             1,
             "kill $(cat /run/holder); flock -n /run/pressluft/fence.lock true",

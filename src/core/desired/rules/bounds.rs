@@ -42,7 +42,7 @@ fn fields_of<T: HasSpec>(
 fn outside<T>(resource: &Resource<T>, bounds: &Bounds, value: u64, findings: &mut Findings) {
     let path: Vec<Step> = bounds.field.split('.').map(Step::Field).collect();
     let (shown, words) = (bounds.shown(value), bounds.words());
-    let message = format!("`{shown}` is not {words}");
+    let message = format!("`{}`: `{shown}` is not {words}", bounds.field);
     findings
         .error(&resource.source, path, "out-of-range", message)
         .hint(format!("write a value {words}"));

@@ -17,9 +17,10 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         return;
     }
     packs(&fleet.value, &fleet.source, findings);
-    let listed = &fleet.value.sources.languages;
+    let listed = fleet.value.sources.languages.iter();
+    let listed: Vec<&LanguagePack> = listed.filter(|pack| is_of_wordpress(pack)).collect();
     // A fleet whose archive of WordPress has the language may list plugins and themes alone.
-    if !listed.iter().any(is_of_wordpress) {
+    if listed.is_empty() {
         return;
     }
     for site in &draft.sites {
@@ -27,7 +28,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         if !source.lost("locale") {
             let version = value.wordpress.version.as_ref();
             language(
-                listed,
+                &listed,
                 &value.locale,
                 version,
                 source,
@@ -39,7 +40,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
 }
 
 fn language(
-    listed: &[LanguagePack],
+    listed: &[&LanguagePack],
     locale: &Locale,
     version: Option<&Version>,
     source: &Source,
@@ -49,12 +50,11 @@ fn language(
     if *locale == Locale::standard() {
         return;
     }
-    let fits = |pack: &&LanguagePack| {
-        is_of_wordpress(pack)
-            && pack.locale == *locale
+    let fits = |pack: &LanguagePack| {
+        pack.locale == *locale
             && (pack.version.is_none() || version.is_none() || pack.version.as_ref() == version)
     };
-    if listed.iter().any(|pack| fits(&pack)) {
+    if listed.iter().any(|pack| fits(pack)) {
         return;
     }
     let of = version.map_or_else(String::new, |version| format!(" {version}"));

@@ -71,10 +71,15 @@ pub(super) fn check(index: &Index<'_>, findings: &mut Findings) {
                     format!("the host `{}`", node.value.host),
                     SERVER,
                 ),
-                Mark::Server(address, _) | Mark::PublicAddress(address) => (
+                Mark::Server(address, _) => (
                     "duplicate-address",
                     format!("the address `{address}`"),
                     SERVER,
+                ),
+                Mark::PublicAddress(address) => (
+                    "duplicate-address",
+                    format!("the address `{address}`"),
+                    PUBLIC,
                 ),
                 Mark::HostKey(_) => ("duplicate-host-key", "this key".to_owned(), KEY),
             };
@@ -87,5 +92,7 @@ pub(super) fn check(index: &Index<'_>, findings: &mut Findings) {
 
 const SERVER: &str =
     "every node is a machine of its own; several behind one address differ in `ssh.port`";
+const PUBLIC: &str =
+    "visitors come to the same ports of every node: correct one `public_ip`, or remove it";
 const KEY: &str = "two machines with one key are one, or were made from one image: give each a key of its own \
                    with `ssh-keygen -A`";

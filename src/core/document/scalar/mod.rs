@@ -40,7 +40,7 @@ pub use source::{Source, SourcePath, SourceUrl};
 pub use text::Text;
 pub use time::Date;
 pub use value::Value;
-pub use window::{Occasion, Opening, Window};
+pub use window::{MINUTES_OF_A_DAY, Occasion, Opening, Window};
 pub use wordpress::{
     ConstantName, CookieName, HeaderName, IniKey, OptionName, PhpVersion, ResourceRef, TableName,
     WafRule, WordPressSlug,

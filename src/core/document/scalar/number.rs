@@ -210,12 +210,8 @@ impl RedirectStatus {
 
 impl<'de> Deserialize<'de> for RedirectStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (least, most) = (301, 308);
-        match deserializer.deserialize_i64(Whole { least, most })? {
-            301 => Ok(Self(301)),
-            302 => Ok(Self(302)),
-            307 => Ok(Self(307)),
-            308 => Ok(Self(308)),
+        match u16::deserialize(deserializer)? {
+            code @ (301 | 302 | 307 | 308) => Ok(Self(code)),
             _ => Err(serde::de::Error::custom(
                 "the status is one of 301, 302, 307, 308",
             )),

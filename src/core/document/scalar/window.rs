@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Malformed, Scalar, quoted, scalar_impls, zone};
 
-const MINUTES_OF_A_DAY: u16 = 24 * 60;
+/// A day of the calendar, whatever the clocks do.
+pub const MINUTES_OF_A_DAY: u16 = 24 * 60;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// A time of the week in which something may happen, such as `sun 03:00-05:00 Europe/Berlin`.
@@ -120,12 +121,14 @@ impl Window {
         Ok(at.to_zoned(zone::zone(&self.time_zone)?).datetime())
     }
 
-    /// When the clocks of the window's time zone show `local` first, or right after an hour that they skip.
+    /// Whether the clocks of its time zone show this minute of a day.
     ///
     /// # Errors
     /// When this build does not know the time zone.
-    pub fn moment(&self, local: DateTime) -> Result<Timestamp, jiff::Error> {
-        zone::first_moment(&zone::zone(&self.time_zone)?, local)
+    pub fn shows(&self, day: Date, minute: u16) -> Result<bool, jiff::Error> {
+        let (zone, local) = (zone::zone(&self.time_zone)?, at_minute(day, minute));
+        let first = zone::first_moment(&zone, local)?;
+        Ok(first.to_zoned(zone).datetime() == local)
     }
 
     /// Until when it is open, when it is open at `at`, or when it opens next.

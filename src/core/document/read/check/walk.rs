@@ -280,7 +280,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// How a source is written that stands there as an address or a path alone, as it once could.
+/// How a source is written that stands there as an address or a path alone.
 fn place_of_source(path: &str, value: &Branch) -> Option<String> {
     let is_source = matches!(
         path,

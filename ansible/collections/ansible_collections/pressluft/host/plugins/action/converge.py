@@ -114,15 +114,17 @@ class ActionModule(ActionBase):
     def carry_out(self, steps, perform, needs, task_vars):
         """The results of the first steps, what went wrong beside them or nothing, and what the next one needs."""
         uploaded = []
-        for digest in dict.fromkeys(needs):
-            if digest in steps[0].uploads:
-                uploaded.append(upload.place(self._connection, steps[0].uploads[digest], self.cache))
-                steps[0].give(digest, uploaded[-1])
-        request = dict(self.request, steps=[step.wire() for step in steps], perform=perform)
-        kinds = [step.kind for step in steps]
-        answer = execute(self, request, task_vars, lambda output: answers.converge(output, kinds))
-        for path in uploaded:
-            upload.remove(self._connection, path)
+        try:
+            for digest in dict.fromkeys(needs):
+                if digest in steps[0].uploads:
+                    uploaded.append(upload.place(self._connection, steps[0].uploads[digest], self.cache))
+                    steps[0].give(digest, uploaded[-1])
+            request = dict(self.request, steps=[step.wire() for step in steps], perform=perform)
+            kinds = [step.kind for step in steps]
+            answer = execute(self, request, task_vars, lambda output: answers.converge(output, kinds))
+        finally:
+            for path in uploaded:
+                upload.remove(self._connection, path)
         return answer.pop("results", []), answer, answer.pop("needs", [])
 
 

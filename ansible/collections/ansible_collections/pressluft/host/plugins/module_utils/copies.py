@@ -166,7 +166,7 @@ def rewrite_addresses(site, old_urls, new_url, but, seconds):
         answer = json.loads(done.stdout.rpartition("\x1e")[2])
         rows, left, more = int(answer["rows"]), answer["left"], int(answer["more"])
         told = [left_in(*place) for place in left[:PLACES]]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise Failed("the rewriting of addresses did not say how it went")
     return max(rows, 0), told + (["%d more places" % more] if more > 0 else [])
 

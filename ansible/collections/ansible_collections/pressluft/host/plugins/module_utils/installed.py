@@ -7,7 +7,7 @@ import re
 import stat
 from collections import namedtuple
 
-from ansible_collections.pressluft.host.plugins.module_utils.served import VERSION
+from ansible_collections.pressluft.host.plugins.module_utils import served
 
 # WordPress itself reads no more of a file for its head.
 HEAD = 8 << 10
@@ -15,16 +15,15 @@ MOST = 1000
 MOST_FILES = 50
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
 PLAIN = re.compile(r"[0-9A-Za-z.+_-]{1,40}", re.ASCII)
-CORE = "wp-includes/version.php"
 
 # `kind` is `core`, `plugin` or `theme`; `is_public` says that WordPress.org may be asked about it.
 Component = namedtuple("Component", "kind slug version is_public")
 
 
-def components(folder):
+def components(root, name):
     """All of a release that translations are made of. Plugins of a single file have no name to find them by."""
-    match = VERSION.search(_head(os.path.join(folder, CORE)))
-    found = [Component("core", "", match.group(1).decode("ascii") if match else None, True)]
+    folder = os.path.join(root, "releases", name)
+    found = [Component("core", "", served.version(root, name), True)]
     for kind, below, head_of in (("plugin", "plugins", _plugin), ("theme", "themes", _theme)):
         place = os.path.join(folder, "wp-content", below)
         for slug in _folders(place):

@@ -94,7 +94,8 @@ def in_folder(folder):
         except OSError:
             continue
         places = [os.path.join(below, name) for name in sorted(names)]
-        found += [(place, os.path.join(folder, place)) for place in places if _place(place, "core", LOCALE)]
+        plain = [place for place in places if not os.path.islink(os.path.join(folder, place))]
+        found += [(place, os.path.join(folder, place)) for place in plain if _place(place, "core", LOCALE)]
     return found[:MOST_FILES]
 
 

@@ -84,7 +84,6 @@ class _Flow:
 
     def whole(self):
         """Moves everything until both have closed their streams; what they said."""
-        self.begun_at = time.monotonic()
         deadline = self.begun_at + self.limits.seconds
         with selectors.DefaultSelector() as selector:
             for stream in self.said:

@@ -51,7 +51,7 @@ def wanted(options, name):
         return packs, None
     has_core = any(os.path.exists(os.path.join(brought, name)) for name in language_pack.names_of_core(locale))
     asks = options["official"] and not has_core
-    for component in installed.components(folder):
+    for component in installed.components(options["root"], name):
         entry = fitting(options["packs"], component)
         what = "%s of %s" % (locale, name_of(component))
         key = " ".join([locale, component.kind, component.slug]).rstrip()
@@ -141,13 +141,16 @@ class Source:
 
     def files(self, pack):
         entry, component = pack.entry or {}, pack.component
-        if "folder" in entry:
-            return language_pack.from_folder(entry["folder"], self.warn)
         try:
+            if "folder" in entry:
+                return language_pack.from_folder(entry["folder"], self.warn)
             if entry.get("problem"):
                 raise Failed(entry["problem"])
             if entry.get("uploaded"):
-                return self.read(self.options["uploads"][digest_of(entry)], entry, component.kind)
+                path = self.options["uploads"].get(digest_of(entry))
+                if path is None:
+                    raise Failed("it was not given to the node; run the job again")
+                return self.read(path, entry, component.kind)
             url = entry.get("url") or self.address(component)
             if url is None and component.kind != "core":
                 return {}
@@ -188,7 +191,10 @@ class Source:
         return files
 
     def left(self):
-        return max(1, self.end - time.monotonic())
+        seconds = self.end - time.monotonic()
+        if seconds <= 0:
+            raise Failed("all downloads together took longer than %d s" % SECONDS)
+        return max(1, seconds)
 
 
 def digest_of(entry):
@@ -246,5 +252,12 @@ def carry_out(options, node):
             languages.record.keep()
         if options["pages"]:
             # They are in the words of before.
-            run([PURGE, options["system"]], timeout=180)
+            try:
+                run([PURGE, options["system"]], timeout=180)
+            except Failed:
+                # The next run has something to place, and purges again.
+                for pack in other:
+                    languages.record.packs[pack.key]["origin"] = None
+                languages.record.keep()
+                raise
     return result

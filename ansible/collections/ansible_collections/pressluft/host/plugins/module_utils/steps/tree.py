@@ -3,9 +3,9 @@
 Each file is replaced atomically. Validators decide whether the new state counts; when one of them fails, everything
 that this run changed gets its previous content, owner and mode back and no handler runs. Handlers that have to run are
 written down on the node before the first item is placed, so that a run that dies in between does not lose a reload. The
-next run of the same tree runs them; whoever comes next takes back what was never validated. Links on the way to a path
-are followed only when root made them. In directories that others can change they must also stay below the directory
-that they are in.
+next run of the same tree runs them; the next run that changes something in any tree takes back what was never
+validated. Links on the way to a path are followed only when root made them. In directories that others can change they
+must also stay below the directory that they are in.
 """
 
 from __future__ import annotations

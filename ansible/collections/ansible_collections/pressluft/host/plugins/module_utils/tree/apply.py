@@ -39,7 +39,7 @@ class Application:
         journal = Journal.load(self.state_dir)
         if not self.check_mode:
             self._recover(journal)
-        elif journal.undo or journal.leftovers:
+        elif journal.is_unfinished(self.of):
             self.warn("an interrupted run is going to be taken back first")
         directories = Directories()
         try:

@@ -6,8 +6,8 @@ it has not been validated; `leftovers` are temporary names to clear away.
 The node has one journal for all of its trees. A handler belongs to the tree
 that made it due and runs with that one alone: handlers of different trees have
 the same names, and what holds up one tree is no matter of another. Only what
-was not validated is taken back by whoever comes next, because checks of all
-trees look at it.
+was not validated is taken back by the next run of any tree that changes
+something, because checks of all trees look at it.
 """
 
 from __future__ import annotations
