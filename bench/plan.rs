@@ -1,11 +1,13 @@
 //! How long a large fleet takes, as ratios to the time that its YAML alone takes.
 //!
-//! `cargo bench --bench plan`, or `cargo bench --bench plan -- make DIR` for the fleet alone.
-//! Everything is measured in one run on one machine, each thing in
+//! `cargo bench --bench plan`, with `-- new` for the plans of a new fleet alone, or with `-- make DIR`
+//! for the fleet alone. Everything is measured in one run on one machine, each thing in
 //! a process of its own, so that the ratios mean something while the times do not.
 
 mod fleet;
 mod measure;
+#[path = "plan/new.rs"]
+mod new;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -22,12 +24,17 @@ const SIZE: fleet::Size = fleet::Size {
 const TURNS: usize = 5;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo adds `--bench`.
+    let args = std::env::args().skip(1).filter(|arg| arg != "--bench");
+    let args: Vec<String> = args.collect();
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["program", ref args @ ..] => {
+            new::child(args).and_then(|line| writeln!(io::stdout(), "{line}").map(|()| true))
+        }
+        ["new"] => new_fleet(),
         [what, fleet, state] => measure::child(what, Path::new(fleet), Path::new(state))
             .and_then(|line| writeln!(io::stdout(), "{line}").map(|()| true)),
         ["make", directory] => fleet::write(Path::new(directory), SIZE).map(|_| true),
-        // Cargo adds `--bench`.
         _ => measure_all(),
     };
     match result {
@@ -38,6 +45,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Measures the plans of a fleet of which nothing is recorded yet.
+fn new_fleet() -> io::Result<bool> {
+    let directory = tempfile::tempdir()?;
+    let root = directory.path().join("fleet");
+    std::fs::create_dir(&root)?;
+    fleet::write(&root, SIZE)?;
+    commit(&root)?;
+    new::measure(&root, directory.path(), &mut io::stdout().lock())
 }
 
 /// Prints the table; true when every target is met.
@@ -108,7 +125,8 @@ fn measure_all() -> io::Result<bool> {
     )?;
     let most = [first, again, first_plan, next_plan].map(|run| run.memory);
     table.memory("peak memory", most.into_iter().max().unwrap_or(0), 400)?;
-    Ok(table.met)
+    let Table { mut out, met } = table;
+    Ok(new::measure(&root, directory.path(), &mut out)? && met)
 }
 
 fn fastest(mut measure: impl FnMut(usize) -> io::Result<Run>) -> io::Result<Run> {

@@ -185,7 +185,6 @@ fn run(
         id: PlanId::new(now, rand::random()),
         revision: REVISION.to_owned(),
         digest: hash.to_hex().to_string(),
-        json: json!({ "checks": [resource] }).to_string(),
         partial: true,
         joins: Joins::Nothing,
         expected: vec![],

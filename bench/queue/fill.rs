@@ -48,7 +48,6 @@ pub(crate) fn fill(
             id: new_plan_id(at(0)),
             revision: REVISION.to_owned(),
             digest: "digest".to_owned(),
-            json: "{}".to_owned(),
             partial: true,
             joins: Joins::Nothing,
             expected: vec![],

@@ -262,15 +262,12 @@ fn saved_plan(args: &Args, context: &Context) -> Result<Option<Prepared>, CliErr
 fn show(args: &Args, context: &Context, prepared: &Prepared, fleet: &str) -> Result<(), CliError> {
     let heading = fleet::heading(prepared, fleet);
     if !args.json {
-        return output::print(&plan_view::text(&prepared.plan, &heading, context.verbose));
+        return output::stream(|out| {
+            plan_view::text(out, &prepared.plan, &heading, context.verbose)
+        });
     }
     // The summary is that of the run.
-    for line in plan_view::json(&prepared.plan, &heading) {
-        if !matches!(line["type"].as_str(), Some("summary")) {
-            output::json_line(&line)?;
-        }
-    }
-    Ok(())
+    output::stream_json(|out| plan_view::json(out, &prepared.plan, &heading))
 }
 
 fn confirm() -> Result<bool, CliError> {

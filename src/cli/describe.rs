@@ -11,10 +11,10 @@ use super::output::{self, Format, printable};
 use super::times_view::Times;
 use super::{get, open};
 use crate::clock;
-use crate::core::change::leaves;
 use crate::core::condition::{ConditionSince, Standing};
 use crate::core::drift::Differences;
 use crate::core::id::ResourceId;
+use crate::core::leaf::leaves;
 use crate::core::recorded::RecordedResource;
 use crate::store::{Drift, Job, Looks, Revision};
 
@@ -203,10 +203,10 @@ fn text(
         push_job(&mut out, job);
     }
     out.push_str("\nRecorded fields\n");
-    let leaves = leaves(&resource.spec);
+    let leaves = leaves(resource.spec.fields());
     let width = leaves
-        .keys()
-        .map(|path| path.join(".").len())
+        .iter()
+        .map(|(path, _)| path.join(".").len())
         .max()
         .unwrap_or(0)
         .min(32);

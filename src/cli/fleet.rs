@@ -213,16 +213,14 @@ impl Fleet {
     }
 }
 
-impl Fleet {
-    /// What a plan would change in the files on the nodes.
-    pub(crate) fn file_changes(
-        &self,
-        context: &Context,
-        prepared: &Prepared,
-    ) -> Result<Vec<FileChanges>, CliError> {
-        let store = open::if_there(context)?;
-        Ok(daemon::file_changes(prepared, store.as_ref())?)
-    }
+/// Shows what a plan would change in the files on the nodes, job by job.
+pub(crate) fn file_changes(
+    context: &Context,
+    prepared: &Prepared,
+    show: &mut dyn FnMut(FileChanges) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let store = open::if_there(context)?;
+    daemon::file_changes(prepared, store.as_ref(), show)
 }
 
 /// What stands above a plan.

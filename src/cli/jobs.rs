@@ -11,7 +11,6 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::output::{self, Format, Layout, printable};
 use super::{job_actions, open, plan_view};
-use crate::core::change::Change;
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
@@ -214,8 +213,7 @@ fn show(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
     let job = find(&store, &args.id)?;
     let attempts = store.attempts(job.id)?;
     let events = store.task_events(job.id)?;
-    let changes: Vec<Change> =
-        serde_json::from_str(&store.job_changes(job.id)?).map_err(CliError::new)?;
+    let changes = store.job_changes(job.id)?;
     let after = store.job_dependencies(job.id)?;
     let whole = json!({
         "job": job, "changes": changes, "after": after, "attempts": attempts, "tasks": events,

@@ -1,6 +1,6 @@
 //! How results leave the program: tables, JSON, JSON lines, YAML.
 
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -22,9 +22,30 @@ pub(crate) enum Format {
 ///
 /// A reader that closed the pipe (`| head`) ends the program quietly, as it does elsewhere.
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
-    match anstream::stdout().write_all(text.as_bytes()) {
+    written(anstream::stdout().write_all(text.as_bytes()))
+}
+
+/// Writes a long text as it is made, as [`print`] does.
+pub(crate) fn stream(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    written(write(&mut out).and_then(|()| out.flush()))
+}
+
+/// Writes many lines of JSON as they are made. There is nothing in them that a terminal would obey.
+pub(crate) fn stream_json(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), CliError> {
+    let mut out = BufWriter::with_capacity(PIECE, io::stdout().lock());
+    written(write(&mut out).and_then(|()| out.flush()))
+}
+
+/// How much of a stream is written at once, in bytes.
+const PIECE: usize = 64 * 1024;
+
+fn written(result: io::Result<()>) -> Result<(), CliError> {
+    match result {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(CliError::new(format!(
             "cannot write to standard output: {error}"
         ))),
@@ -249,6 +270,9 @@ pub(crate) fn counted(count: usize, word: &str) -> String {
 
 /// `text` with characters replaced that drive the terminal, or make it show something else than it gets.
 pub(crate) fn printable(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars()
         .map(|c| {
             if is_hidden(c) && c != '\n' && c != '\t' {

@@ -81,28 +81,28 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     };
     let prepared = fleet.plan(context, &choice, purpose)?;
     let heading = fleet::heading(&prepared, &fleet.name());
+    drop(fleet);
     if let Some(path) = &args.out {
         daemon::save_plan(path, &prepared)?;
     }
-    let files = match args.show_files {
-        true => fleet.file_changes(context, &prepared)?,
-        false => Vec::new(),
-    };
+    let plan = &prepared.plan;
     if args.json {
-        let mut lines = plan_view::json(&prepared.plan, &heading);
-        let summary = lines.pop();
-        for line in lines
-            .into_iter()
-            .chain(plan_view::files_json(&files))
-            .chain(summary)
-        {
-            output::json_line(&line)?;
+        output::stream_json(|out| plan_view::json(out, plan, &heading))?;
+        if args.show_files {
+            fleet::file_changes(context, &prepared, &mut |changes| {
+                output::stream_json(|out| plan_view::files_json(out, &changes))
+            })?;
         }
+        output::json_line(&plan_view::summary(plan))?;
     } else if args.markdown {
-        output::print(&plan_view::markdown(&prepared.plan, &heading))?;
+        output::print(&plan_view::markdown(plan, &heading))?;
     } else {
-        output::print(&plan_view::text(&prepared.plan, &heading, context.verbose))?;
-        output::print(&plan_view::files_text(&files))?;
+        output::stream(|out| plan_view::text(out, plan, &heading, context.verbose))?;
+        if args.show_files {
+            fleet::file_changes(context, &prepared, &mut |changes| {
+                output::print(&plan_view::files_text(&changes))
+            })?;
+        }
         if let Some(path) = &args.out {
             let path = path.display();
             output::print(&format!(
@@ -110,9 +110,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             ))?;
         }
     }
-    Ok(if args.detailed_exitcode && prepared.plan.has_changes() {
-        Exit::Pending
-    } else {
-        Exit::Done
-    })
+    let exit = match args.detailed_exitcode && plan.has_changes() {
+        true => Exit::Pending,
+        false => Exit::Done,
+    };
+    // The program ends; to take a large plan apart would cost more than to print it.
+    std::mem::forget(prepared);
+    Ok(exit)
 }

@@ -3,6 +3,7 @@
 //! A field that nobody carries out must not be recorded as done. So there is no rule for "all others": a test walks the
 //! schemas and fails for a leaf that no table names, and a leaf that is in none is missing.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -270,30 +271,25 @@ fn table(kind: ResourceKind) -> Table {
 
 /// The aspect of the leaf at `path` of a resource of `kind`.
 #[must_use]
-pub fn aspect_of(kind: ResourceKind, path: &[String]) -> Aspect {
+pub fn aspect_of<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> Aspect {
     // Every leaf of every schema has its owner; another one is what an earlier version recorded, and only goes.
     owners(kind, path).next().unwrap_or(Record)
 }
 
 /// The aspects of the entries that are about a leaf: the one of its own name, or the map that it is in.
-pub fn owners(kind: ResourceKind, path: &[String]) -> impl Iterator<Item = Aspect> {
-    static TABLES: LazyLock<HashMap<ResourceKind, HashMap<&str, Aspect>>> = LazyLock::new(|| {
-        let of = |kind: &ResourceKind| (*kind, table(*kind).iter().copied().collect());
+pub fn owners<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> impl Iterator<Item = Aspect> {
+    // In the order of the kinds.
+    static TABLES: LazyLock<Vec<HashMap<&str, Aspect>>> = LazyLock::new(|| {
+        let of = |kind: &ResourceKind| table(*kind).iter().copied().collect();
         ResourceKind::ALL.iter().map(of).collect()
     });
-    let table = TABLES.get(&kind);
+    let table = TABLES.get(kind as usize);
     let mut name = path.join(".");
-    let lengths: Vec<usize> = path
-        .iter()
-        .rev()
-        .scan(name.len(), |end, part| {
-            let here = *end;
-            *end = end.saturating_sub(part.len() + 1);
-            Some(here)
-        })
-        .collect();
-    lengths.into_iter().filter_map(move |length| {
+    let mut length = name.len();
+    path.iter().rev().filter_map(move |part| {
         name.truncate(length);
+        let part: &str = part.borrow();
+        length = length.saturating_sub(part.len() + 1);
         table?.get(name.as_str()).copied()
     })
 }
@@ -301,33 +297,34 @@ pub fn owners(kind: ResourceKind, path: &[String]) -> impl Iterator<Item = Aspec
 /// Whether a spec asks for anything by a leaf that a job carries out, or that nothing does. What asks for nothing, or
 /// for what there is without it, only needs to be recorded.
 #[must_use]
-pub fn asks_for_something(
+pub fn asks_for_something<S: Borrow<str>>(
     kind: ResourceKind,
-    path: &[String],
+    path: &[S],
     aspect: Aspect,
     spec: &Spec,
 ) -> bool {
-    let name = path.join(".");
+    let key = |at: usize| path.get(at).map(|key| -> &str { key.borrow() });
+    let keys = (key(0), key(1), key(2));
     let differs = |name: &&str| {
         let value = spec.get(name);
         value.is_some_and(|value| !is_nothing(value)) && value != plain(kind).get(name)
     };
-    if (kind, name.as_str()) == (ResourceKind::Node, "state") {
+    if (kind, keys) == (ResourceKind::Node, (Some("state"), None, None)) {
         return spec.str("state") == Some("absent");
     }
     // Settings of what is off.
-    let switches: &[&str] = match (kind, path.first().map(String::as_str), name.as_str()) {
-        (ResourceKind::Env, Some("backups"), _) => &["backups.schedule"],
-        (ResourceKind::Env, _, "http.waf.exclude") => &["http.waf.mode"],
-        (ResourceKind::Env, _, "cache.purge.token") => &[],
-        (ResourceKind::Env, Some("cache"), _) => &["cache.page", "cache.object"],
-        (ResourceKind::Site, Some("updates"), _) => &["updates.scope"],
+    let switches: &[&str] = match (kind, keys) {
+        (ResourceKind::Env, (Some("backups"), ..)) => &["backups.schedule"],
+        (ResourceKind::Env, (Some("http"), Some("waf"), Some("exclude"))) => &["http.waf.mode"],
+        (ResourceKind::Env, (Some("cache"), Some("purge"), Some("token"))) => &[],
+        (ResourceKind::Env, (Some("cache"), ..)) => &["cache.page", "cache.object"],
+        (ResourceKind::Site, (Some("updates"), ..)) => &["updates.scope"],
         // A site without a repository runs WordPress's own release, whatever `ref` says.
-        (ResourceKind::Site, Some("code"), _) => &["code.git"],
+        (ResourceKind::Site, (Some("code"), ..)) => &["code.git"],
         _ => &[],
     };
     match (switches, aspect) {
-        ([], Missing(_)) => differs(&name.as_str()),
+        ([], Missing(_)) => differs(&path.join(".").as_str()),
         ([], _) => true,
         (switches, _) => switches.iter().any(differs),
     }
@@ -378,7 +375,7 @@ fn plain_of(kind: ResourceKind) -> Spec {
 /// Whether the creation of a resource carries out this aspect too, so that no job of its own
 /// is needed.
 #[must_use]
-pub fn comes_with_creation(kind: ResourceKind, aspect: Aspect, path: &[String]) -> bool {
+pub fn comes_with_creation<S: Borrow<str>>(kind: ResourceKind, aspect: Aspect, path: &[S]) -> bool {
     match aspect {
         Record | Fixed(_) => true,
         // What is done once to a resource has nothing to do for one that is new.
@@ -425,12 +422,12 @@ mod tests {
     fn plain_documents_ask_for_nothing_that_is_missing() {
         for kind in ResourceKind::ALL {
             let spec = plain(*kind);
-            assert!(spec.0.len() > 1, "{kind:?}: {spec:?}");
-            for leaf in crate::core::change::leaves(spec).keys() {
-                let aspect = aspect_of(*kind, leaf);
+            assert!(spec.fields().len() > 1, "{kind:?}: {spec:?}");
+            for (leaf, _) in crate::core::leaf::leaves(spec.fields()) {
+                let aspect = aspect_of(*kind, &leaf);
                 let is_missing = matches!(aspect, Missing(_));
                 assert!(
-                    !is_missing || !asks_for_something(*kind, leaf, aspect, spec),
+                    !is_missing || !asks_for_something(*kind, &leaf, aspect, spec),
                     "{leaf:?}"
                 );
             }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::leaf::{self, Leaf, Pool, leaves};
 use super::spec::Spec;
 
 /// What a person sees in place of a secret's value.
@@ -18,36 +19,6 @@ pub struct Change {
     pub path: String,
     pub before: Value,
     pub after: Value,
-}
-
-/// One scalar or list of a spec with the keys that lead to it. Lists are leaves: their order
-/// may carry meaning, so they are replaced whole.
-pub type Leaf = (Vec<String>, Value);
-
-/// Every leaf of `spec`, in key order.
-#[must_use]
-pub fn leaves(spec: &Spec) -> BTreeMap<Vec<String>, Value> {
-    let mut found = BTreeMap::new();
-    let mut path = Vec::new();
-    collect(&spec.0, &mut path, &mut found);
-    found
-}
-
-fn collect(
-    map: &Map<String, Value>,
-    path: &mut Vec<String>,
-    found: &mut BTreeMap<Vec<String>, Value>,
-) {
-    for (key, value) in map {
-        path.push(key.clone());
-        match value {
-            Value::Object(inner) if !inner.is_empty() => collect(inner, path, found),
-            other => {
-                found.insert(path.clone(), other.clone());
-            }
-        }
-        path.pop();
-    }
 }
 
 /// What to do to a recorded spec: leaves to set and leaves to take out.
@@ -66,19 +37,39 @@ impl SpecPatch {
 
     /// The patch that makes the leaves chosen by `carries` like those of `after`.
     #[must_use]
-    pub fn between(before: &Spec, after: &Spec, carries: impl Fn(&[String]) -> bool) -> Self {
-        let (before, after) = (leaves(before), leaves(after));
+    pub fn between(before: &Spec, after: &Spec, carries: impl Fn(&[&str]) -> bool) -> Self {
+        let mut patch = Self::default();
+        // Both are in key order.
+        let mut before = leaves(before.fields()).into_iter().peekable();
+        let mut gone = |path: &[&str]| {
+            if carries(path) {
+                patch.unset.push(leaf::keys(path));
+            }
+        };
+        for (path, value) in leaves(after.fields()) {
+            while let Some((old, _)) = before.next_if(|(old, _)| *old < path) {
+                gone(&old);
+            }
+            let old = before.next_if(|(old, _)| *old == path);
+            if old.is_none_or(|(_, old)| old != value) && carries(&path) {
+                patch.set.push(leaf::own(&path, value));
+            }
+        }
+        for (old, _) in before {
+            gone(&old);
+        }
+        patch
+    }
+
+    /// The patch that makes all of `spec` of nothing, of leaves that others have as well.
+    #[must_use]
+    pub fn of_shared(spec: &Spec, pool: &mut Pool) -> Self {
+        let leaves = leaves(spec.fields()).into_iter();
         Self {
-            set: after
-                .iter()
-                .filter(|(path, value)| carries(path) && before.get(*path) != Some(value))
-                .map(|(path, value)| (path.clone(), value.clone()))
+            set: leaves
+                .map(|(path, value)| pool.leaf(&path, value))
                 .collect(),
-            unset: before
-                .keys()
-                .filter(|path| carries(path) && !after.contains_key(*path))
-                .cloned()
-                .collect(),
+            unset: Vec::new(),
         }
     }
 
@@ -91,28 +82,99 @@ impl SpecPatch {
     /// `spec` with this patch applied. Removals come first, so that a scalar can become a map.
     #[must_use]
     pub fn apply(&self, spec: &Spec) -> Spec {
-        let mut map = spec.0.clone();
+        let mut fields = spec.fields().clone();
         for path in &self.unset {
-            remove(&mut map, path);
+            remove(&mut fields, path);
         }
-        for (path, value) in &self.set {
-            insert(&mut map, path, value.clone());
+        for leaf in &self.set {
+            let (path, value) = &**leaf;
+            insert(&mut fields, path, value.clone());
         }
-        Spec(map)
+        Spec::new(fields)
+    }
+
+    /// Whether its leaves are in key order and none stands in the way of another, as those of a spec.
+    #[must_use]
+    pub fn is_canonical(&self) -> bool {
+        let pairs = self.set.iter().zip(self.set.iter().skip(1));
+        let mut pairs = pairs.map(|(one, next)| (&one.0, &next.0));
+        self.unset.is_empty()
+            && self.set.iter().all(|leaf| !leaf.0.is_empty())
+            && pairs.all(|(one, next)| one < next && !next.starts_with(one))
+    }
+
+    /// The canonical JSON of what a patch that [is canonical](Self::is_canonical) makes of nothing.
+    ///
+    /// # Errors
+    /// When a value cannot be written as JSON.
+    pub fn json_of_new(&self) -> serde_json::Result<String> {
+        let mut out = vec![b'{'];
+        let mut within: &[String] = &[];
+        for leaf in &self.set {
+            let (path, value) = &**leaf;
+            let Some((last, maps)) = path.split_last() else {
+                continue;
+            };
+            let common = within.iter().zip(maps).take_while(|(a, b)| a == b).count();
+            out.extend(std::iter::repeat_n(b'}', within.len() - common));
+            if out.last() != Some(&b'{') {
+                out.push(b',');
+            }
+            for key in &maps[common..] {
+                serde_json::to_writer(&mut out, key)?;
+                out.extend_from_slice(b":{");
+            }
+            serde_json::to_writer(&mut out, last)?;
+            out.push(b':');
+            serde_json::to_writer(&mut out, value)?;
+            within = maps;
+        }
+        out.extend(std::iter::repeat_n(b'}', within.len() + 1));
+        String::from_utf8(out).map_err(serde::de::Error::custom)
+    }
+
+    /// The text of a field at the top of what it makes of nothing.
+    #[must_use]
+    pub fn text_of_new(&self, field: &str) -> Option<&str> {
+        let leaf = self.set.iter().find(|leaf| leaf.0 == [field])?;
+        leaf.1.as_str()
+    }
+
+    /// The first `most` differences that make something of nothing, in key order, and how many there are.
+    #[must_use]
+    pub fn first_of_new(&self, most: usize) -> (Vec<Change>, usize) {
+        let (mut first, mut count) = (Vec::with_capacity(most), 0);
+        for leaf in &self.set {
+            let (path, value) = &**leaf;
+            if first.len() < most {
+                let before = first.len();
+                describe(&path.join("."), &Value::Null, value, &mut first);
+                count += first.len() - before;
+            } else {
+                count += named(value).map_or(1, |named| named.len().max(1));
+            }
+        }
+        first.truncate(most);
+        (first, count)
     }
 
     /// The differences as a person reads them, named lists element by element.
     #[must_use]
     pub fn changes(&self, before: &Spec) -> Vec<Change> {
-        let old = leaves(before);
-        let mut changes = Vec::new();
-        for (path, after) in &self.set {
-            let before = old.get(path).cloned().unwrap_or(Value::Null);
-            describe(&path.join("."), &before, after, &mut changes);
+        let old = leaves(before.fields());
+        let old = |path: &[String]| {
+            let at = old.binary_search_by(|(old, _)| {
+                old.iter().copied().cmp(path.iter().map(String::as_str))
+            });
+            at.map_or(&Value::Null, |at| old[at].1)
+        };
+        let mut changes = Vec::with_capacity(self.set.len() + self.unset.len());
+        for leaf in &self.set {
+            let (path, after) = &**leaf;
+            describe(&path.join("."), old(path), after, &mut changes);
         }
         for path in &self.unset {
-            let before = old.get(path).cloned().unwrap_or(Value::Null);
-            describe(&path.join("."), &before, &Value::Null, &mut changes);
+            describe(&path.join("."), old(path), &Value::Null, &mut changes);
         }
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         changes
@@ -315,7 +377,7 @@ mod tests {
 
     fn any_spec() -> impl Strategy<Value = Spec> {
         prop::collection::btree_map("[a-d]", value(2), 0..5)
-            .prop_map(|map| Spec(map.into_iter().collect()))
+            .prop_map(|map| Spec::new(map.into_iter().collect()))
     }
 
     proptest! {
@@ -328,9 +390,22 @@ mod tests {
         }
 
         #[test]
+        fn what_is_made_of_nothing_is_told_without_a_map(spec in any_spec(), most in 0_usize..9) {
+            let patch = SpecPatch::of(&spec);
+            prop_assert!(patch.is_canonical());
+            prop_assert_eq!(patch.json_of_new().ok(), Some(spec.canonical()));
+            prop_assert_eq!(patch.text_of_new("a"), spec.str("a"));
+            let mut all = patch.changes(&Spec::default());
+            let (first, count) = patch.first_of_new(most);
+            prop_assert_eq!(count, all.len());
+            all.truncate(most);
+            prop_assert_eq!(first, all);
+        }
+
+        #[test]
         fn patches_of_two_aspects_commute(a in any_spec(), b in any_spec()) {
-            let first = SpecPatch::between(&a, &b, |path| path[0].as_str() < "b");
-            let second = SpecPatch::between(&a, &b, |path| path[0].as_str() >= "b");
+            let first = SpecPatch::between(&a, &b, |path| path[0] < "b");
+            let second = SpecPatch::between(&a, &b, |path| path[0] >= "b");
             prop_assert_eq!(second.apply(&first.apply(&a)), first.apply(&second.apply(&a)));
             prop_assert_eq!(second.apply(&first.apply(&a)), b);
         }

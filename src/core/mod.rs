@@ -19,6 +19,7 @@ pub mod history;
 pub mod id;
 pub mod job;
 pub mod job_kind;
+pub mod leaf;
 pub mod login_limit;
 pub mod names;
 pub mod notice;

@@ -1,15 +1,17 @@
 //! The canonical form of a resource's fields: what is compared, recorded and hashed.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The fields of one resource after defaults were merged, keys sorted, empty ones left out.
 ///
 /// Two documents that mean the same have the same spec, whatever their comments, key order
-/// or spelling of durations.
+/// or spelling of durations. A clone shares the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Spec(pub Map<String, Value>);
+pub struct Spec(Arc<Map<String, Value>>);
 
 /// A digest of a [`Spec`], 32 bytes, shown as hex.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bitcode::Encode, bitcode::Decode)]
@@ -53,6 +55,27 @@ impl std::fmt::Debug for SpecHash {
 }
 
 impl Spec {
+    /// The spec with these fields.
+    #[must_use]
+    pub fn new(fields: Map<String, Value>) -> Self {
+        Self(Arc::new(fields))
+    }
+
+    #[must_use]
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// The fields, to be changed.
+    pub fn fields_mut(&mut self) -> &mut Map<String, Value> {
+        Arc::make_mut(&mut self.0)
+    }
+
+    #[must_use]
+    pub fn into_fields(self) -> Map<String, Value> {
+        Arc::unwrap_or_clone(self.0)
+    }
+
     /// The digest of this spec's canonical JSON.
     #[must_use]
     pub fn hash(&self) -> SpecHash {
@@ -62,7 +85,8 @@ impl Spec {
     /// JSON without white space; the keys come sorted out of [`Map`].
     #[must_use]
     pub fn canonical(&self) -> String {
-        Value::Object(self.0.clone()).to_string()
+        // Keys that are strings and values that are JSON can always be written.
+        serde_json::to_string(&*self.0).unwrap_or_default()
     }
 
     /// The value at a dotted path such as `php.memory`, or none.

@@ -3,7 +3,7 @@
 
 use super::error::DaemonError;
 use super::payload::JobPayload;
-use super::queue::Prepared;
+use super::prepared::Prepared;
 use super::variables::Subject;
 use crate::core::desired::HasSpec;
 use crate::core::facts::NodeFacts;
@@ -32,35 +32,43 @@ pub struct FileChange {
     pub diff: String,
 }
 
-/// The files of every job of the plan that places some.
+/// Shows the files of every job of the plan that places some, until that fails.
 ///
 /// # Errors
 /// When the database fails.
-pub fn file_changes(
+pub fn file_changes<E: From<DaemonError>>(
     prepared: &Prepared,
     store: Option<&Store>,
-) -> Result<Vec<FileChanges>, DaemonError> {
-    let mut all = Vec::new();
+    show: &mut dyn FnMut(FileChanges) -> Result<(), E>,
+) -> Result<(), E> {
+    let payloads = prepared.payloads();
     for job in &prepared.plan.jobs {
-        let payload = prepared.payload(job)?;
-        let facts = match store {
-            Some(store) => store.node_facts(&job.node)?,
-            None => None,
-        };
-        let before = match store {
-            Some(store) if job.action != Action::Create => recorded_payload(store, &payload)?,
-            Some(_) | None => None,
-        };
-        if let Some(changes) = changes_of(job, &payload, before, facts.as_ref()) {
-            all.push(changes);
+        if let Some(changes) = of_job(job, payloads.of(job)?, store)? {
+            show(changes)?;
         }
     }
-    Ok(all)
+    Ok(())
+}
+
+fn of_job(
+    job: &PlannedJob,
+    payload: JobPayload,
+    store: Option<&Store>,
+) -> Result<Option<FileChanges>, DaemonError> {
+    let facts = match store {
+        Some(store) => store.node_facts(&job.node)?,
+        None => None,
+    };
+    let before = match store {
+        Some(store) if job.action != Action::Create => recorded_payload(store, &payload)?,
+        Some(_) | None => None,
+    };
+    Ok(changes_of(job, payload, before, facts.as_ref()))
 }
 
 fn changes_of(
     job: &PlannedJob,
-    payload: &JobPayload,
+    payload: JobPayload,
     before: Option<JobPayload>,
     facts: Option<&NodeFacts>,
 ) -> Option<FileChanges> {
@@ -76,7 +84,7 @@ fn changes_of(
         files: Vec::new(),
         unknown: None,
     };
-    match (render(payload.clone()), before.map(render).transpose()) {
+    match (render(payload), before.map(render).transpose()) {
         (Ok(None), _) => return None,
         (Ok(Some(after)), Ok(before)) => changes.files = compare(before.flatten().as_ref(), &after),
         (Err(why), _) | (_, Err(why)) => changes.unknown = Some(why),

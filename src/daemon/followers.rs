@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::error::DaemonError;
+use super::specs::Specs;
 use crate::core::aspect;
 use crate::core::id::{ResourceId, ResourceKind};
-use crate::core::plan::{Recorded, Wanted};
 use crate::core::recorded::RecordedHead;
 use crate::core::spec::Spec;
-use crate::git::DesiredState;
 use crate::store::Store;
 
 /// The option of WordPress that holds its language.
@@ -22,19 +21,21 @@ pub(super) const LANGUAGE: &str = "WPLANG";
 /// # Errors
 /// When the database cannot be read.
 pub(super) fn followers(
-    wanted: &BTreeMap<ResourceId, Wanted>,
-    recorded: &BTreeMap<ResourceId, Recorded>,
+    differing: &BTreeSet<ResourceId>,
+    specs: &Specs<'_>,
     heads: &[(ResourceId, RecordedHead)],
-    desired: &DesiredState,
     store: Option<&Store>,
 ) -> Result<BTreeMap<ResourceId, String>, DaemonError> {
     let mut followers = BTreeMap::new();
-    for (id, wanted) in wanted {
-        let Some(recorded) = recorded.get(id) else {
+    for id in differing {
+        let seen = aspect::seen_by_environments(id.kind());
+        if seen.is_empty() {
+            continue;
+        }
+        let (Some(recorded), Some(wanted)) = (specs.recorded(id), specs.wanted(id)) else {
             continue;
         };
-        let changes = |field: &&&str| wanted.spec.get(field) != recorded.spec.get(field);
-        let seen = aspect::seen_by_environments(id.kind());
+        let changes = |field: &&&str| wanted.get(field) != recorded.get(field);
         let Some(field) = seen.iter().find(changes) else {
             continue;
         };
@@ -45,22 +46,22 @@ pub(super) fn followers(
                 .map(|(id, _)| id.clone())
                 .collect(),
             (ResourceId::Node(node), Some(store)) => store.environments_on_node(node)?,
-            (ResourceId::Fleet, Some(store)) => {
-                let of = |kind| store.recorded_of_kind(kind);
+            (ResourceId::Fleet, Some(_)) => {
+                let of = |kind| {
+                    let ids = heads.iter().map(|(id, _)| id);
+                    ids.filter(move |id| id.kind() == kind)
+                        .filter_map(|id| Some((id.clone(), specs.recorded(id)?)))
+                };
                 in_languages(
-                    (&recorded.spec, &wanted.spec),
-                    of(ResourceKind::Site)?
-                        .into_iter()
-                        .map(|of| (of.id, of.spec)),
-                    of(ResourceKind::Env)?
-                        .into_iter()
-                        .map(|of| (of.id, of.spec)),
+                    (&recorded, &wanted),
+                    of(ResourceKind::Site),
+                    of(ResourceKind::Env),
                 )
             }
             _ => Vec::new(),
         };
         for env in environments {
-            if matches!(env, ResourceId::Env { .. }) && desired.contains(&env) {
+            if matches!(env, ResourceId::Env { .. }) && specs.desired.contains(&env) {
                 followers.insert(env, format!("`{field}` of `{id}` changed"));
             }
         }

@@ -7,36 +7,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::DaemonError;
 use super::followers::followers;
-use super::payload::{Carried, PackedPayload, Packer, Parts};
-use super::queue::{PlannedRevision, Prepared};
+use super::payload::{Carried, Packer};
+use super::prepared::{PlannedRevision, Prepared};
+use super::specs::Specs;
+use crate::core::change::SpecPatch;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::job_kind::token_fields;
+use crate::core::leaf::Pool;
 use crate::core::plain_text;
-use crate::core::plan::{self, Choice, Forms, PlanInput, PlannedJob, Recorded, Wanted, secret};
-use crate::core::recorded::{RecordedHead, RecordedResource, ResourceStatus};
+use crate::core::plan::{self, Choice, Forms, Plan, PlanInput, PlannedJob, Recorded, secret};
+use crate::core::recorded::{RecordedHead, ResourceStatus};
 use crate::core::spec::Spec;
-use crate::git::{DesiredState, GitError, Snapshot, SourceFile};
+use crate::git::{DesiredState, Snapshot, SourceFile};
 use crate::secrets::FingerprintKey;
 use crate::store::Store;
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be looked at. It has no payloads.
+    /// To be looked at. It has nothing but the plan.
     Show,
     /// To be applied, kept, or rendered.
     Apply,
-}
-
-/// What the jobs of a plan carry with them.
-#[derive(Default)]
-struct Cargo {
-    /// By the ids of the jobs.
-    payloads: BTreeMap<String, PackedPayload>,
-    parts: Parts,
-    /// Ciphertexts of the fleet repo by name.
-    secrets: BTreeMap<String, String>,
 }
 
 /// The plan that leads from the record to `desired`.
@@ -59,7 +52,7 @@ pub fn plan(
     };
     let known = fingerprints(snapshot, store, key)?;
     let unsettled = unsettled(&heads, store)?;
-    let specs = Specs::new(desired);
+    let specs = Specs::new(desired, store);
     let mut differing = differing(&specs, &heads, &known, choice);
     differing.extend(unsettled.iter().cloned());
     // The settings of a site are carried out in its production environment, whose generation the
@@ -72,49 +65,33 @@ pub fn plan(
         })
         .collect();
     differing.extend(productions);
-    let mut wanted = BTreeMap::new();
-    let mut recorded = BTreeMap::new();
-    for id in &differing {
-        if let Some(spec) = specs.get(id) {
-            wanted.insert(
-                id.clone(),
-                Wanted {
-                    spec,
-                    source: desired.source(id),
-                },
-            );
-        }
-    }
-    if let Some(store) = store {
-        for resource in store.recorded_many(&differing)? {
-            let settled = !unsettled.contains(&resource.id);
-            recorded.insert(resource.id.clone(), as_recorded(resource, settled));
-        }
-    }
-    let followers = followers(&wanted, &recorded, &heads, desired, store)?;
-    if let Some(store) = store {
-        let more: BTreeSet<ResourceId> = followers.keys().cloned().collect();
-        let more = &more - &differing;
-        for resource in store.recorded_many(&more)? {
-            // As it is recorded, or it would differ.
-            wanted.insert(
-                resource.id.clone(),
-                Wanted {
-                    spec: resource.spec.clone(),
-                    source: desired.source(&resource.id),
-                },
-            );
-            recorded.insert(resource.id.clone(), as_recorded(resource, true));
-        }
-        differing.extend(more);
-    }
-    let used_tokens = used_tokens(&wanted, &recorded, store)?;
-    let lookup = |id: &ResourceId| specs.get(id);
+    let followers = followers(&differing, &specs, &heads, store)?;
+    // As they are recorded, or they would differ.
+    differing.extend(followers.keys().cloned());
+    let recorded: BTreeMap<ResourceId, Recorded> = heads
+        .iter()
+        .filter(|(id, _)| differing.contains(id))
+        .map(|(id, head)| {
+            let recorded = Recorded {
+                settled: !unsettled.contains(id),
+                generation: head.generation,
+                fingerprints: head.secret_fingerprints.clone(),
+            };
+            (id.clone(), recorded)
+        })
+        .collect();
+    differing.retain(|id| desired.contains(id));
+    let used_tokens = used_tokens(recorded.keys(), &specs, store)?;
+    let lookup = |id: &ResourceId| specs.wanted(id);
+    let recorded_spec = |id: &ResourceId| specs.recorded(id);
+    let source = |id: &ResourceId| desired.source(id);
     let production_of = |site: &str| desired.production_of(site);
     let input = PlanInput {
-        wanted,
+        wanted: differing,
         recorded,
         lookup: &lookup,
+        recorded_spec: &recorded_spec,
+        source: &source,
         production_of: &production_of,
         has_environments: heads
             .iter()
@@ -125,63 +102,52 @@ pub fn plan(
         choice: choice.clone(),
     };
     let plan = plan::build(&input);
-    // What does not differ is recorded as it is wanted.
-    let recorded = |id: &ResourceId| match input.recorded.get(id) {
-        Some(recorded) => Some(recorded.spec.clone()),
-        None if differing.contains(id) => None,
-        None => specs.get(id),
+    let prepared = match purpose {
+        Purpose::Show => Prepared {
+            revision: revision(snapshot),
+            plan,
+            ..Prepared::default()
+        },
+        Purpose::Apply => {
+            let differs =
+                |id: &ResourceId| input.recorded.contains_key(id) || input.wanted.contains(id);
+            let before = |id: &ResourceId| match differs(id) {
+                true => specs.recorded(id),
+                // What does not differ is recorded as it is wanted.
+                false => specs.wanted(id),
+            };
+            prepared(plan, desired, &before, &production_of)?
+        }
     };
-    let brought = Brought {
-        forms: Forms::new(&plan),
-        recorded: &recorded,
-    };
-    let carried = match purpose {
-        Purpose::Show => Cargo::default(),
-        Purpose::Apply => carried(&plan.jobs, desired, &brought, &production_of)?,
-    };
-    let fleet = specs.get(&ResourceId::Fleet);
+    let fleet = specs.wanted(&ResourceId::Fleet);
     specs.finish()?;
-    let concerned = plan.jobs.iter().flat_map(PlannedJob::touched);
-    let concerned = concerned.chain(plan.blocked.iter().map(|blocked| &blocked.resource));
-    let wanted = concerned.filter_map(|id| Some((id.clone(), desired.hash(id)?)));
-    let wanted = wanted.collect();
+    // The plan says all of it.
+    desired.release();
     Ok(Prepared {
-        revision: revision(snapshot),
-        plan,
-        wanted,
-        payloads: carried.payloads,
-        parts: carried.parts,
-        repo_secrets: carried.secrets,
         max_parallel_nodes: fleet
             .and_then(|fleet| fleet.get("reconcile.max_parallel_nodes")?.as_u64())
             .and_then(|count| usize::try_from(count).ok()),
+        ..prepared
     })
 }
 
-/// A resource as the planner takes it from the record.
-fn as_recorded(resource: RecordedResource, settled: bool) -> Recorded {
-    Recorded {
-        settled,
-        spec: resource.spec,
-        generation: resource.generation,
-        fingerprints: resource.secret_fingerprints,
-    }
-}
-
 /// What is done once for each token, where the token that is wanted now was used before.
-fn used_tokens(
-    wanted: &BTreeMap<ResourceId, Wanted>,
-    recorded: &BTreeMap<ResourceId, Recorded>,
+fn used_tokens<'a>(
+    recorded: impl Iterator<Item = &'a ResourceId>,
+    specs: &Specs<'_>,
     store: Option<&Store>,
 ) -> Result<BTreeSet<(ResourceId, JobType)>, DaemonError> {
     let mut used = BTreeSet::new();
-    for (id, recorded) in recorded {
-        let Some((wanted, store)) = wanted.get(id).zip(store) else {
-            continue;
-        };
+    let Some(store) = store else {
+        return Ok(used);
+    };
+    for id in recorded {
         for (job_type, field) in token_fields(id.kind()) {
-            if let Some(token) = wanted.spec.str(field)
-                && recorded.spec.str(field) != Some(token)
+            let (Some(wanted), Some(recorded)) = (specs.wanted(id), specs.recorded(id)) else {
+                continue;
+            };
+            if let Some(token) = wanted.str(field)
+                && recorded.str(field) != Some(token)
                 && store.token_is_used(id, field, token)?
             {
                 used.insert((id.clone(), job_type));
@@ -191,38 +157,21 @@ fn used_tokens(
     Ok(used)
 }
 
-/// The specs that the documents ask for. The planner is pure and asks for them as values, so a
-/// file that cannot be read any more is remembered, and is the end of the pass.
-struct Specs<'a> {
-    desired: &'a DesiredState,
-    failure: RefCell<Option<GitError>>,
-}
-
-impl<'a> Specs<'a> {
-    fn new(desired: &'a DesiredState) -> Self {
-        Self {
-            desired,
-            failure: RefCell::new(None),
-        }
-    }
-
-    /// The spec of a resource, if a document asks for it and can be read.
-    fn get(&self, id: &ResourceId) -> Option<Spec> {
-        self.desired.spec(id).unwrap_or_else(|error| {
-            self.failure.borrow_mut().get_or_insert(error);
-            None
-        })
-    }
-
-    fn finish(self) -> Result<(), GitError> {
-        self.failure.into_inner().map_or(Ok(()), Err)
-    }
-}
-
-/// The forms that the jobs of a plan bring about.
+/// The forms that the jobs of a plan bring about, with what there was before of all that was asked for.
 struct Brought<'a> {
     forms: Forms<'a>,
-    recorded: &'a dyn Fn(&ResourceId) -> Option<Spec>,
+    before: &'a dyn Fn(&ResourceId) -> Option<Spec>,
+    asked: RefCell<(BTreeMap<ResourceId, SpecPatch>, Pool)>,
+}
+
+impl Brought<'_> {
+    fn ask(&self, id: &ResourceId) -> Option<Spec> {
+        let before = (self.before)(id)?;
+        let (asked, pool) = &mut *self.asked.borrow_mut();
+        let patch = asked.entry(id.clone());
+        patch.or_insert_with(|| SpecPatch::of_shared(&before, pool));
+        Some(before)
+    }
 }
 
 impl Carried for Brought<'_> {
@@ -231,35 +180,56 @@ impl Carried for Brought<'_> {
     }
 
     fn spec(&self, id: &ResourceId, version: &[usize]) -> Option<Spec> {
-        self.forms.form(id, version, (self.recorded)(id))
+        self.forms.form(id, version, self.ask(id))
+    }
+
+    fn made(&self, id: &ResourceId, version: &[usize]) -> Option<&SpecPatch> {
+        let is_new = self.ask(id).is_none();
+        is_new.then(|| self.forms.made_by(id, version)).flatten()
     }
 }
 
-/// What the jobs of a plan carry with them.
-fn carried(
-    jobs: &[PlannedJob],
+/// The plan with all that applying it needs.
+fn prepared(
+    plan: Plan,
     desired: &DesiredState,
-    brought: &Brought<'_>,
+    before: &dyn Fn(&ResourceId) -> Option<Spec>,
     production_of: &dyn Fn(&str) -> Option<String>,
-) -> Result<Cargo, DaemonError> {
+) -> Result<Prepared, DaemonError> {
     let snapshot = &desired.snapshot;
-    let templates = templates(snapshot)?;
-    let mut packer = Packer::new(brought, production_of, &templates, Some(&desired.reserved))?;
-    let mut payloads = BTreeMap::new();
-    for job in jobs {
-        payloads.insert(job.id.clone(), packer.pack(job)?);
-    }
-    let mut secrets = BTreeMap::new();
-    let names: BTreeSet<&String> = payloads.values().flat_map(PackedPayload::opened).collect();
-    for name in names {
-        if let Some(ciphertext) = snapshot.secret(name)? {
-            secrets.insert(name.clone(), data_encoding::BASE64.encode(&ciphertext));
+    let brought = Brought {
+        forms: Forms::new(&plan),
+        before,
+        asked: RefCell::default(),
+    };
+    let mut packer = Packer::that_looks(&brought, production_of, &desired.reserved);
+    let mut names = BTreeSet::new();
+    let mut productions = BTreeMap::new();
+    for job in &plan.jobs {
+        names.extend(packer.opened(job)?);
+        if let ResourceId::Site(site) = &job.resource {
+            productions.extend(production_of(site).map(|env| (site.clone(), env)));
         }
     }
-    Ok(Cargo {
-        payloads,
-        parts: packer.into_parts(),
-        secrets,
+    let mut repo_secrets = BTreeMap::new();
+    for name in names {
+        if let Some(ciphertext) = snapshot.secret(&name)? {
+            repo_secrets.insert(name, data_encoding::BASE64.encode(&ciphertext));
+        }
+    }
+    let (before, _) = brought.asked.into_inner();
+    let concerned = plan.jobs.iter().flat_map(PlannedJob::touched);
+    let concerned = concerned.chain(plan.blocked.iter().map(|blocked| &blocked.resource));
+    let wanted = concerned.filter_map(|id| Some((id.clone(), desired.hash(id)?)));
+    Ok(Prepared {
+        revision: revision(snapshot),
+        wanted: wanted.collect(),
+        before,
+        productions,
+        templates: templates(snapshot)?,
+        repo_secrets,
+        max_parallel_nodes: None,
+        plan,
     })
 }
 
@@ -310,7 +280,7 @@ fn differing(
         {
             Some(head) if head.spec_hash == hash => {
                 let rotated = !head.secret_fingerprints.is_empty()
-                    && specs.get(id).is_some_and(|spec| {
+                    && specs.wanted(id).is_some_and(|spec| {
                         secret::fingerprints(&spec, known) != head.secret_fingerprints
                     });
                 if rotated {

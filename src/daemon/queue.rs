@@ -3,50 +3,23 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::entitlement::entitled;
 use super::error::DaemonError;
-use super::payload::{JobPayload, PackedPayload, Parts, QueuedPayload};
+use super::payload::{PackedPayload, QueuedPayload};
+use super::prepared::{Payloads, PlannedRevision, Prepared};
 use super::record;
 use crate::core::id::ResourceId;
 use crate::core::job::JobOrigin;
 use crate::core::plan::{BlockCode, Effect, Plan, PlannedJob};
 use crate::core::recorded::{JobId, PlanId};
-use crate::core::secret_owner::Reserved;
 use crate::core::spec::SpecHash;
 use crate::store::{
     Enqueued, Joins, NewJob, NewPlan, NewTarget, Revision, Store, new_job_id, new_plan_id,
 };
 
-/// A plan with everything that applying it needs, in one value: what `plan --out` writes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prepared {
-    pub revision: PlannedRevision,
-    pub plan: Plan,
-    /// The hash of the spec that is asked for, of what has jobs or is blocked.
-    pub wanted: BTreeMap<ResourceId, SpecHash>,
-    /// By the id that the job has in the plan.
-    pub payloads: BTreeMap<String, PackedPayload>,
-    /// What the payloads are made of.
-    pub parts: Parts,
-    /// Ciphertexts of the fleet repo's secrets that the jobs need, by name, in Base64.
-    pub repo_secrets: BTreeMap<String, String>,
-    /// How many nodes are worked on at once, when the fleet says so.
-    pub max_parallel_nodes: Option<usize>,
-}
-
-/// The state of the fleet repo that a plan was made from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedRevision {
-    /// A commit, or `dirty:` and a digest of the documents.
-    pub id: String,
-    pub commit: Option<String>,
-    pub author: Option<String>,
-    pub subject: Option<String>,
-    pub committed_at: Option<Timestamp>,
-    pub dirty: bool,
-}
+/// So many parts of payloads are made before they are kept.
+const PARTS: usize = 1_000;
 
 /// What queueing did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,60 +33,6 @@ pub struct Queued {
     pub superseded: usize,
     /// How many resources were recorded without a job.
     pub recorded: usize,
-}
-
-impl Prepared {
-    /// A digest of the plan: equal plans of equal commits have equal ones.
-    ///
-    /// # Errors
-    /// When the plan cannot be written as JSON.
-    pub fn digest(&self) -> Result<String, DaemonError> {
-        // The payloads name their parts by content.
-        let bytes = serde_json::to_vec(&(
-            &self.revision.id,
-            &self.plan,
-            &self.payloads,
-            &self.repo_secrets,
-        ))?;
-        Ok(blake3::hash(&bytes).to_hex().to_string())
-    }
-
-    /// The whole payload of a job of the plan.
-    ///
-    /// # Errors
-    /// [`DaemonError::UnknownResource`] for a job without one, and when a part is not there or
-    /// cannot be read.
-    pub fn payload(&self, job: &PlannedJob) -> Result<JobPayload, DaemonError> {
-        let part = |digest: &str| {
-            let json = self.parts.0.get(digest).cloned();
-            json.ok_or_else(|| DaemonError::MissingPart(digest.to_owned()))
-        };
-        JobPayload::unpack(
-            self.packed(job)?,
-            job.effects.clone(),
-            BTreeMap::new(),
-            &part,
-        )
-    }
-
-    /// Refuses a plan whose jobs ask for secrets that they may not have. One that was made here
-    /// has none; a file may have been written by anybody who could.
-    ///
-    /// # Errors
-    /// [`DaemonError::NotEntitled`] with the first of them.
-    pub fn require_entitled(&self, reserved: &Reserved) -> Result<(), DaemonError> {
-        for job in &self.plan.jobs {
-            let payload = self.payload(job)?;
-            entitled(&payload, job.job_type, (&job.resource, &job.node), reserved)?;
-        }
-        Ok(())
-    }
-
-    fn packed(&self, job: &PlannedJob) -> Result<&PackedPayload, DaemonError> {
-        self.payloads
-            .get(&job.id)
-            .ok_or_else(|| DaemonError::UnknownResource(job.resource.clone()))
-    }
 }
 
 /// Queues the plan, provided that nothing that it touches has moved since it was made. When
@@ -207,16 +126,23 @@ fn new_jobs(
     let plan = &prepared.plan;
     store.save_revision(&recorded_revision(&prepared.revision), now)?;
     let digests = keep_secrets(store, &prepared.repo_secrets)?;
-    store.keep_parts(&prepared.parts.0)?;
-    let ids: BTreeMap<String, JobId> = plan
+    let ids: BTreeMap<&str, JobId> = plan
         .jobs
         .iter()
-        .map(|job| (job.id.clone(), new_job_id(now)))
+        .map(|job| (job.id.as_str(), new_job_id(now)))
         .collect();
-    plan.jobs
-        .iter()
-        .map(|job| new_job(job, prepared, &digests, &ids, now))
-        .collect()
+    let payloads = prepared.payloads();
+    let mut packer = payloads.packer()?;
+    let mut jobs = Vec::with_capacity(plan.jobs.len());
+    for job in &plan.jobs {
+        let packed = packer.pack(job)?;
+        jobs.push(new_job(job, (packed, &payloads), &digests, &ids, now)?);
+        if packer.waiting() >= PARTS {
+            store.keep_parts(&packer.take_parts().0)?;
+        }
+    }
+    store.keep_parts(&packer.take_parts().0)?;
+    Ok(jobs)
 }
 
 fn new_plan(
@@ -229,7 +155,6 @@ fn new_plan(
         id: new_plan_id(now),
         revision: prepared.revision.id.clone(),
         digest: prepared.digest()?,
-        json: serde_json::to_string(&prepared.plan)?,
         partial: prepared.plan.partial,
         joins,
         expected,
@@ -338,25 +263,46 @@ fn keep_secrets(
         .collect()
 }
 
+/// What a job carries out, for people: the differences, or the parts of its payload that are made.
+fn changes(
+    job: &PlannedJob,
+    packed: &PackedPayload,
+    payloads: &Payloads<'_>,
+) -> Result<String, DaemonError> {
+    let made = job.effects.iter().map(|effect| {
+        let part = packed.part_of(&effect.resource);
+        part.filter(|_| payloads.is_whole(job, effect))
+    });
+    let made: Option<Vec<_>> = made.collect();
+    Ok(match made {
+        Some(made) if !made.is_empty() => json!({ "made": made }).to_string(),
+        _ => serde_json::to_string(&job.shown_changes())?,
+    })
+}
+
 fn new_job(
     job: &PlannedJob,
-    prepared: &Prepared,
+    (packed, payloads): (PackedPayload, &Payloads<'_>),
     digests: &BTreeMap<String, String>,
-    ids: &BTreeMap<String, JobId>,
+    ids: &BTreeMap<&str, JobId>,
     now: Timestamp,
 ) -> Result<NewJob, DaemonError> {
-    let packed = prepared.packed(job)?.clone();
+    let changes = changes(job, &packed, payloads)?;
     let repo_secrets = packed
         .opened()
         .filter_map(|name| Some((name.clone(), digests.get(name)?.clone())))
         .collect();
     let payload = QueuedPayload {
         parts: packed,
-        effects: job.effects.clone(),
+        effects: job
+            .effects
+            .iter()
+            .map(|effect| payloads.effect(job, effect))
+            .collect(),
         repo_secrets,
     };
     let id = ids
-        .get(&job.id)
+        .get(job.id.as_str())
         .copied()
         .ok_or_else(|| DaemonError::UnknownResource(job.resource.clone()))?;
     let kind = job.job_type.kind();
@@ -374,13 +320,13 @@ fn new_job(
         status_on_start: kind.and_then(|kind| kind.status_on_start),
         status_on_failure: kind.and_then(|kind| kind.status_on_failure),
         reason: job.reason.clone(),
-        changes: serde_json::to_string(&job.changes)?,
+        changes,
         has_effects: !job.effects.is_empty(),
         payload: serde_json::to_string(&payload)?,
         depends_on: job
             .after
             .iter()
-            .filter_map(|need| ids.get(need).copied())
+            .filter_map(|need| ids.get(need.as_str()).copied())
             .collect(),
     })
 }

@@ -25,7 +25,7 @@ pub fn after_success(job: &Job, effects: Vec<Effect>) -> Vec<StateChange> {
 fn used_tokens(effect: &Effect) -> impl Iterator<Item = StateChange> {
     token_fields(effect.resource.kind()).filter_map(|(_, field)| {
         let mut set = effect.patch.set.iter();
-        let (_, token) = set.find(|(path, _)| path.join(".") == field)?;
+        let token = &set.find(|leaf| leaf.0.join(".") == field)?.1;
         Some(StateChange::UsedToken {
             resource: effect.resource.clone(),
             token: token.as_str()?.to_owned(),

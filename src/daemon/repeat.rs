@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::error::DaemonError;
-use super::payload::QueuedPayload;
+use super::payload::{QueuedEffect, QueuedPayload};
 use crate::core::job::{ErrorCode, JobStatus};
-use crate::core::plan::Effect;
 use crate::core::recorded::JobId;
 use crate::store::{Enqueued, Job, Joins, NewJob, NewPlan, Store, new_job_id, new_plan_id};
 
@@ -70,7 +68,6 @@ pub fn repeat(
         digest: blake3::hash(format!("again: {}", job.id).as_bytes())
             .to_hex()
             .to_string(),
-        json: json!({ "again": job.id }).to_string(),
         partial: true,
         joins: Joins::Whole,
         expected: Vec::new(),
@@ -84,7 +81,7 @@ pub fn repeat(
 }
 
 /// Whether what the job brings about is what the last plan wanted. A check brings nothing about.
-fn is_wanted(store: &Store, job: &Job, effects: &[Effect]) -> Result<bool, DaemonError> {
+fn is_wanted(store: &Store, job: &Job, effects: &[QueuedEffect]) -> Result<bool, DaemonError> {
     if job.error_code == Some(ErrorCode::Superseded) {
         return Ok(false);
     }

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::error::DaemonError;
 use super::payload::{Packer, Parts, QueuedPayload};
@@ -63,12 +62,10 @@ pub(super) fn plan_requests(
     for job in &jobs {
         digest.update(job.payload.as_bytes());
     }
-    let resources: Vec<&ResourceId> = requests.iter().map(|request| &request.resource).collect();
     let plan = NewPlan {
         id: new_plan_id(now),
         revision,
         digest: digest.finalize().to_hex().to_string(),
-        json: json!({ "requests": resources }).to_string(),
         partial: true,
         joins: Joins::Nothing,
         expected: Vec::new(),
@@ -100,7 +97,7 @@ fn jobs(
         }
     };
     let production_of = |_: &str| None;
-    let mut packer = Packer::new(&lookup, &production_of, &BTreeMap::new(), None)?;
+    let mut packer = Packer::new(&lookup, &production_of, &BTreeMap::new())?;
     let mut jobs = Vec::with_capacity(wanted.len());
     for (request, wanted) in wanted {
         let packed = packer.pack(&wanted.planned(request));
@@ -137,7 +134,7 @@ fn jobs(
             depends_on: Vec::new(),
         });
     }
-    Ok(Some((jobs, packer.into_parts(), revision)))
+    Ok(Some((jobs, packer.take_parts(), revision)))
 }
 
 /// What a job is made from.

@@ -4,9 +4,10 @@
 //! A fleet that was checked before is not read again as a whole: its catalog tells what changed,
 //! and what changed is checked together with all that a rule could compare it with.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::catalog_cache::{self, Known};
 use super::error::GitError;
@@ -41,7 +42,8 @@ pub struct DesiredState {
     pub reserved: Reserved,
     cache_dir: Option<PathBuf>,
     catalog: Catalog,
-    whole: OnceCell<Desired>,
+    /// All documents, as long as they are not let go.
+    whole: RefCell<Option<Arc<Desired>>>,
     /// The documents that were read while `whole` is not there: the fleet's at least.
     part: RefCell<Option<Desired>>,
     read: RefCell<usize>,
@@ -98,7 +100,7 @@ pub fn load_desired(
         Some(path) if assembled.diagnostics.is_empty() => keep(catalog, &snapshot, path, reserved),
         Some(_) | None => catalog,
     };
-    let whole = OnceCell::from(desired);
+    let whole = RefCell::new(Some(Arc::new(desired)));
     let state = DesiredState {
         whole,
         ..DesiredState::new(snapshot, cache_dir, catalog, reserved)
@@ -177,7 +179,7 @@ fn catalog(desired: &Desired, snapshot: &Snapshot, known: Option<&Known>) -> Cat
     fn open<T: desired::HasSpec + Sync>(resource: &Resource<T>) -> Open<'_> {
         Open {
             fingerprint: resource.fingerprint,
-            hash: Box::new(|| resource.spec().hash()),
+            hash: Box::new(|| resource.hash()),
         }
     }
     let all = std::iter::once(open(&desired.fleet))
@@ -215,7 +217,7 @@ impl DesiredState {
             reserved: reserved.clone(),
             cache_dir: cache_dir.map(Path::to_owned),
             catalog,
-            whole: OnceCell::new(),
+            whole: RefCell::default(),
             part: RefCell::new(None),
             read: RefCell::new(0),
         }
@@ -225,7 +227,7 @@ impl DesiredState {
     #[must_use]
     pub fn fleet_name(&self) -> String {
         let name = |desired: &Desired| desired.fleet.value.name.to_string();
-        match self.whole.get() {
+        match &*self.whole.borrow() {
             Some(whole) => name(whole),
             None => self.part.borrow().as_ref().map(name).unwrap_or_default(),
         }
@@ -257,7 +259,7 @@ impl DesiredState {
         let Some(listed) = self.catalog.find(id) else {
             return Ok(None);
         };
-        if let Some(whole) = self.whole.get() {
+        if let Some(whole) = &*self.whole.borrow() {
             return Ok(whole.spec(id));
         }
         if let Some(spec) = self.part.borrow().as_ref().and_then(|part| part.spec(id)) {
@@ -294,18 +296,37 @@ impl DesiredState {
     }
 
     /// All documents.
-    fn whole(&self) -> Result<&Desired, GitError> {
-        if let Some(whole) = self.whole.get() {
-            return Ok(whole);
+    fn whole(&self) -> Result<Arc<Desired>, GitError> {
+        if let Some(whole) = &*self.whole.borrow() {
+            return Ok(Arc::clone(whole));
         }
         let assembled = load::load(&self.snapshot, self.cache_dir.as_deref(), &self.reserved)?;
         match assembled.desired {
-            Some(desired) => Ok(self.whole.get_or_init(|| desired)),
+            Some(desired) => {
+                let whole = Arc::new(desired);
+                *self.whole.borrow_mut() = Some(Arc::clone(&whole));
+                Ok(whole)
+            }
             // The catalog says that all is well with these contents.
             None => Err(GitError::Changed {
                 path: FLEET_FILE.to_owned(),
             }),
         }
+    }
+
+    /// Lets all documents go but the fleet's: those of a large fleet are most of its memory. What
+    /// is asked for again is read again.
+    pub fn release(&self) {
+        let Some(whole) = self.whole.borrow_mut().take() else {
+            return;
+        };
+        *self.part.borrow_mut() = Some(Desired {
+            fleet: whole.fleet.clone(),
+            nodes: BTreeMap::new(),
+            sites: BTreeMap::new(),
+            environments: BTreeMap::new(),
+        });
+        *self.read.borrow_mut() = 0;
     }
 
     /// Where a resource is written.

@@ -28,8 +28,6 @@ pub struct NewPlan {
     /// The id of a saved revision.
     pub revision: String,
     pub digest: String,
-    /// The plan as JSON, without secrets.
-    pub json: String,
     /// Whether it covers only a part of the fleet (`--target`, `--exclude`).
     pub partial: bool,
     /// What of it is left out when equal work is queued or runs already.
@@ -67,7 +65,8 @@ pub struct NewJob {
     pub status_on_start: Option<ResourceStatus>,
     pub status_on_failure: Option<ResourceStatus>,
     pub reason: String,
-    /// A JSON array for people, secrets as `(sensitive)`.
+    /// For people: a JSON array of differences, secrets as `(sensitive)`. Or the digests of the parts
+    /// that it makes all of, `{"made": […]}`.
     pub changes: String,
     /// Whether its success changes what is recorded of a resource.
     pub has_effects: bool,
@@ -259,14 +258,13 @@ pub(super) fn insert_plan(
     now: Timestamp,
 ) -> Result<()> {
     tx.prepare_cached(
-        "INSERT INTO plans (id, revision, digest, json, partial, created_by, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO plans (id, revision, digest, partial, created_by, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![
         plan.id.to_string(),
         plan.revision,
         plan.digest,
-        plan.json,
         plan.partial,
         actor,
         now.as_microsecond(),

@@ -10,12 +10,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::convert::{get, moment, moment_option, parsed, parsed_option, signed, unsigned};
+use super::convert::{
+    corrupt, get, moment, moment_option, parsed, parsed_option, signed, unsigned,
+};
 use super::error::{Result, StoreError};
 use super::filter::{Conditions, text};
+use crate::core::change::{Change, SpecPatch};
 use crate::core::id::ResourceId;
 use crate::core::job::{ErrorCode, JobOrigin, JobStatus, JobType, UnknownWord, words};
+use crate::core::plan::changes_of_new;
 use crate::core::recorded::{JobId, PlanId, ResourceStatus};
+
+/// What a job makes all of: parts of its payload by their digests.
+#[derive(Deserialize)]
+struct Made {
+    made: Vec<String>,
+}
 
 words! {
     /// How an attempt ended.
@@ -203,16 +213,29 @@ impl Store {
         Ok(last)
     }
 
-    /// The changes (a JSON array) that a job carries out.
+    /// The differences that a job carries out, secrets as `(sensitive)`.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] without such a job.
-    pub fn job_changes(&self, id: JobId) -> Result<String> {
-        self.connection
+    /// [`StoreError::NotFound`] without such a job, and when they cannot be read.
+    pub fn job_changes(&self, id: JobId) -> Result<Vec<Change>> {
+        let text: String = self
+            .connection
             .prepare_cached("SELECT changes FROM job_payloads WHERE job = ?1")?
             .query_row([id.to_string()], |row| row.get(0))
             .optional()?
-            .ok_or_else(|| not_found(id))
+            .ok_or_else(|| not_found(id))?;
+        if !text.starts_with('{') {
+            return serde_json::from_str(&text).map_err(corrupt);
+        }
+        let Made { made } = serde_json::from_str(&text).map_err(corrupt)?;
+        let mut changes = Vec::new();
+        for digest in made {
+            let part = self.part(&digest)?;
+            let part = part.ok_or_else(|| corrupt(format!("the part `{digest}` is missing")))?;
+            let spec = serde_json::from_str(&part).map_err(corrupt)?;
+            changes.extend(changes_of_new(&SpecPatch::of(&spec)));
+        }
+        Ok(changes)
     }
 
     /// What a job was queued with: its changes, its payload, and the status of its resource

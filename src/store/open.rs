@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
+    include_str!("migrations/0009.sql"),
 ];
 
 /// The schema that this program reads and writes.
@@ -422,6 +423,7 @@ mod tests {
             include_str!("migrations/0006.populated.sql"),
             include_str!("migrations/0007.populated.sql"),
             include_str!("migrations/0008.populated.sql"),
+            include_str!("migrations/0009.populated.sql"),
         ];
         for (migration, rows) in populated.into_iter().enumerate() {
             migrate_to(&mut raw, &MIGRATIONS[..=migration]).expect("schema");

@@ -12,10 +12,11 @@ use super::convert::{corrupt, digest, get, moment, parse, parsed, unsigned};
 use super::error::{Result, StoreError};
 use super::{Domain, Release, Store, artifact, drift, fact};
 use crate::core::audit::AuditAction;
-use crate::core::change::{SpecPatch, leaves};
+use crate::core::change::SpecPatch;
 use crate::core::drift::Differences;
 use crate::core::facts::NodeFacts;
 use crate::core::id::{ResourceId, ResourceKind};
+use crate::core::leaf::leaves;
 use crate::core::recorded::{
     JobId, PlanId, RecordedHead, RecordedResource, ResourceStatus, Source,
 };
@@ -371,11 +372,15 @@ fn put(tx: &Connection, record: &RecordPatch, author: Author, now: Timestamp) ->
     let (before, mut fingerprints) = form(tx, &id)?.unwrap_or_default();
     let spec = record.patch.apply(&before);
     fingerprints.extend(record.fingerprints.clone());
-    let paths = leaves(&spec);
-    fingerprints.retain(|path, _| {
-        let path: Vec<String> = path.split('.').map(str::to_owned).collect();
-        paths.contains_key(&path)
-    });
+    if !fingerprints.is_empty() {
+        let leaves = leaves(spec.fields());
+        fingerprints.retain(|path, _| {
+            let path: Vec<&str> = path.split('.').collect();
+            leaves
+                .binary_search_by(|(known, _)| known.cmp(&path))
+                .is_ok()
+        });
+    }
     let fingerprints = (!fingerprints.is_empty()).then(|| json!(fingerprints).to_string());
     let protect = spec.get("protect").and_then(Value::as_bool) == Some(true);
     let canonical = spec.canonical();

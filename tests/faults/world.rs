@@ -131,7 +131,6 @@ impl World {
             id: new_plan_id(now),
             revision: REVISION.to_owned(),
             digest: "digest".to_owned(),
-            json: "{}".to_owned(),
             partial: true,
             joins: Joins::Nothing,
             expected: vec![],

@@ -361,16 +361,23 @@ fn an_edited_plan_is_refused() {
         .run(&["plan", "--out", "plan.json", &repo])
         .expect(0);
     let path = program.dir.path().join("plan.json");
-    let text = fs::read_to_string(&path)
-        .expect("a plan")
-        .replace("203.0.113.10", "203.0.113.66");
-    fs::write(&path, text).expect("a file");
-    let ran = program.run(&["apply", "plan.json"]).expect(1);
-    assert!(
-        ran.stderr.contains("changed after it was written"),
-        "{}",
-        ran.stderr
-    );
+    let plan = fs::read(&path).expect("a plan");
+    // The last line is a digest.
+    let (lines, _) = plan.split_at(plan.len() - 65);
+    let edited = [lines, "0".repeat(64).as_bytes(), b"\n"].concat();
+    for (bytes, why) in [
+        (edited, "changed after it was written"),
+        (lines.to_vec(), "cannot be read"),
+        (
+            b"{\"format\": \"another\"}".to_vec(),
+            "no saved plan of this version",
+        ),
+    ] {
+        fs::write(&path, bytes).expect("a file");
+        let ran = program.run(&["apply", "plan.json"]).expect(1);
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+        assert!(ran.stderr.contains("plan --out"), "{}", ran.stderr);
+    }
     assert!(
         !program.state().join("pressluft.db").exists() || {
             let jobs = program.run(&["jobs", "list", "-o", "json"]);

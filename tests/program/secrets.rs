@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pressluft::daemon::{self, Parts, Prepared};
+use pressluft::core::leaf::Leaf;
+use pressluft::daemon::{self, Prepared};
 use pressluft::store::Store;
 use serde_json::{Value, json};
 
@@ -79,20 +80,17 @@ impl Program {
     }
 }
 
-/// Puts another spec in the place of a part of a job's payload, as whoever can write the file would:
-/// with its right digest.
-fn replace(prepared: &mut Prepared, job: &str, part: &str, change: impl FnOnce(&mut Value)) {
-    let payload = prepared.payloads.get_mut(job).expect("it has a payload");
-    let digest = match part {
-        "node" => &mut payload.node,
-        "fleet" => &mut payload.fleet,
-        _ => payload.env.as_mut().expect("it has an environment"),
-    };
-    let mut spec: Value = serde_json::from_str(&prepared.parts.0[digest.as_str()]).expect("JSON");
-    change(&mut spec);
-    let json = spec.to_string();
-    *digest = Parts::digest(&json);
-    prepared.parts.0.insert(digest.clone(), json);
+/// Changes what a job of the plan makes of a resource, as whoever can write the file would: with its
+/// right digest.
+fn replace(prepared: &mut Prepared, job: &str, of: &str, path: &[&str], value: Value) {
+    let mut jobs = prepared.plan.jobs.iter_mut();
+    let job = jobs.find(|planned| planned.id == job).expect("planned");
+    let mut effects = job.effects.iter_mut();
+    let effect = effects.find(|effect| effect.resource.to_string() == of);
+    let patch = &mut effect.expect("it makes that").patch;
+    patch.set.retain(|leaf| leaf.0 != path);
+    let path = path.iter().map(|key| (*key).to_owned()).collect();
+    patch.set.push(Leaf::new((path, value)));
 }
 
 /// The job of the plan that makes the site.
@@ -212,25 +210,28 @@ fn a_saved_plan_that_asks_for_more_is_refused() {
         assert!(ran.stderr.contains(what), "{what}: {}", ran.stderr);
     };
 
-    let mut more = honest.clone();
-    let payload = more.payloads.get_mut(&site).expect("a payload");
-    payload.secrets.push("sites/bakery/stripe".to_owned());
-    refused(&more, "`sites/bakery/stripe`");
-
     for foreign in FOREIGN {
         let mut other = honest.clone();
-        replace(&mut other, &site, "env", |spec| {
-            spec["constants"]["KEY"] = json!(format!("secret:{foreign}"));
-        });
-        let payload = other.payloads.get_mut(&site).expect("a payload");
-        payload.secrets = vec![foreign.to_owned()];
+        let reference = json!(format!("secret:{foreign}"));
+        let production = "env/acme/production";
+        replace(
+            &mut other,
+            &site,
+            production,
+            &["constants", "KEY"],
+            reference,
+        );
         refused(&other, &format!("`{foreign}`"));
     }
 
     let mut other = honest.clone();
-    replace(&mut other, &site, "env", |spec| {
-        spec["site"] = json!("bakery");
-    });
+    replace(
+        &mut other,
+        &site,
+        "env/acme/production",
+        &["site"],
+        json!("bakery"),
+    );
     refused(&other, "`env/bakery/production`");
 
     daemon::save_plan(&path, &honest).expect("written");
@@ -245,9 +246,8 @@ fn a_queued_job_that_asks_for_more_ends_before_anything_is_opened() {
     let path = program.dir.path().join("plan");
     let mut prepared = program.saved(&repo, &path);
     let node = prepared.plan.jobs[0].id.clone();
-    replace(&mut prepared, &node, "node", |spec| {
-        spec["ssh"]["key"] = json!("secret:sites/acme/key");
-    });
+    let foreign = json!("secret:sites/acme/key");
+    replace(&mut prepared, &node, "node/web-1", &["ssh", "key"], foreign);
     program.run(&["secret", "keygen"]).expect(0);
     let mut store = Store::open(&program.state().join("pressluft.db")).expect("opened");
     let now = "2026-02-22T12:00:00Z".parse().expect("a time");

@@ -230,7 +230,6 @@ impl Real {
             id: PlanId::new(at(0), bytes(model.plans, 1)),
             revision: REVISION.to_owned(),
             digest: "digest".to_owned(),
-            json: "{}".to_owned(),
             partial: !whole,
             joins: if joins { Joins::Whole } else { Joins::Nothing },
             expected: vec![],

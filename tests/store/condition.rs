@@ -175,7 +175,8 @@ fn what_is_suspended_holds_what_is_on_it() {
     let mut node = record("node/web-1", "1M");
     if let StateChange::Patch(record) = &mut node {
         let suspend = vec!["suspend".to_owned()];
-        record.patch.set.push((suspend, serde_json::json!(true)));
+        let suspend = (suspend, serde_json::json!(true));
+        record.patch.set.push(suspend.into());
     }
     fixture
         .store

@@ -66,7 +66,6 @@ pub(crate) fn plan(expected: &[(ResourceId, u64)]) -> NewPlan {
         id: new_plan_id(at(0)),
         revision: REVISION.to_owned(),
         digest: "digest".to_owned(),
-        json: "{}".to_owned(),
         partial: true,
         joins: Joins::Nothing,
         expected: expected.to_vec(),

@@ -295,7 +295,8 @@ fn a_job_leaves_what_was_recorded_while_it_ran() {
         let mut change = record("env/acme/production", "256M");
         if let StateChange::Patch(record) = &mut change {
             record.patch = SpecPatch::default();
-            record.patch.set.push((leaf(name), value.into()));
+            let set = (leaf(name), serde_json::Value::from(value));
+            record.patch.set.push(set.into());
             record.fingerprints = [(name.to_owned(), "f".to_owned())].into();
             record.node = None;
             let file = "moved.yaml".to_owned();

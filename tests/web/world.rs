@@ -157,7 +157,6 @@ impl World {
             id: new_plan_id(now()),
             revision: revision.to_owned(),
             digest: "digest".to_owned(),
-            json: "{}".to_owned(),
             partial: true,
             joins: Joins::Nothing,
             expected: vec![],

@@ -1,43 +1,55 @@
 //! The plan as JSON lines; equal plans give equal bytes.
 
+use std::io::{self, Write};
+
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Heading;
-use crate::core::plan::Plan;
+use crate::core::change::Change;
+use crate::core::id::ResourceId;
+use crate::core::job::JobType;
+use crate::core::plan::{Action, Plan, PlannedJob};
 
-/// Every line of the stream after `version`, to `summary`.
-pub(crate) fn json(plan: &Plan, heading: &Heading) -> Vec<Value> {
+/// Writes every line of the stream between `version` and `summary`, one after the other.
+pub(crate) fn json(out: &mut dyn Write, plan: &Plan, heading: &Heading) -> io::Result<()> {
+    line(
+        out,
+        &json!({"type": "revision", "commit": heading.commit, "dirty": heading.dirty}),
+    )?;
+    for job in &plan.jobs {
+        line(out, &Job::new(job, &job.shown_changes()))?;
+    }
+    for record in &plan.records {
+        line(
+            out,
+            &json!({"type": "record", "resource": record.resource, "changes": record.changes}),
+        )?;
+    }
+    for blocked in &plan.blocked {
+        line(
+            out,
+            &json!({
+                "type": "blocked",
+                "resource": blocked.resource,
+                "code": blocked.code,
+                "message": blocked.message,
+            }),
+        )?;
+    }
+    for removed in &plan.removed {
+        line(
+            out,
+            &json!({"type": "removed", "resource": removed.resource, "message": removed.message}),
+        )?;
+    }
+    Ok(())
+}
+
+/// The last line of the stream of a plan.
+pub(crate) fn summary(plan: &Plan) -> Value {
     let counts = plan.counts();
-    let mut lines =
-        vec![json!({"type": "revision", "commit": heading.commit, "dirty": heading.dirty})];
-    lines.extend(plan.jobs.iter().map(|job| {
-        json!({
-            "type": "planned_job",
-            "id": job.id,
-            "job_type": job.job_type,
-            "resource": job.resource,
-            "node": job.node,
-            "action": job.action,
-            "reason": job.reason,
-            "changes": job.changes,
-            "after": job.after,
-        })
-    }));
-    lines.extend(plan.records.iter().map(
-        |record| json!({"type": "record", "resource": record.resource, "changes": record.changes}),
-    ));
-    lines.extend(plan.blocked.iter().map(|blocked| {
-        json!({
-            "type": "blocked",
-            "resource": blocked.resource,
-            "code": blocked.code,
-            "message": blocked.message,
-        })
-    }));
-    lines.extend(plan.removed.iter().map(|removed| {
-        json!({"type": "removed", "resource": removed.resource, "message": removed.message})
-    }));
-    lines.push(json!({
+    json!({
         "type": "summary",
         "jobs": counts.jobs,
         "create": counts.create,
@@ -47,6 +59,53 @@ pub(crate) fn json(plan: &Plan, heading: &Heading) -> Vec<Value> {
         "removed": counts.removed,
         "records": counts.records,
         "partial": plan.partial,
-    }));
-    lines
+    })
+}
+
+pub(super) fn line(out: &mut dyn Write, line: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
+}
+
+/// The line of a job. A large plan has little else, so it is written without a detour; the fields
+/// are sorted as in the other lines.
+#[derive(Serialize)]
+struct Job<'a> {
+    action: Action,
+    after: &'a [String],
+    changes: Vec<Difference<'a>>,
+    id: &'a str,
+    job_type: JobType,
+    node: &'a str,
+    reason: &'a str,
+    resource: &'a ResourceId,
+    r#type: &'static str,
+}
+
+#[derive(Serialize)]
+struct Difference<'a> {
+    after: &'a Value,
+    before: &'a Value,
+    path: &'a str,
+}
+
+impl<'a> Job<'a> {
+    fn new(job: &'a PlannedJob, changes: &'a [Change]) -> Self {
+        let difference = |change: &'a Change| Difference {
+            after: &change.after,
+            before: &change.before,
+            path: &change.path,
+        };
+        Self {
+            action: job.action,
+            after: &job.after,
+            changes: changes.iter().map(difference).collect(),
+            id: &job.id,
+            job_type: job.job_type,
+            node: &job.node,
+            reason: &job.reason,
+            resource: &job.resource,
+            r#type: "planned_job",
+        }
+    }
 }

@@ -54,7 +54,7 @@ fn sections(plan: &Plan) -> impl Iterator<Item = String> + '_ {
         details(
             &title,
             &unread(&html(&job.reason.replace('`', ""))),
-            &job.changes,
+            &job.shown_changes(),
         )
     });
     let records = plan.records.iter().map(|record| {

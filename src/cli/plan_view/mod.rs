@@ -11,7 +11,7 @@ use crate::core::change::Change;
 use crate::core::plan::{Action, Counts};
 
 pub(crate) use files::{files_json, files_text};
-pub(crate) use json::json;
+pub(crate) use json::{json, summary};
 pub(crate) use markdown::markdown;
 pub(crate) use text::text;
 
@@ -28,7 +28,7 @@ pub(crate) struct Heading {
 /// Changes with a line each, before → after.
 pub(crate) fn changes(changes: &[Change]) -> String {
     let mut out = String::new();
-    text::push_changes(&mut out, changes, Action::Update, true);
+    text::push_changes(&mut out, changes, 0);
     out
 }
 

@@ -1,5 +1,7 @@
 //! The plan for a terminal: grouped by resource, before → after, counted.
 
+use std::io::{self, Write};
+
 use anstyle::{AnsiColor, Style};
 
 use super::{Heading, mark, sentence, value};
@@ -10,8 +12,16 @@ use crate::core::plan::{Action, Plan, PlannedJob};
 /// How many fields of a new resource are shown where not all are asked for.
 const FIELDS_SHOWN: usize = 8;
 
-/// The whole plan; `all` shows every field of new resources.
-pub(crate) fn text(plan: &Plan, heading: &Heading, all: bool) -> String {
+/// So much text is gathered before it is written.
+const PIECE: usize = 16 * 1024;
+
+/// Writes the whole plan, piece by piece; `all` shows every field of new resources.
+pub(crate) fn text(
+    to: &mut dyn Write,
+    plan: &Plan,
+    heading: &Heading,
+    all: bool,
+) -> io::Result<()> {
     let bold = Style::new().bold();
     let dim = Style::new().dimmed();
     let mut out = header(heading);
@@ -31,18 +41,20 @@ pub(crate) fn text(plan: &Plan, heading: &Heading, all: bool) -> String {
             last = Some(&job.resource);
         }
         push_job(&mut out, job, all);
+        write_full(to, &mut out)?;
     }
     if !plan.records.is_empty() {
         out.push_str(&format!("\n{bold}Recorded without a job{bold:#}\n"));
         for record in &plan.records {
             out.push_str(&format!("  {}\n", record.resource));
             let is_new = record.changes.iter().all(|change| change.before.is_null());
-            let action = if is_new {
-                Action::Create
-            } else {
-                Action::Update
+            let changes = &record.changes;
+            let shown = match all || !is_new {
+                true => changes.len(),
+                false => changes.len().min(FIELDS_SHOWN),
             };
-            push_changes(&mut out, &record.changes, action, all);
+            push_changes(&mut out, &changes[..shown], changes.len() - shown);
+            write_full(to, &mut out)?;
         }
     }
     push_list(
@@ -82,7 +94,16 @@ pub(crate) fn text(plan: &Plan, heading: &Heading, all: bool) -> String {
         }
         out.push('\n');
     }
-    out
+    to.write_all(out.as_bytes())
+}
+
+/// Writes `out` once it is worth that.
+fn write_full(to: &mut dyn Write, out: &mut String) -> io::Result<()> {
+    if out.len() >= PIECE {
+        to.write_all(out.as_bytes())?;
+        out.clear();
+    }
+    Ok(())
 }
 
 fn header(heading: &Heading) -> String {
@@ -131,22 +152,21 @@ fn push_job(out: &mut String, job: &PlannedJob, all: bool) {
         out.push_str(&format!(" {dim}(after {}){dim:#}", job.after.join(", ")));
     }
     out.push('\n');
-    push_changes(out, &job.changes, job.action, all);
+    let (changes, left) = match all {
+        true => (job.shown_changes(), 0),
+        false => job.first_changes(FIELDS_SHOWN),
+    };
+    push_changes(out, &changes, left);
 }
 
-pub(super) fn push_changes(out: &mut String, changes: &[Change], action: Action, all: bool) {
-    let shown = if all || action != Action::Create {
-        changes.len()
-    } else {
-        FIELDS_SHOWN
-    };
+/// Pushes a line for each change; `left` of them are not shown.
+pub(super) fn push_changes(out: &mut String, changes: &[Change], left: usize) {
     let width = changes
         .iter()
-        .take(shown)
         .map(|change| change.path.chars().count())
         .max();
     let width = width.unwrap_or(0).min(32);
-    for change in changes.iter().take(shown) {
+    for change in changes {
         let (sign, colour) = match (change.before.is_null(), change.after.is_null()) {
             (true, _) => ('+', AnsiColor::Green),
             (_, true) => ('-', AnsiColor::Red),
@@ -163,11 +183,10 @@ pub(super) fn push_changes(out: &mut String, changes: &[Change], action: Action,
             "      {colour}{sign}{colour:#} {path:width$}  {what}\n"
         ));
     }
-    if changes.len() > shown {
+    if left > 0 {
         let dim = Style::new().dimmed();
-        let more = changes.len() - shown;
         out.push_str(&format!(
-            "      {dim}and {more} more, shown with --verbose{dim:#}\n"
+            "      {dim}and {left} more, shown with --verbose{dim:#}\n"
         ));
     }
 }

@@ -298,7 +298,7 @@ impl Lister<'_> {
         Some(Listed {
             file: (self.place)(&resource.source.file)?,
             line: u32::try_from(resource.source.line).unwrap_or(u32::MAX),
-            hash: (self.hash)(fingerprint).unwrap_or_else(|| resource.spec().hash()),
+            hash: (self.hash)(fingerprint).unwrap_or_else(|| resource.hash()),
             fingerprint,
             node: value.node().map(str::to_owned),
             is_production: value.is_production(),

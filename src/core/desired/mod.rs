@@ -1,8 +1,10 @@
 //! Desired state: all documents of one commit, with defaults merged and all rules checked.
 
 mod assemble;
+mod canonical;
 mod catalog;
 mod findings;
+mod pruned;
 mod recheck;
 mod rules;
 mod spec;
@@ -62,6 +64,12 @@ impl<T: HasSpec> Resource<T> {
     #[must_use]
     pub fn spec(&self) -> Spec {
         self.value.spec()
+    }
+
+    /// The digest of that.
+    #[must_use]
+    pub fn hash(&self) -> SpecHash {
+        self.value.spec_hash()
     }
 
     /// The id of the resource.

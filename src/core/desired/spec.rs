@@ -1,14 +1,16 @@
 //! The canonical form of a resource and the way back from it.
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::canonical::canonical;
+use super::pruned::pruned;
 use crate::core::document::{
     Environment, EnvironmentDocument, Fleet, FleetDocument, Missing, Node, NodeDocument, Site,
     SiteDocument,
 };
 use crate::core::id::ResourceId;
-use crate::core::spec::Spec;
+use crate::core::spec::{Spec, SpecHash};
 
 /// A recorded spec that this version cannot read.
 #[derive(Debug, thiserror::Error)]
@@ -43,40 +45,28 @@ pub trait HasSpec: Serialize + Sized {
     /// Every field that has a value, without those that only say how to get there (`kind`,
     /// `moved`) and without `defaults`, which show in the resources that they are laid under.
     fn spec(&self) -> Spec {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(mut map)) => {
-                for name in ["kind", "moved", "defaults"] {
-                    map.remove(name);
-                }
-                prune(&mut map);
-                Spec(map)
-            }
-            // A derived `Serialize` of a struct with string keys gives an object.
-            Ok(_) | Err(_) => Spec::default(),
+        // A derived `Serialize` of a struct with string keys gives an object.
+        let mut fields = pruned(self).unwrap_or_default();
+        for name in ["kind", "moved", "defaults"] {
+            fields.remove(name);
+        }
+        Spec::new(fields)
+    }
+
+    /// The digest of the spec.
+    fn spec_hash(&self) -> SpecHash {
+        match canonical(self) {
+            Some(json) => SpecHash::of_canonical(&json),
+            None => self.spec().hash(),
         }
     }
-}
-
-/// Takes out what is empty: `null`, lists and maps without members.
-fn prune(map: &mut Map<String, Value>) {
-    map.retain(|_, value| {
-        if let Value::Object(inner) = value {
-            prune(inner);
-        }
-        match value {
-            Value::Null => false,
-            Value::Array(items) => !items.is_empty(),
-            Value::Object(inner) => !inner.is_empty(),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-        }
-    });
 }
 
 fn written<T: serde::de::DeserializeOwned>(
     spec: &Spec,
     kind: &'static str,
 ) -> Result<T, SpecError> {
-    let mut map = spec.0.clone();
+    let mut map = spec.fields().clone();
     map.insert("kind".to_owned(), json!(kind));
     serde_json::from_value(Value::Object(map))
         .map_err(|reason| SpecError::Unreadable { kind, reason })

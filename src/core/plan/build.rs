@@ -4,7 +4,7 @@ mod create;
 mod hold;
 mod update;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::order::{self, Draft};
 use super::{Action, BlockCode, Blocked, Effect, Plan, PlanInput, Removed, Wanted, secret};
@@ -13,6 +13,7 @@ use crate::core::change::{Change, SpecPatch};
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
 use crate::core::job_kind::{changers_of, maker_of};
+use crate::core::leaf::Pool;
 use crate::core::spec::Spec;
 
 /// The plan for `input`.
@@ -21,14 +22,22 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     let mut work = Work {
         input,
         drafts: Vec::new(),
-        index: BTreeMap::new(),
+        index: HashMap::new(),
         plan: Plan::default(),
+        pool: Pool::default(),
     };
-    let ids: BTreeSet<&ResourceId> = input.wanted.keys().chain(input.recorded.keys()).collect();
+    let ids: BTreeSet<&ResourceId> = input.wanted.iter().chain(input.recorded.keys()).collect();
+    // Each site with its environments, which have a look at it.
+    let mut ids: Vec<&ResourceId> = ids.into_iter().collect();
+    ids.sort_by_key(|id| id.site());
     for id in ids {
-        match (input.wanted.get(id), input.recorded.get(id)) {
-            (Some(wanted), Some(recorded)) => work.existing(id, wanted, recorded),
-            (Some(wanted), None) => work.new_resource(id, wanted),
+        let is_recorded = input.recorded.contains_key(id);
+        if !is_recorded && work.comes_with_its_site(id) {
+            continue;
+        }
+        match (input.wanted(id), input.recorded.get(id)) {
+            (Some(wanted), Some(recorded)) => work.existing(id, &wanted, recorded),
+            (Some(wanted), None) => work.new_resource(id, &wanted),
             (None, Some(_)) if (input.lookup)(id).is_none() => work.removed(id),
             (None, _) => {}
         }
@@ -41,12 +50,12 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     }
     for (id, found) in &input.choice.heal {
         // Whatever else is planned for it puts it back as well.
-        if input.wanted.contains_key(id) && input.recorded.contains_key(id) && !work.has_any(id) {
+        if input.wanted.contains(id) && input.recorded.contains_key(id) && !work.has_any(id) {
             work.rerun(id, &format!("drift: {found}"));
         }
     }
     for (id, recorded) in &input.recorded {
-        if !recorded.settled && input.wanted.contains_key(id) && !work.has_any(id) {
+        if !recorded.settled && input.wanted.contains(id) && !work.has_any(id) {
             work.rerun(id, "the last job did not succeed");
         }
     }
@@ -63,6 +72,8 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     }
     let ordered = order::order(drafts, &input.choice, &mut plan.blocked);
     plan.partial = ordered.partial;
+    plan.records.sort_by(|a, b| a.resource.cmp(&b.resource));
+    plan.removed.sort();
     plan.jobs = ordered.jobs;
     plan.blocked
         .retain(|blocked| order::is_chosen(&blocked.resource, &input.choice));
@@ -91,8 +102,10 @@ struct Work<'a> {
     input: &'a PlanInput<'a>,
     drafts: Vec<Draft>,
     /// Where each draft stands in `drafts`.
-    index: BTreeMap<(ResourceId, JobType), usize>,
+    index: HashMap<(ResourceId, JobType), usize>,
     plan: Plan,
+    /// What the patches of all drafts are made of.
+    pool: Pool,
 }
 
 /// The differences of one resource, by what they ask for.
@@ -103,14 +116,12 @@ struct Delta {
 
 impl Work<'_> {
     fn spec(&self, id: &ResourceId) -> Option<Spec> {
-        let wanted = self.input.wanted.get(id).map(|wanted| wanted.spec.clone());
-        wanted.or_else(|| (self.input.lookup)(id))
+        (self.input.lookup)(id)
     }
 
     /// The spec of a resource as it is, or as it is going to be made: where it is and what it is made from stay so.
     fn standing(&self, id: &ResourceId) -> Option<Spec> {
-        let recorded = self.input.recorded.get(id);
-        let recorded = recorded.map(|recorded| recorded.spec.clone());
+        let recorded = self.input.recorded_spec(id);
         recorded.or_else(|| self.spec(id))
     }
 
@@ -152,11 +163,11 @@ impl Work<'_> {
         id: &ResourceId,
         wanted: &Wanted,
         patch: SpecPatch,
-        carries: impl Fn(&[String]) -> bool,
+        carries: impl Fn(&[&str]) -> bool,
     ) -> Effect {
         let mut fingerprints = secret::fingerprints(&wanted.spec, &self.input.fingerprints);
         fingerprints.retain(|path, _| {
-            let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+            let path: Vec<&str> = path.split('.').collect();
             carries(&path)
         });
         Effect {
@@ -231,11 +242,6 @@ impl Work<'_> {
         reason: &str,
         effects: Vec<Effect>,
     ) {
-        let changes = effects
-            .iter()
-            .flat_map(|effect| effect.patch.changes(&Spec::default()))
-            .map(secret::masked)
-            .collect();
         let from = self
             .standing(resource)
             .and_then(|spec| spec.str("from").map(str::to_owned));
@@ -245,7 +251,8 @@ impl Work<'_> {
             node: node.to_owned(),
             action,
             reason: reason.to_owned(),
-            changes,
+            // What is made is in the effects.
+            changes: Vec::new(),
             effects,
             from,
         });
@@ -286,7 +293,7 @@ impl Work<'_> {
 
 /// The aspect of a leaf, given every spec that has a say. Settings that ask for nothing in any
 /// of them, such as those of a cache that is off, only need to be recorded.
-fn aspect_in(kind: ResourceKind, path: &[String], specs: &[&Spec]) -> Aspect {
+fn aspect_in(kind: ResourceKind, path: &[&str], specs: &[&Spec]) -> Aspect {
     match aspect_of(kind, path) {
         aspect @ (Aspect::Job(_) | Aspect::Missing(_))
             if !specs

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{Effect, Plan, PlannedJob};
+use crate::core::change::SpecPatch;
 use crate::core::id::ResourceId;
 use crate::core::spec::Spec;
 
@@ -69,6 +70,17 @@ impl<'a> Forms<'a> {
             }
         }
         done
+    }
+
+    /// The patch that a form comes from alone, where nothing was recorded before the plan and it is plain what it makes.
+    #[must_use]
+    pub fn made_by(&self, id: &ResourceId, jobs: &[usize]) -> Option<&'a SpecPatch> {
+        let [number] = jobs else { return None };
+        let job = self.plan.jobs.get(*number)?;
+        let mut own = job.effects.iter().filter(|effect| effect.resource == *id);
+        let patch = &own.next()?.patch;
+        let is_alone = own.next().is_none() && !self.records.contains_key(id);
+        (is_alone && patch.is_canonical()).then_some(patch)
     }
 
     /// The form of a resource once these jobs have succeeded; none when nothing has made it.

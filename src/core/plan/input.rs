@@ -14,10 +14,9 @@ pub struct Wanted {
     pub source: Option<Source>,
 }
 
-/// A resource as the last successful jobs left it.
+/// A resource as the last successful jobs left it, but for its spec.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
-    pub spec: Spec,
     pub generation: u64,
     /// Whether its last job left it as it is recorded; if not, the node may be otherwise.
     pub settled: bool,
@@ -43,13 +42,18 @@ pub struct Choice {
 
 /// Everything that the plan is a function of.
 ///
-/// `wanted` and `recorded` hold at least every resource that differs, every resource of
-/// `choice.rerun` and `choice.heal`, all `followers`, and the fleet; `lookup` answers for the others (a site's node, a job's
-/// context) with the wanted form.
+/// `wanted` and `recorded` name at least every resource that differs, every resource of
+/// `choice.rerun` and `choice.heal`, all `followers`, and the fleet. The specs of a large fleet are more than the memory
+/// that a plan is to take, so each is asked for when it is looked at.
 pub struct PlanInput<'a> {
-    pub wanted: BTreeMap<ResourceId, Wanted>,
+    pub wanted: BTreeSet<ResourceId>,
     pub recorded: BTreeMap<ResourceId, Recorded>,
+    /// What the documents ask for, also of the resources that are not `wanted` (a site's node, a job's context).
     pub lookup: &'a dyn Fn(&ResourceId) -> Option<Spec>,
+    /// The spec of a resource that is `recorded`.
+    pub recorded_spec: &'a dyn Fn(&ResourceId) -> Option<Spec>,
+    /// Where in the fleet repo a resource is written.
+    pub source: &'a dyn Fn(&ResourceId) -> Option<Source>,
     /// The name of a site's production environment.
     pub production_of: &'a dyn Fn(&str) -> Option<String>,
     /// Whether any environment is recorded at all.
@@ -62,6 +66,23 @@ pub struct PlanInput<'a> {
     /// each with what it is.
     pub followers: BTreeMap<ResourceId, String>,
     pub choice: Choice,
+}
+
+impl PlanInput<'_> {
+    /// A resource as a document wants it, if the planner has to look at it.
+    pub(super) fn wanted(&self, id: &ResourceId) -> Option<Wanted> {
+        let spec = self.wanted.contains(id).then(|| (self.lookup)(id))?;
+        Some(Wanted {
+            spec: spec?,
+            source: (self.source)(id),
+        })
+    }
+
+    /// The spec of a resource as it is recorded.
+    pub(super) fn recorded_spec(&self, id: &ResourceId) -> Option<Spec> {
+        let is_recorded = self.recorded.contains_key(id);
+        is_recorded.then(|| (self.recorded_spec)(id)).flatten()
+    }
 }
 
 impl std::fmt::Debug for PlanInput<'_> {

@@ -1,6 +1,6 @@
 //! Ordering drafts into a DAG, and keeping the part of it that was asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Action, BlockCode, Blocked, Choice, Effect, Plan, PlanInput, PlannedJob};
 use crate::core::change::Change;
@@ -118,8 +118,8 @@ fn prerequisites(draft: &Draft) -> Vec<ResourceId> {
 
 /// How many environments stand between each new environment and one that needs no other;
 /// none for those on a ring.
-fn depths(drafts: &[Draft]) -> BTreeMap<ResourceId, Option<usize>> {
-    let from: BTreeMap<&ResourceId, ResourceId> = drafts
+fn depths(drafts: &[Draft]) -> HashMap<ResourceId, Option<usize>> {
+    let from: HashMap<&ResourceId, ResourceId> = drafts
         .iter()
         .filter(|draft| draft.job_type.makes(&draft.resource))
         .filter_map(|draft| {
@@ -127,7 +127,7 @@ fn depths(drafts: &[Draft]) -> BTreeMap<ResourceId, Option<usize>> {
             Some((&draft.resource, from))
         })
         .collect();
-    let mut known: BTreeMap<ResourceId, Option<usize>> = BTreeMap::new();
+    let mut known: HashMap<ResourceId, Option<usize>> = HashMap::new();
     for draft in drafts {
         let mut way: Vec<&ResourceId> = Vec::new();
         let mut on_way: BTreeSet<&ResourceId> = BTreeSet::new();
@@ -160,7 +160,7 @@ fn depths(drafts: &[Draft]) -> BTreeMap<ResourceId, Option<usize>> {
 
 fn drop_rings(
     drafts: &mut Vec<Draft>,
-    depths: &BTreeMap<ResourceId, Option<usize>>,
+    depths: &HashMap<ResourceId, Option<usize>>,
     blocked: &mut Vec<Blocked>,
 ) {
     drafts.retain(|draft| {
@@ -192,7 +192,7 @@ fn changes_site(draft: &Draft) -> Option<&str> {
 
 /// For each draft the indices of those that must have succeeded before it.
 fn all_needs(drafts: &[Draft]) -> Vec<Vec<usize>> {
-    let mut of_resource: BTreeMap<&ResourceId, Vec<usize>> = BTreeMap::new();
+    let mut of_resource: HashMap<&ResourceId, Vec<usize>> = HashMap::new();
     for (index, draft) in drafts.iter().enumerate() {
         of_resource.entry(&draft.resource).or_default().push(index);
     }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::core::change::{Change, SENSITIVE, leaves};
+use crate::core::change::{Change, SENSITIVE, SpecPatch};
 use crate::core::document::scalar::SECRET_PREFIX as PREFIX;
 use crate::core::id::ResourceKind;
 use crate::core::job::JobType;
 use crate::core::job_kind::Secrets;
+use crate::core::leaf::leaves;
 use crate::core::spec::Spec;
 
 /// What a secret is needed for.
@@ -34,8 +35,21 @@ pub struct Use {
 #[must_use]
 pub fn uses(kind: ResourceKind, spec: &Spec) -> Vec<Use> {
     let mut uses = Vec::new();
-    for (key, value) in &spec.0 {
+    for (key, value) in spec.fields() {
         collect_uses(kind, value, &mut vec![key.as_str()], &mut uses);
+    }
+    uses.sort();
+    uses.dedup();
+    uses
+}
+
+/// The same for what a patch makes of nothing.
+#[must_use]
+pub fn uses_of_new(kind: ResourceKind, patch: &SpecPatch) -> Vec<Use> {
+    let mut uses = Vec::new();
+    for leaf in patch.set.iter().filter(|leaf| refers(&leaf.1)) {
+        let mut path = leaf.0.iter().map(String::as_str).collect();
+        collect_uses(kind, &leaf.1, &mut path, &mut uses);
     }
     uses.sort();
     uses.dedup();
@@ -106,6 +120,16 @@ pub fn is_handed(job_type: JobType, kind: ResourceKind, need: Need) -> bool {
     concerns(job_type, kind, need) && (!is_login_alone || need == Need::Login)
 }
 
+/// Whether `value` refers to a secret.
+fn refers(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.starts_with(PREFIX),
+        Value::Array(elements) => elements.iter().any(refers),
+        Value::Object(map) => map.values().any(refers),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// The names of the secrets that `value` refers to, in order.
 #[must_use]
 pub fn references(value: &Value) -> Vec<&str> {
@@ -127,8 +151,11 @@ fn collect<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
 /// that is not stored counts as `missing`, so that storing it is a change.
 #[must_use]
 pub fn fingerprints(spec: &Spec, known: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    leaves(spec)
-        .iter()
+    if !spec.fields().values().any(refers) {
+        return BTreeMap::new();
+    }
+    leaves(spec.fields())
+        .into_iter()
         .filter_map(|(path, value)| {
             let names = references(value);
             (!names.is_empty()).then(|| {

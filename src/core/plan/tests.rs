@@ -52,7 +52,7 @@ impl Fleet {
 
     fn set(&mut self, text: &str, field: &str, value: Value) {
         let spec = self.wanted.get_mut(&id(text)).expect("wanted");
-        spec.0.insert(field.to_owned(), value);
+        spec.fields_mut().insert(field.to_owned(), value);
     }
 
     fn applied(mut self) -> Self {
@@ -62,25 +62,14 @@ impl Fleet {
 
     fn plan(&self) -> Plan {
         let lookup = |id: &ResourceId| self.wanted.get(id).cloned();
+        let recorded_spec = |id: &ResourceId| self.recorded.get(id).cloned();
         let production_of = |_: &str| Some("production".to_owned());
         build(&PlanInput {
-            wanted: self
-                .wanted
-                .iter()
-                .map(|(id, spec)| {
-                    (
-                        id.clone(),
-                        Wanted {
-                            spec: spec.clone(),
-                            source: None,
-                        },
-                    )
-                })
-                .collect(),
+            wanted: self.wanted.keys().cloned().collect(),
             recorded: self
                 .recorded
-                .iter()
-                .map(|(id, spec)| {
+                .keys()
+                .map(|id| {
                     let fingerprints = if id.to_string() == "env/acme/production" {
                         self.recorded_fingerprints.clone()
                     } else {
@@ -89,7 +78,6 @@ impl Fleet {
                     (
                         id.clone(),
                         Recorded {
-                            spec: spec.clone(),
                             generation: 3,
                             settled: !self.unsettled.contains(id),
                             fingerprints,
@@ -98,6 +86,8 @@ impl Fleet {
                 })
                 .collect(),
             lookup: &lookup,
+            recorded_spec: &recorded_spec,
+            source: &|_| None,
             production_of: &production_of,
             has_environments: self
                 .recorded

@@ -175,7 +175,7 @@ impl Work<'_> {
             Some(json) => Ok(json),
             None => Err(DaemonError::MissingPart(digest.to_owned())),
         };
-        JobPayload::unpack(&queued.parts, queued.effects, queued.repo_secrets, &part)
+        JobPayload::unpack(queued, &part)
     }
 
     /// The node's facts, and whether they were gathered just now.

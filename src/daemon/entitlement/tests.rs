@@ -8,7 +8,7 @@ use crate::core::document::{Environment, Fleet, Node};
 fn document<T: HasSpec>(plain: Value, more: &Value) -> T {
     let mut spec: Spec = serde_json::from_value(plain).expect("a spec");
     let more = more.as_object().cloned();
-    spec.0.extend(more.expect("an object"));
+    spec.fields_mut().extend(more.expect("an object"));
     T::from_spec(&spec).expect("a document")
 }
 

@@ -14,7 +14,7 @@ use crate::core::change::Change;
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
 use crate::core::recorded::{JobId, PlanId};
-use crate::store::{Attempt, Job, JobFilter, Store, StoreError};
+use crate::store::{Attempt, Job, JobFilter, Store};
 
 /// Which jobs are wanted.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -114,10 +114,8 @@ pub(in crate::web) fn parse_id(text: &str) -> Result<JobId> {
 /// All that is known of one job but its tasks.
 pub(in crate::web) fn detail(store: &Store, id: JobId) -> Result<JobDetail> {
     let job = store.job(id)?.ok_or_else(|| Failure::not_found("job"))?;
-    let changes = serde_json::from_str(&store.job_changes(id)?)
-        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
     Ok(JobDetail {
-        changes,
+        changes: store.job_changes(id)?,
         after: store.job_dependencies(id)?,
         attempts: store.attempts(id)?,
         job,

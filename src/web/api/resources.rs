@@ -106,7 +106,7 @@ impl From<RecordedResource> for Resource {
             source: recorded.source,
             created_at: recorded.created_at,
             updated_at: recorded.updated_at,
-            spec: recorded.spec.0,
+            spec: recorded.spec.into_fields(),
         }
     }
 }

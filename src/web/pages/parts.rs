@@ -6,11 +6,10 @@ use serde_json::{Map, Value};
 
 use super::text::{first_line, plain, short};
 use super::when::{When, took};
-use crate::core::change::leaves;
 use crate::core::condition::{ConditionKind, ConditionSince, Standing};
 use crate::core::id::ResourceId;
+use crate::core::leaf::leaves;
 use crate::core::recorded::JobId;
-use crate::core::spec::Spec;
 use crate::store::Job;
 
 /// A resource as a link.
@@ -187,11 +186,11 @@ pub(super) struct Field {
 
 /// The fields of a spec, as `php.memory`.
 pub(super) fn fields(spec: &Map<String, Value>) -> Vec<Field> {
-    leaves(&Spec(spec.clone()))
+    leaves(spec)
         .into_iter()
         .map(|(path, value)| Field {
             path: path.join("."),
-            value: written(&value),
+            value: written(value),
         })
         .collect()
 }

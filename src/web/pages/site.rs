@@ -99,6 +99,6 @@ fn page(store: &Store, seen: &Seen, name: &str, now: Timestamp) -> Result<Page> 
             .map(|recorded| format!("{}:{}", recorded.source.file, recorded.source.line)),
         environments,
         jobs: rows(&store.jobs(&filter)?.jobs, now),
-        fields: recorded.map_or_else(Vec::new, |recorded| fields(&recorded.spec.0)),
+        fields: recorded.map_or_else(Vec::new, |recorded| fields(recorded.spec.fields())),
     })
 }

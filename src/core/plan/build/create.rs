@@ -4,19 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Delta, Work, aspect_in};
 use crate::core::aspect::{Aspect, comes_with_creation, is_nothing};
-use crate::core::change::{SpecPatch, leaves};
+use crate::core::change::SpecPatch;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
-use crate::core::plan::{Action, BlockCode, Effect, Wanted, secret};
-use crate::core::spec::Spec;
+use crate::core::leaf::leaves;
+use crate::core::plan::{Action, BlockCode, Effect, Wanted, changes_of_new};
 
 impl Work<'_> {
     pub(super) fn new_resource(&mut self, id: &ResourceId, wanted: &Wanted) {
         match id {
             ResourceId::Fleet => {
                 let patch = self.creation(id, wanted).patch;
-                let changes = patch.changes(&Spec::default());
-                let changes = changes.into_iter().map(secret::masked).collect();
+                let changes = changes_of_new(&patch);
                 self.record_only(id, wanted, Delta { patch, changes });
             }
             ResourceId::Node(name) => self.new_node(id, name, wanted),
@@ -50,12 +49,12 @@ impl Work<'_> {
         let mut effects = vec![self.creation(id, wanted)];
         let production = (self.input.production_of)(name).map(|env| ResourceId::env(name, &env));
         if let Some(env) = production.filter(|env| !self.input.recorded.contains_key(env))
-            && let Some(wanted) = self.input.wanted.get(&env)
+            && let Some(wanted) = self.input.wanted(&env)
         {
             if self.is_held_back(&env) {
                 return;
             }
-            effects.push(self.creation(&env, wanted));
+            effects.push(self.creation(&env, &wanted));
         }
         self.draft(
             JobType::SiteCreate,
@@ -72,9 +71,7 @@ impl Work<'_> {
         let site_id = ResourceId::Site(site.to_owned());
         if wanted.spec.str("type") == Some("production") {
             // It comes with its site; where the site is recorded already there is no such job.
-            if self.input.recorded.contains_key(&site_id)
-                || !self.input.wanted.contains_key(&site_id)
-            {
+            if self.input.recorded.contains_key(&site_id) || !self.input.wanted.contains(&site_id) {
                 let message = "the site exists, and its production environment came with it; \
                                use `moved` to rename an environment"
                     .to_owned();
@@ -101,17 +98,32 @@ impl Work<'_> {
         self.follow_up(JobType::EnvCreate, id, &node);
     }
 
+    /// Whether `id` is the production environment of a site that is planned: it is made with that.
+    pub(super) fn comes_with_its_site(&self, id: &ResourceId) -> bool {
+        let ResourceId::Env { site, name } = id else {
+            return false;
+        };
+        self.has(&ResourceId::Site(site.clone()), JobType::SiteCreate)
+            && (self.input.production_of)(site).as_ref() == Some(name)
+    }
+
     /// What creating `id` records; fields that need a job type of their own are blocked.
     fn creation(&mut self, id: &ResourceId, wanted: &Wanted) -> Effect {
-        let aspect = |path: &[String]| aspect_in(id.kind(), path, &[&wanted.spec]);
-        let carries = |path: &[String]| comes_with_creation(id.kind(), aspect(path), path);
+        let aspect = |path: &[&str]| aspect_in(id.kind(), path, &[&wanted.spec]);
+        let carries = |path: &[&str]| comes_with_creation(id.kind(), aspect(path), path);
+        let mut patch = SpecPatch::default();
         let mut later: BTreeMap<JobType, BTreeSet<String>> = BTreeMap::new();
         let mut missing: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
-        for (path, value) in leaves(&wanted.spec) {
-            if carries(&path) || is_nothing(&value) {
+        for (path, value) in leaves(wanted.spec.fields()) {
+            let aspect = aspect(&path);
+            if comes_with_creation(id.kind(), aspect, &path) {
+                patch.set.push(self.pool.leaf(&path, value));
                 continue;
             }
-            match aspect(&path) {
+            if is_nothing(value) {
+                continue;
+            }
+            match aspect {
                 Aspect::Job(job_type) => {
                     later.entry(job_type).or_default().insert(path.join("."));
                 }
@@ -127,7 +139,7 @@ impl Work<'_> {
         for (what, fields) in missing {
             self.missing(id, what, &fields);
         }
-        let patch = SpecPatch::between(&Spec::default(), &wanted.spec, carries);
+        patch.set.shrink_to_fit();
         self.effect(id, wanted, patch, carries)
     }
 }

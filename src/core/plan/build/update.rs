@@ -13,7 +13,10 @@ use crate::core::spec::Spec;
 
 impl Work<'_> {
     pub(super) fn existing(&mut self, id: &ResourceId, wanted: &Wanted, recorded: &Recorded) {
-        let mut by_aspect = self.deltas(id, wanted, recorded);
+        let Some(before) = self.input.recorded_spec(id) else {
+            return;
+        };
+        let mut by_aspect = self.deltas(id, wanted, (&before, &recorded.fingerprints));
         if let Some(delta) = by_aspect.remove(&Aspect::Record) {
             self.record_only(id, wanted, delta);
         }
@@ -49,22 +52,24 @@ impl Work<'_> {
         &self,
         id: &ResourceId,
         wanted: &Wanted,
-        recorded: &Recorded,
+        (before, fingerprints): (&Spec, &BTreeMap<String, String>),
     ) -> BTreeMap<Aspect, Delta> {
-        let whole = SpecPatch::between(&recorded.spec, &wanted.spec, |_| true);
-        let paths = whole.set.iter().map(|(path, _)| path).chain(&whole.unset);
-        let specs = [&wanted.spec, &recorded.spec];
-        let aspect_of = |path: &[String]| match aspect_in(id.kind(), path, &specs) {
+        let whole = SpecPatch::between(before, &wanted.spec, |_| true);
+        let paths = whole.set.iter().map(|leaf| &leaf.0).chain(&whole.unset);
+        let specs = [&wanted.spec, before];
+        let aspect_of = |path: &[&str]| match aspect_in(id.kind(), path, &specs) {
             Aspect::Job(job_type) if !self.asks_for(job_type, id, &whole) => Aspect::Record,
             aspect => aspect,
         };
-        let mut aspects: BTreeSet<Aspect> = paths.map(|path| aspect_of(path)).collect();
+        let mut aspects: BTreeSet<Aspect> = paths
+            .map(|path| aspect_of(&path.iter().map(String::as_str).collect::<Vec<_>>()))
+            .collect();
         let mut rotated: BTreeMap<Aspect, Vec<Change>> = BTreeMap::new();
         let present = secret::fingerprints(&wanted.spec, &self.input.fingerprints);
         for (path, fingerprint) in &present {
-            let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
-            let changed_anyway = whole.set.iter().any(|(set, _)| *set == parts);
-            if recorded.fingerprints.get(path) != Some(fingerprint) && !changed_anyway {
+            let parts: Vec<&str> = path.split('.').collect();
+            let changed_anyway = whole.set.iter().any(|leaf| leaf.0 == parts);
+            if fingerprints.get(path) != Some(fingerprint) && !changed_anyway {
                 let aspect = aspect_of(&parts);
                 aspects.insert(aspect);
                 rotated
@@ -76,11 +81,10 @@ impl Work<'_> {
         aspects
             .into_iter()
             .map(|aspect| {
-                let patch = SpecPatch::between(&recorded.spec, &wanted.spec, |path| {
-                    aspect_of(path) == aspect
-                });
+                let patch =
+                    SpecPatch::between(before, &wanted.spec, |path| aspect_of(path) == aspect);
                 let mut changes: Vec<Change> = patch
-                    .changes(&recorded.spec)
+                    .changes(before)
                     .into_iter()
                     .map(secret::masked)
                     .collect();
@@ -98,7 +102,7 @@ impl Work<'_> {
             return true;
         };
         let mut set = differences.set.iter();
-        set.any(|(path, _)| path.join(".") == field)
+        set.any(|leaf| leaf.0.join(".") == field)
             && !self.input.used_tokens.contains(&(id.clone(), job_type))
     }
 
@@ -118,7 +122,7 @@ impl Work<'_> {
             return;
         }
         let reason = format!("{} changed", fields_of(&delta.changes));
-        let carries = |path: &[String]| aspect_of(id.kind(), path) == Aspect::Job(job_type);
+        let carries = |path: &[&str]| aspect_of(id.kind(), path) == Aspect::Job(job_type);
         let effect = self.effect(id, wanted, delta.patch, carries);
         if let Some(index) = self.index.get(&(resource.clone(), job_type)) {
             let draft = &mut self.drafts[*index];
@@ -143,10 +147,9 @@ impl Work<'_> {
     }
 
     pub(super) fn record_only(&mut self, id: &ResourceId, wanted: &Wanted, delta: Delta) {
-        let recorded = self.input.recorded.get(id).map(|recorded| &recorded.spec);
-        let specs: Vec<&Spec> = recorded.into_iter().chain([&wanted.spec]).collect();
-        let carries =
-            |path: &[String]| !matches!(aspect_in(id.kind(), path, &specs), Aspect::Job(_));
+        let recorded = self.input.recorded_spec(id);
+        let specs: Vec<&Spec> = recorded.iter().chain([&wanted.spec]).collect();
+        let carries = |path: &[&str]| !matches!(aspect_in(id.kind(), path, &specs), Aspect::Job(_));
         let effect = self.effect(id, wanted, delta.patch, carries);
         self.plan.records.push(RecordOnly {
             resource: id.clone(),
