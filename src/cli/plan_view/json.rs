@@ -63,8 +63,9 @@ pub(crate) fn summary(plan: &Plan) -> Value {
 }
 
 pub(super) fn line(out: &mut dyn Write, line: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, line)?;
-    out.write_all(b"\n")
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    out.write_all(&bytes)
 }
 
 /// The line of a job. A large plan has little else, so it is written without a detour; the fields

@@ -101,6 +101,7 @@ enum SavedLeaf {
 pub(super) fn write(prepared: &Prepared, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = Writer {
         out,
+        buffer: Vec::new(),
         known: HashMap::new(),
     };
     let plan = &prepared.plan;
@@ -160,14 +161,18 @@ pub(super) fn write(prepared: &Prepared, out: &mut dyn Write) -> io::Result<()> 
 
 struct Writer<'a> {
     out: &'a mut dyn Write,
+    /// The line that is made.
+    buffer: Vec<u8>,
     /// The numbers of the leaves that were written, by where they are kept.
     known: HashMap<*const (Vec<String>, Value), usize>,
 }
 
 impl Writer<'_> {
     fn line(&mut self, line: &Line) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, line)?;
-        self.out.write_all(b"\n")
+        self.buffer.clear();
+        serde_json::to_writer(&mut self.buffer, line)?;
+        self.buffer.push(b'\n');
+        self.out.write_all(&self.buffer)
     }
 
     fn job(&mut self, job: &PlannedJob) -> SavedJob {
