@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_next_three_times_are_those_of_the_clocks_on_the_wall() {
-        let spec = |value: Value| Spec(value.as_object().cloned().unwrap_or_default());
+        let spec = |value: Value| Spec::new(value.as_object().cloned().unwrap_or_default());
         let now: Timestamp = "2026-03-27T12:00:00Z".parse().expect("a time");
         let times = |kind, value| -> Vec<String> {
             let found = recurring(kind, &spec(value));

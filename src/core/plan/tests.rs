@@ -696,7 +696,7 @@ fn a_token_runs_once_and_never_again() {
         .wanted
         .get_mut(&id(production))
         .expect("wanted")
-        .0
+        .fields_mut()
         .remove("cache");
     assert_eq!(fleet.outline(), ["record env/acme/production"], "its end");
 
