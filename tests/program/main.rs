@@ -8,6 +8,7 @@
 mod db;
 mod docs;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -351,6 +352,44 @@ fn a_saved_plan_is_queued_once_and_then_stale() {
         .expect(0);
     assert_eq!(counts(), (5, 5));
     program.run(&["audit", "verify"]).expect(0);
+}
+
+#[test]
+fn a_queued_job_shows_the_changes_that_its_plan_had() {
+    let program = Program::new();
+    let repo = program.repo("quickstart").display().to_string();
+    let changes = |line: &Value| {
+        let of = [&line["job_type"], &line["resource"]].map(Value::to_string);
+        (of, line["changes"].clone())
+    };
+    let planned = |ran: &Ran| -> BTreeMap<_, _> {
+        let lines = ran.lines().into_iter();
+        let jobs = lines.filter(|line| line["type"] == "planned_job");
+        jobs.map(|line| changes(&line)).collect()
+    };
+    let queued = || -> BTreeMap<_, _> {
+        let jobs = program.run(&["jobs", "list", "-o", "json"]).expect(0);
+        let jobs: Vec<Value> = serde_json::from_str(&jobs.stdout).expect("JSON");
+        let jobs = jobs.into_iter().filter(|job| job["status"] == "queued");
+        jobs.map(|job| {
+            let id = job["id"].as_str().expect("an id");
+            let shown = program.run(&["jobs", "show", id, "-o", "json"]).expect(0);
+            let shown: Value = serde_json::from_str(&shown.stdout).expect("JSON");
+            let mut job = shown["job"].clone();
+            job["changes"] = shown["changes"].clone();
+            changes(&job)
+        })
+        .collect()
+    };
+    let plan = planned(&program.run(&["plan", "--json", &repo]).expect(0));
+    assert!(
+        plan.values()
+            .any(|changes| changes.to_string().contains("null"))
+    );
+    program
+        .run(&["apply", "--no-wait", "--auto-approve", &repo])
+        .expect(0);
+    assert_eq!(queued(), plan);
 }
 
 #[test]
