@@ -371,7 +371,7 @@ mod tests {
             "defaults": {"environment": {"php": {"memory": "1G"}}},
             "notify": [{"webhook": "secret:ops", "on": ["failed"]}]}));
         assert_same::<Node>(json!({"name": "x", "host": "x.example",
-            "labels": {"b": "1", "a": "2", "c": ""}, "moved": {"from": "node/y"},
+            "labels": {"b": "1", "a": "2", "c": "x"}, "moved": {"from": "node/y"},
             "firewall": {"ssh_allow": ["192.0.2.0/24"], "open": []}}));
         assert_same::<Site>(json!({"name": "x", "node": "x", "title": "\u{7f}\n\\",
             "admin": {"user": "x", "email": "x@x.example"},
