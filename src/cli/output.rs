@@ -25,7 +25,7 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
     written(anstream::stdout().write_all(text.as_bytes()))
 }
 
-/// Writes a long text as it is made, as [`print`] does.
+/// Writes a long text as it is made, as [`print()`] does.
 pub(crate) fn stream(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
     let mut out = BufWriter::new(anstream::stdout().lock());
     written(write(&mut out).and_then(|()| out.flush()))

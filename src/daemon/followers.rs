@@ -32,7 +32,10 @@ pub(super) fn followers(
         if seen.is_empty() {
             continue;
         }
-        let (Some(recorded), Some(wanted)) = (specs.recorded(id), specs.wanted(id)) else {
+        let Some(recorded) = specs.recorded(id) else {
+            continue;
+        };
+        let Some(wanted) = specs.wanted(id) else {
             continue;
         };
         let changes = |field: &&&str| wanted.get(field) != recorded.get(field);

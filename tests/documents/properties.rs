@@ -157,21 +157,25 @@ fn a_recorded_spec_reads_back_as_the_value_that_it_stands_for() {
     use pressluft::core::document::{Environment, Fleet, Node, Site};
     let assembled = check_files(&files(&path("examples/agency")));
     let desired = assembled.desired.expect("no errors");
+    assert_eq!(desired.fleet.hash(), desired.fleet.spec().hash());
     let fleet = Fleet::from_spec(&desired.fleet.spec()).expect("it reads back");
     assert_eq!(fleet.spec(), desired.fleet.spec());
     for node in desired.nodes.values() {
+        assert_eq!(node.hash(), node.spec().hash());
         assert_eq!(
             Node::from_spec(&node.spec()).expect("it reads back").spec(),
             node.spec()
         );
     }
     for site in desired.sites.values() {
+        assert_eq!(site.hash(), site.spec().hash());
         assert_eq!(
             Site::from_spec(&site.spec()).expect("it reads back").spec(),
             site.spec()
         );
     }
     for environment in desired.environments.values() {
+        assert_eq!(environment.hash(), environment.spec().hash());
         let back = Environment::from_spec(&environment.spec()).expect("it reads back");
         assert_eq!(back.spec(), environment.spec());
     }
