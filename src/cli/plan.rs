@@ -81,7 +81,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     };
     let prepared = fleet.plan(context, &choice, purpose)?;
     let heading = fleet::heading(&prepared, &fleet.name());
-    drop(fleet);
+    // The program is about to end; to take a large fleet and its plan apart would cost more than to print it.
+    std::mem::forget(fleet);
     if let Some(path) = &args.out {
         daemon::save_plan(path, &prepared)?;
     }
@@ -114,7 +115,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         true => Exit::Pending,
         false => Exit::Done,
     };
-    // The program ends; to take a large plan apart would cost more than to print it.
     std::mem::forget(prepared);
     Ok(exit)
 }

@@ -68,16 +68,18 @@ pub fn plan(
     let followers = followers(&differing, &specs, &heads, store)?;
     // As they are recorded, or they would differ.
     differing.extend(followers.keys().cloned());
-    let recorded: BTreeMap<ResourceId, Recorded> = heads
+    let recorded: BTreeMap<ResourceId, Recorded> = differing
         .iter()
-        .filter(|(id, _)| differing.contains(id))
-        .map(|(id, head)| {
+        .filter_map(|id| {
+            // They are sorted by id.
+            let at = heads.binary_search_by(|(known, _)| known.cmp(id)).ok()?;
+            let (_, head) = heads.get(at)?;
             let recorded = Recorded {
                 settled: !unsettled.contains(id),
                 generation: head.generation,
                 fingerprints: head.secret_fingerprints.clone(),
             };
-            (id.clone(), recorded)
+            Some((id.clone(), recorded))
         })
         .collect();
     differing.retain(|id| desired.contains(id));
@@ -116,13 +118,14 @@ pub fn plan(
                 // What does not differ is recorded as it is wanted.
                 false => specs.wanted(id),
             };
-            prepared(plan, desired, &before, &production_of)?
+            let prepared = prepared(plan, desired, &before, &production_of)?;
+            // The plan says all of it; what queues it needs the memory.
+            desired.release();
+            prepared
         }
     };
     let fleet = specs.wanted(&ResourceId::Fleet);
     specs.finish()?;
-    // The plan says all of it.
-    desired.release();
     Ok(Prepared {
         max_parallel_nodes: fleet
             .and_then(|fleet| fleet.get("reconcile.max_parallel_nodes")?.as_u64())
