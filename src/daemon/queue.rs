@@ -11,6 +11,7 @@ use super::prepared::{Payloads, PlannedRevision, Prepared};
 use super::record;
 use crate::core::id::ResourceId;
 use crate::core::job::JobOrigin;
+use crate::core::plan::rails::Closed;
 use crate::core::plan::{BlockCode, Effect, Plan, PlannedJob};
 use crate::core::recorded::{JobId, PlanId};
 use crate::core::spec::SpecHash;
@@ -82,12 +83,12 @@ pub(super) fn enqueue_beside(
     Ok(queued)
 }
 
-/// Records what the plan wants and queues none of it, for the reason in `message`. What is queued
+/// Records what the plan wants and queues none of it, because windows are closed. What is queued
 /// already and does the same is carried out; what the plan makes pointless is cancelled.
 pub(super) fn put_off(
     store: &mut Store,
     prepared: &mut Prepared,
-    message: &str,
+    closed: Closed,
     actor: &str,
     now: Timestamp,
 ) -> Result<Queued, DaemonError> {
@@ -104,9 +105,7 @@ pub(super) fn put_off(
     let carried_by: BTreeMap<String, JobId> = planned
         .filter_map(|(planned, job)| Some((planned.id.clone(), joined.get(&job.id)?.0)))
         .collect();
-    prepared
-        .plan
-        .put_off(message, |job| carried_by.contains_key(&job.id));
+    closed.hold_back(&mut prepared.plan, |job| carried_by.contains_key(&job.id));
     let kept = prepared.plan.jobs.iter();
     let carried_by: Vec<JobId> = kept
         .filter_map(|job| carried_by.get(&job.id).copied())

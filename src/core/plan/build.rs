@@ -1,12 +1,13 @@
 //! From differences to drafts of jobs, blocked steps, removals and record-only changes.
 
 mod create;
-mod hold;
 mod update;
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::order::{self, Draft};
+use super::rails;
+use super::sight::Sight;
 use super::{Action, BlockCode, Blocked, Effect, Plan, PlanInput, Removed, Wanted, secret};
 use crate::core::aspect::{Aspect, asks_for_something, aspect_of};
 use crate::core::change::{Change, SpecPatch};
@@ -21,6 +22,7 @@ use crate::core::spec::Spec;
 pub fn build(input: &PlanInput<'_>) -> Plan {
     let mut work = Work {
         input,
+        sight: Sight::new(input),
         drafts: Vec::new(),
         index: HashMap::new(),
         plan: Plan::default(),
@@ -60,6 +62,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
         }
     }
     let Work {
+        sight,
         mut drafts,
         mut plan,
         ..
@@ -70,6 +73,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
         // Every job takes something from the fleet's document.
         drafts.clear();
     }
+    plan.blocked.extend(rails::hold_back(&sight, &mut drafts));
     let ordered = order::order(drafts, &input.choice, &mut plan.blocked);
     plan.partial = ordered.partial;
     plan.records.sort_by(|a, b| a.resource.cmp(&b.resource));
@@ -100,6 +104,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
 
 struct Work<'a> {
     input: &'a PlanInput<'a>,
+    sight: Sight<'a>,
     drafts: Vec<Draft>,
     /// Where each draft stands in `drafts`.
     index: HashMap<(ResourceId, JobType), usize>,
@@ -115,16 +120,6 @@ struct Delta {
 }
 
 impl Work<'_> {
-    fn spec(&self, id: &ResourceId) -> Option<Spec> {
-        (self.input.lookup)(id)
-    }
-
-    /// The spec of a resource as it is, or as it is going to be made: where it is and what it is made from stay so.
-    fn standing(&self, id: &ResourceId) -> Option<Spec> {
-        let recorded = self.input.recorded_spec(id);
-        recorded.or_else(|| self.spec(id))
-    }
-
     fn block(&mut self, resource: &ResourceId, code: BlockCode, message: String) {
         self.plan.blocked.push(Blocked {
             resource: resource.clone(),
@@ -199,15 +194,12 @@ impl Work<'_> {
     }
 
     fn rerun(&mut self, id: &ResourceId, reason: &str) {
-        let Some(spec) = self.standing(id) else {
+        let about = self.sight.of(id);
+        let Some(node) = self.sight.node_of(id).filter(|_| about.exists) else {
             return;
         };
-        let Some(node) = self.node_of(id) else { return };
-        if self.is_held_back(id) {
-            return;
-        }
         // A production environment is made with its site.
-        let is_production = spec.str("type") == Some("production");
+        let is_production = about.is_production;
         let maker = maker_of(id.kind()).filter(|_| !is_production);
         for job_type in maker.into_iter().chain(changers_of(id.kind())) {
             self.again(job_type, id, &node, reason);
@@ -216,10 +208,9 @@ impl Work<'_> {
 
     /// The job of an environment that has not changed itself.
     fn follow(&mut self, id: &ResourceId, reason: &str) {
-        let Some(node) = self.node_of(id) else { return };
-        if self.is_held_back(id) {
+        let Some(node) = self.sight.node_of(id) else {
             return;
-        }
+        };
         for job_type in changers_of(id.kind()) {
             self.again(job_type, id, &node, reason);
         }
@@ -242,9 +233,7 @@ impl Work<'_> {
         reason: &str,
         effects: Vec<Effect>,
     ) {
-        let from = self
-            .standing(resource)
-            .and_then(|spec| spec.str("from").map(str::to_owned));
+        let from = self.sight.of(resource).from.clone();
         self.push(Draft {
             job_type,
             resource: resource.clone(),
@@ -274,18 +263,6 @@ impl Work<'_> {
             if !self.has(&of, *next) {
                 let reason = "follows a change";
                 self.draft(*next, &of, node, Action::Run, reason, Vec::new());
-            }
-        }
-    }
-
-    fn node_of(&self, id: &ResourceId) -> Option<String> {
-        match id {
-            ResourceId::Fleet => None,
-            ResourceId::Node(name) => Some(name.clone()),
-            ResourceId::Site(_) => self.standing(id)?.str("node").map(str::to_owned),
-            ResourceId::Env { site, .. } => {
-                let own = self.standing(id)?.str("node").map(str::to_owned);
-                own.or_else(|| self.node_of(&ResourceId::Site(site.clone())))
             }
         }
     }

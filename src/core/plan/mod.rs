@@ -8,7 +8,9 @@ mod build;
 mod form;
 mod input;
 mod order;
+pub mod rails;
 pub mod secret;
+mod sight;
 #[cfg(test)]
 mod tests;
 
@@ -144,23 +146,6 @@ impl Plan {
     #[must_use]
     pub fn has_changes(&self) -> bool {
         !self.jobs.is_empty() || !self.records.is_empty()
-    }
-
-    /// Leaves out the jobs that are not to be kept, and changes that need none: what they were for waits,
-    /// for the reason in `message`.
-    pub fn put_off(&mut self, message: &str, is_kept: impl Fn(&PlannedJob) -> bool) {
-        let mut waiting: BTreeSet<ResourceId> = BTreeSet::new();
-        for job in self.jobs.extract_if(.., |job| !is_kept(job)) {
-            waiting.extend(job.touched().cloned());
-        }
-        waiting.extend(self.records.drain(..).map(|record| record.resource));
-        let blocked = waiting.into_iter().map(|resource| Blocked {
-            resource,
-            code: BlockCode::OutsideWindow,
-            message: message.to_owned(),
-        });
-        self.blocked.extend(blocked);
-        self.blocked.sort();
     }
 
     /// How many blocked steps there are that can be carried out once somebody or something lets them.

@@ -24,6 +24,7 @@ use super::vet::{has_errors, vet};
 use crate::core::diagnostic::{Diagnostic, Severity};
 use crate::core::document::scalar::{self, Opening, Scalar, Window};
 use crate::core::id::ResourceId;
+use crate::core::plan::rails::Closed;
 use crate::core::plan::{BlockCode, Blocked, Choice};
 use crate::core::reconcile::{Cause, Refusal, Verdict};
 use crate::core::secret_owner::Reserved;
@@ -401,18 +402,15 @@ fn plan(
     (key, choice, opening): (&FingerprintKey, &Choice, Opening),
     now: Timestamp,
 ) -> Result<(Prepared, Queued), DaemonError> {
-    let wait = match opening {
+    let closed = match opening {
         Opening::Always | Opening::OpenUntil(_) => None,
-        Opening::ClosedUntil(opens) => Some(format!(
-            "it waits for `reconcile.windows`, of which the next opens at {}",
-            opens.strftime("%Y-%m-%dT%H:%M:%SZ")
-        )),
+        Opening::ClosedUntil(opens) => Some(Closed(opens)),
     };
     let mut plannings = 1;
     loop {
         let mut prepared = planning::plan(desired, Some(store), Some(key), choice, Purpose::Apply)?;
-        let queued = match &wait {
-            Some(wait) => queue::put_off(store, &mut prepared, wait, ACTOR, now),
+        let queued = match closed {
+            Some(closed) => queue::put_off(store, &mut prepared, closed, ACTOR, now),
             None => queue::enqueue_beside(store, &prepared, Joins::Groups, ACTOR, now),
         };
         match queued {

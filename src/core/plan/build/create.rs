@@ -25,7 +25,7 @@ impl Work<'_> {
     }
 
     fn new_node(&mut self, id: &ResourceId, name: &str, wanted: &Wanted) {
-        if wanted.spec.str("state") == Some("absent") || self.is_held_back(id) {
+        if wanted.spec.str("state") == Some("absent") {
             return;
         }
         let effect = self.creation(id, wanted);
@@ -43,17 +43,11 @@ impl Work<'_> {
         let Some(node) = wanted.spec.str("node").map(str::to_owned) else {
             return;
         };
-        if self.is_held_back(id) || self.is_held_by_node(id, &node) {
-            return;
-        }
         let mut effects = vec![self.creation(id, wanted)];
         let production = (self.input.production_of)(name).map(|env| ResourceId::env(name, &env));
         if let Some(env) = production.filter(|env| !self.input.recorded.contains_key(env))
             && let Some(wanted) = self.input.wanted(&env)
         {
-            if self.is_held_back(&env) {
-                return;
-            }
             effects.push(self.creation(&env, &wanted));
         }
         self.draft(
@@ -76,16 +70,12 @@ impl Work<'_> {
                                use `moved` to rename an environment"
                     .to_owned();
                 self.block(id, BlockCode::NotSupported, message);
-            } else if !self.has(&site_id, JobType::SiteCreate) && !self.is_held_back(id) {
-                let message = format!("comes with `{site_id}`, which is blocked");
-                self.block(id, BlockCode::DependencyBlocked, message);
             }
             return;
         }
-        let Some(node) = self.node_of(id) else { return };
-        if self.is_held_back(id) || self.is_held_by_node(id, &node) {
+        let Some(node) = self.sight.node_of(id) else {
             return;
-        }
+        };
         let effect = self.creation(id, wanted);
         self.draft(
             JobType::EnvCreate,

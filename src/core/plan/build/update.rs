@@ -115,12 +115,9 @@ impl Work<'_> {
             },
             other => other.clone(),
         };
-        let Some(node) = self.node_of(&resource) else {
+        let Some(node) = self.sight.node_of(&resource) else {
             return;
         };
-        if self.is_held_back(&resource) {
-            return;
-        }
         let reason = format!("{} changed", fields_of(&delta.changes));
         let carries = |path: &[&str]| aspect_of(id.kind(), path) == Aspect::Job(job_type);
         let effect = self.effect(id, wanted, delta.patch, carries);
