@@ -41,7 +41,7 @@ const END: &str = "UPDATE jobs SET status = 'succeeded', finished_at = ?2, error
     lease_expires_at = NULL, locked_at = NULL, locked_by = NULL, token = NULL, updated_at = ?2
     WHERE id = ?1";
 const PUT: &str = "INSERT INTO resources (id, kind, spec_hash, generation, status, protect,
-        secret_fingerprints, node, revision, source_file, source_line, plan_id, created_at,
+        fingerprints, node, revision, source_file, source_line, plan_id, created_at,
         updated_at, spec)
     VALUES (?1, 'env', ?2, 1, 'active', 0, NULL, ?3, ?4, 'sites/a.yaml', 1, ?5, ?6, ?6, '{}')
     ON CONFLICT (id) DO UPDATE SET generation = generation + (spec_hash <> excluded.spec_hash),

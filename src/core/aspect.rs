@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::desired::HasSpec;
 use super::document::{Environment, Fleet, Node, Site};
+use super::fingerprint::TEMPLATES;
 use super::id::ResourceKind;
 use super::job::JobType;
 use super::job_kind::maker_of;
@@ -272,6 +273,17 @@ fn table(kind: ResourceKind) -> Table {
 /// The aspect of the leaf at `path` of a resource of `kind`.
 #[must_use]
 pub fn aspect_of<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> Aspect {
+    if path
+        .first()
+        .is_some_and(|first| first.borrow() == TEMPLATES)
+    {
+        // No field: what the files are made of, so whoever makes all of them.
+        return match kind {
+            ResourceKind::Node => PROVISION,
+            ResourceKind::Env => CONFIGURE,
+            ResourceKind::Fleet | ResourceKind::Site => Record,
+        };
+    }
     // Every leaf of every schema has its owner; another one is what an earlier version recorded, and only goes.
     owners(kind, path).next().unwrap_or(Record)
 }
@@ -404,6 +416,7 @@ mod tests {
             (DocumentKind::Environment, ResourceKind::Env),
         ] {
             let leaves = schema::leaves(document);
+            assert!(leaves.iter().all(|leaf| leaf[0] != TEMPLATES));
             assert!(leaves.len() > 20, "{document}: {leaves:?}");
             for leaf in &leaves {
                 let owners = owners(kind, leaf).count();

@@ -15,6 +15,7 @@ pub mod document;
 pub mod drift;
 pub mod event;
 pub mod facts;
+pub mod fingerprint;
 pub mod history;
 pub mod id;
 pub mod job;

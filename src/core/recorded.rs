@@ -1,6 +1,5 @@
 //! What the database holds about resources, as values: the other half of a diff.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::fingerprint::Fingerprints;
 use super::id::ResourceId;
 use super::job::{UnknownWord, words};
 use super::spec::{Spec, SpecHash};
@@ -77,8 +77,7 @@ pub struct RecordedHead {
     pub generation: u64,
     pub status: ResourceStatus,
     pub protect: bool,
-    /// The names of the secrets that the spec refers to and the fingerprint of each value.
-    pub secret_fingerprints: BTreeMap<String, String>,
+    pub fingerprints: Fingerprints,
 }
 
 /// Where in the fleet repo a resource is written.
@@ -101,7 +100,8 @@ pub struct RecordedResource {
     /// A key of the recorded revisions: a commit, or `dirty:` and a digest.
     pub revision: String,
     pub source: Source,
-    pub secret_fingerprints: BTreeMap<String, String>,
+    /// What its files are made of besides the spec.
+    pub fingerprints: Fingerprints,
     pub protect: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

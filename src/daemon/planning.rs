@@ -11,6 +11,7 @@ use super::payload::{Carried, Packer};
 use super::prepared::{PlannedRevision, Prepared};
 use super::specs::Specs;
 use crate::core::change::SpecPatch;
+use crate::core::fingerprint::{self, Fingerprints, TemplateFingerprints};
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::job_kind::token_fields;
@@ -19,6 +20,7 @@ use crate::core::plain_text;
 use crate::core::plan::{self, Choice, Forms, Plan, PlanInput, PlannedJob, Recorded, secret};
 use crate::core::recorded::{RecordedHead, ResourceStatus};
 use crate::core::spec::Spec;
+use crate::core::tree::Templates;
 use crate::git::{DesiredState, Snapshot, SourceFile};
 use crate::secrets::FingerprintKey;
 use crate::store::Store;
@@ -51,9 +53,11 @@ pub fn plan(
         None => Vec::new(),
     };
     let known = fingerprints(snapshot, store, key)?;
+    let own = templates(snapshot)?;
+    let templates = Templates::fingerprints(&own);
     let unsettled = unsettled(&heads, store)?;
     let specs = Specs::new(desired, store);
-    let mut differing = differing(&specs, &heads, &known, choice);
+    let mut differing = differing(&specs, &heads, (&known, &templates), choice);
     differing.extend(unsettled.iter().cloned());
     // The settings of a site are carried out in its production environment, whose generation the
     // plan has to know.
@@ -77,7 +81,7 @@ pub fn plan(
             let recorded = Recorded {
                 settled: !unsettled.contains(id),
                 generation: head.generation,
-                fingerprints: head.secret_fingerprints.clone(),
+                fingerprints: head.fingerprints.clone(),
             };
             Some((id.clone(), recorded))
         })
@@ -99,6 +103,7 @@ pub fn plan(
             .iter()
             .any(|(id, _)| matches!(id, ResourceId::Env { .. })),
         fingerprints: known,
+        templates,
         used_tokens,
         followers,
         choice: choice.clone(),
@@ -118,7 +123,7 @@ pub fn plan(
                 // What does not differ is recorded as it is wanted.
                 false => specs.wanted(id),
             };
-            let prepared = prepared(plan, desired, &before, &production_of)?;
+            let prepared = prepared((plan, own), desired, &before, &production_of)?;
             // The plan says all of it; what queues it needs the memory.
             desired.release();
             prepared
@@ -194,7 +199,7 @@ impl Carried for Brought<'_> {
 
 /// The plan with all that applying it needs.
 fn prepared(
-    plan: Plan,
+    (plan, templates): (Plan, BTreeMap<String, String>),
     desired: &DesiredState,
     before: &dyn Fn(&ResourceId) -> Option<Spec>,
     production_of: &dyn Fn(&str) -> Option<String>,
@@ -229,7 +234,7 @@ fn prepared(
         wanted: wanted.collect(),
         before,
         productions,
-        templates: templates(snapshot)?,
+        templates,
         repo_secrets,
         max_parallel_nodes: None,
         plan,
@@ -261,12 +266,12 @@ fn unsettled(
     Ok(unsettled)
 }
 
-/// The resources that the planner has to look at: those whose spec or secrets differ, those
+/// The resources that the planner has to look at: those whose spec, secrets or templates differ, those
 /// that one side lacks, those that are asked for, and the fleet.
 fn differing(
     specs: &Specs<'_>,
     heads: &[(ResourceId, RecordedHead)],
-    known: &BTreeMap<String, String>,
+    (known, templates): (&BTreeMap<String, String>, &TemplateFingerprints),
     choice: &Choice,
 ) -> BTreeSet<ResourceId> {
     let asked = choice.rerun.iter().chain(choice.heal.keys());
@@ -282,11 +287,8 @@ fn differing(
             .map(|(_, head)| head)
         {
             Some(head) if head.spec_hash == hash => {
-                let rotated = !head.secret_fingerprints.is_empty()
-                    && specs.wanted(id).is_some_and(|spec| {
-                        secret::fingerprints(&spec, known) != head.secret_fingerprints
-                    });
-                if rotated {
+                let is_replaced = !templates.are_recorded(id.kind(), &head.fingerprints);
+                if is_replaced || is_rotated(specs, id, (known, &head.fingerprints)) {
                     differing.insert(id.clone());
                 }
             }
@@ -302,6 +304,18 @@ fn differing(
             .map(|(id, _)| id.clone()),
     );
     differing
+}
+
+/// Whether a secret that the resource refers to is another one than what is recorded.
+fn is_rotated(
+    specs: &Specs<'_>,
+    id: &ResourceId,
+    (known, recorded): (&BTreeMap<String, String>, &Fingerprints),
+) -> bool {
+    let mut recorded = recorded.clone();
+    recorded.retain(|name, _| !fingerprint::is_template(name));
+    let differs = |spec: Spec| recorded != secret::fingerprints(&spec, known);
+    !recorded.is_empty() && specs.wanted(id).is_some_and(differs)
 }
 
 /// The keyed hash of every secret that is stored, by name. The fleet repo comes first.
@@ -374,10 +388,10 @@ pub(super) fn revision(snapshot: &Snapshot) -> PlannedRevision {
     }
 }
 
-/// A digest of the documents, for a state of the fleet repo that no commit names.
+/// A digest of the documents and templates, for a state of the fleet repo that no commit names.
 fn digest(snapshot: &Snapshot) -> String {
     let mut hasher = blake3::Hasher::new();
-    for file in &snapshot.files {
+    for file in snapshot.files.iter().chain(&snapshot.templates) {
         hasher.update(file.path.as_bytes());
         hasher.update(&[0]);
         hasher.update(&file.blob.0);

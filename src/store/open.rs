@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
+    include_str!("migrations/0010.sql"),
 ];
 
 /// The schema that this program reads and writes.
@@ -424,6 +425,7 @@ mod tests {
             include_str!("migrations/0007.populated.sql"),
             include_str!("migrations/0008.populated.sql"),
             include_str!("migrations/0009.populated.sql"),
+            include_str!("migrations/0010.populated.sql"),
         ];
         for (migration, rows) in populated.into_iter().enumerate() {
             migrate_to(&mut raw, &MIGRATIONS[..=migration]).expect("schema");

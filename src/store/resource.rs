@@ -1,7 +1,5 @@
 //! Recorded resources: reading them for a diff or in full, and every way to change them.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -15,6 +13,7 @@ use crate::core::audit::AuditAction;
 use crate::core::change::SpecPatch;
 use crate::core::drift::Differences;
 use crate::core::facts::NodeFacts;
+use crate::core::fingerprint::{self, Fingerprints};
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::leaf::leaves;
 use crate::core::recorded::{
@@ -28,8 +27,8 @@ use crate::crash_point::reach;
 pub struct RecordPatch {
     pub id: ResourceId,
     pub patch: SpecPatch,
-    /// Keyed hashes of the secrets that the patch refers to, by the path of the field.
-    pub fingerprints: BTreeMap<String, String>,
+    /// What the files are made of besides the spec; an empty one takes out what is recorded.
+    pub fingerprints: Fingerprints,
     /// None leaves it as it is: only a job makes something active. What is new is active.
     pub status: Option<ResourceStatus>,
     /// The node that a site or an environment is on; none leaves it as it is.
@@ -88,7 +87,7 @@ impl Store {
     /// When the database fails or holds a resource that cannot be read.
     pub fn recorded_heads(&self) -> Result<Vec<(ResourceId, RecordedHead)>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, spec_hash, generation, status, protect, secret_fingerprints
+            "SELECT id, spec_hash, generation, status, protect, fingerprints
              FROM resources INDEXED BY resources_heads",
         )?;
         let mut rows = statement.query([])?;
@@ -374,11 +373,14 @@ fn put(tx: &Connection, record: &RecordPatch, author: Author, now: Timestamp) ->
     fingerprints.extend(record.fingerprints.clone());
     if !fingerprints.is_empty() {
         let leaves = leaves(spec.fields());
-        fingerprints.retain(|path, _| {
-            let path: Vec<&str> = path.split('.').collect();
-            leaves
-                .binary_search_by(|(known, _)| known.cmp(&path))
-                .is_ok()
+        fingerprints.retain(|name, digest| {
+            let path = fingerprint::path(name);
+            let of_a_leaf = || {
+                leaves
+                    .binary_search_by(|(known, _)| known.cmp(&path))
+                    .is_ok()
+            };
+            !digest.is_empty() && (fingerprint::is_template(name) || of_a_leaf())
         });
     }
     let fingerprints = (!fingerprints.is_empty()).then(|| json!(fingerprints).to_string());
@@ -388,18 +390,18 @@ fn put(tx: &Connection, record: &RecordPatch, author: Author, now: Timestamp) ->
     let source = record.source.as_ref();
     tx.prepare_cached(
         "INSERT INTO resources (id, kind, spec_hash, generation, status, protect,
-             secret_fingerprints, node, revision, source_file, source_line, plan_id,
+             fingerprints, node, revision, source_file, source_line, plan_id,
              created_at, updated_at, spec)
          VALUES (?1, ?2, ?3, 1, coalesce(?4, 'active'), ?5, ?6, ?7, ?8, coalesce(?9, ''),
              coalesce(?10, 0), ?11, ?12, ?12, ?13)
          ON CONFLICT (id) DO UPDATE SET
              generation = generation + (spec_hash <> excluded.spec_hash
-                 OR secret_fingerprints IS NOT excluded.secret_fingerprints),
+                 OR fingerprints IS NOT excluded.fingerprints),
              plan_id = CASE WHEN spec_hash <> excluded.spec_hash
-                 OR secret_fingerprints IS NOT excluded.secret_fingerprints
+                 OR fingerprints IS NOT excluded.fingerprints
                  THEN excluded.plan_id ELSE plan_id END,
              spec_hash = excluded.spec_hash, status = coalesce(?4, status),
-             protect = excluded.protect, secret_fingerprints = excluded.secret_fingerprints,
+             protect = excluded.protect, fingerprints = excluded.fingerprints,
              node = coalesce(?7, node), revision = excluded.revision,
              source_file = coalesce(?9, source_file), source_line = coalesce(?10, source_line),
              updated_at = excluded.updated_at, spec = excluded.spec",
@@ -422,9 +424,9 @@ fn put(tx: &Connection, record: &RecordPatch, author: Author, now: Timestamp) ->
     Ok(hash)
 }
 
-/// The spec that is recorded and the fingerprints of its secrets.
-fn form(tx: &Connection, id: &str) -> Result<Option<(Spec, BTreeMap<String, String>)>> {
-    tx.prepare_cached("SELECT spec, secret_fingerprints FROM resources WHERE id = ?1")?
+/// The spec that is recorded, and what else the files are made of.
+fn form(tx: &Connection, id: &str) -> Result<Option<(Spec, Fingerprints)>> {
+    tx.prepare_cached("SELECT spec, fingerprints FROM resources WHERE id = ?1")?
         .query_and_then([id], |row| {
             let spec: String = get(row, "spec")?;
             let spec = serde_json::from_str(&spec).map_err(corrupt)?;
@@ -434,9 +436,9 @@ fn form(tx: &Connection, id: &str) -> Result<Option<(Spec, BTreeMap<String, Stri
         .transpose()
 }
 
-fn fingerprints(row: &Row<'_>) -> Result<BTreeMap<String, String>> {
-    match get::<Option<String>>(row, "secret_fingerprints")? {
-        None => Ok(BTreeMap::new()),
+fn fingerprints(row: &Row<'_>) -> Result<Fingerprints> {
+    match get::<Option<String>>(row, "fingerprints")? {
+        None => Ok(Fingerprints::new()),
         Some(text) => serde_json::from_str(&text).map_err(corrupt),
     }
 }
@@ -446,7 +448,7 @@ fn head(row: &Row<'_>) -> Result<(ResourceId, RecordedHead)> {
     let text = |index: usize| -> Result<&str> { row.get_ref(index)?.as_str().map_err(corrupt) };
     let hash = row.get_ref(1)?.as_blob().map_err(corrupt)?;
     let fingerprints = match row.get_ref(5)? {
-        ValueRef::Null => BTreeMap::new(),
+        ValueRef::Null => Fingerprints::new(),
         value => serde_json::from_str(value.as_str().map_err(corrupt)?).map_err(corrupt)?,
     };
     let head = RecordedHead {
@@ -454,7 +456,7 @@ fn head(row: &Row<'_>) -> Result<(ResourceId, RecordedHead)> {
         generation: row.get::<_, i64>(2)?.unsigned_abs(),
         status: parse(text(3)?)?,
         protect: row.get(4)?,
-        secret_fingerprints: fingerprints,
+        fingerprints,
     };
     Ok((parse(text(0)?)?, head))
 }
@@ -473,7 +475,7 @@ pub(super) fn resource(row: &Row<'_>) -> Result<RecordedResource> {
             file: get(row, "source_file")?,
             line: get(row, "source_line")?,
         },
-        secret_fingerprints: fingerprints(row)?,
+        fingerprints: fingerprints(row)?,
         protect: get(row, "protect")?,
         created_at: moment(row, "created_at")?,
         updated_at: moment(row, "updated_at")?,

@@ -108,6 +108,7 @@ fn every_field_has_an_effect_and_the_effect_goes_with_it() {
     nothing_is_set(&world);
     languages::files_of_other_languages_stay(&world);
     visitors_see_the_maintenance_page(&world);
+    a_template_of_the_fleet_rolls_out_and_back(&world);
 }
 
 const KEY: &str =
@@ -365,4 +366,42 @@ fn visitors_see_the_maintenance_page(world: &World) {
     world.commit("Open");
     world.pressluft(&["apply", "--auto-approve"]).expect(0);
     assert_eq!(ask(world, "/", &[]).0, "200");
+}
+
+fn a_template_of_the_fleet_rolls_out_and_back(world: &World) {
+    const PATH: &str = "templates/nginx/site.conf";
+    let ours = include_str!("../../ansible/templates/nginx/site.conf");
+    let own = "    location = /of-the-fleet { return 200 'own {{ env.name }}'; }\n";
+    let (before, after) = ours.split_once("    # Certificates").expect("a place");
+    let planned = || -> Vec<String> {
+        let lines = world.pressluft(&["plan", "--json"]).expect(0).lines();
+        let jobs = lines.iter().filter(|line| line["type"] == "planned_job");
+        let words = |job: &Value| format!("{} {}", job["job_type"], job["changes"][0]["path"]);
+        jobs.map(words).collect()
+    };
+    assert_eq!(ask(world, "/of-the-fleet", &[]).0, "404");
+    for (text, body) in [
+        (
+            Some(format!("{before}{own}    # Certificates{after}")),
+            "own production",
+        ),
+        (None, "<"),
+    ] {
+        match text {
+            Some(text) => {
+                world.write(PATH, &text);
+                world.git(&["add", PATH]);
+            }
+            None => drop(world.git(&["rm", "-q", PATH])),
+        }
+        world.commit("Another template");
+        // Both environments, and not the node.
+        let each = format!("\"env_configure\" \"{PATH}\"");
+        assert_eq!(planned(), [each.as_str(), each.as_str()]);
+        world.pressluft(&["apply", "--auto-approve"]).expect(0);
+        assert_eq!(planned(), [""; 0]);
+        world.pressluft(&["drift"]).expect(0);
+        let found = ask(world, "/of-the-fleet", &[]).2;
+        assert!(found.starts_with(body), "{found}");
+    }
 }

@@ -94,6 +94,42 @@ fn another_secret_is_another_generation() {
 }
 
 #[test]
+fn templates_stay_recorded_until_the_job_that_uses_them_says_otherwise() {
+    let mut fixture = Fixture::new();
+    let env = id("env/acme/production");
+    let with = |names: &[(&str, &str)]| {
+        let mut change = record("env/acme/production", "256M");
+        if let StateChange::Patch(record) = &mut change {
+            let names = names
+                .iter()
+                .map(|(name, digest)| ((*name).to_owned(), (*digest).to_owned()));
+            record.fingerprints = names.collect();
+        }
+        [change]
+    };
+    let (vhost, pool) = ("templates/nginx/site.conf", "templates/php/fpm.conf");
+    for (moment, (names, left)) in [
+        (vec![(vhost, "a"), (pool, "b")], vec![vhost, pool]),
+        (vec![], vec![vhost, pool]),
+        (vec![(vhost, "")], vec![pool]),
+        (vec![(pool, "")], vec![]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let moment = at(i64::try_from(moment).expect("few") + 1);
+        let store = &mut fixture.store;
+        store
+            .set_recorded(&with(&names), &[], "applied", "ops", moment)
+            .expect("recorded");
+        let recorded = store.recorded(&env).expect("read").expect("is there");
+        let names: Vec<&str> = recorded.fingerprints.keys().map(String::as_str).collect();
+        assert_eq!(names, left);
+    }
+    fixture.assert_sound();
+}
+
+#[test]
 fn the_database_is_private_and_a_missing_one_is_said_to_be_missing() {
     let fixture = Fixture::new();
     for name in ["state.db", "state.db-wal", "state.db-shm"] {
@@ -328,7 +364,7 @@ fn a_job_leaves_what_was_recorded_while_it_ran() {
     assert_eq!(recorded.spec.str("protect"), Some("of the document"));
     assert_eq!(recorded.spec.str("title"), Some("of the job"));
     assert_eq!(recorded.spec.str("php.memory"), Some("256M"));
-    let secrets: Vec<&String> = recorded.secret_fingerprints.keys().collect();
+    let secrets: Vec<&String> = recorded.fingerprints.keys().collect();
     assert_eq!(secrets, ["protect", "title"]);
     assert_eq!(recorded.source.file, "moved.yaml");
     assert_eq!(recorded.node.as_deref(), Some("web-1"));

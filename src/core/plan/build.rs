@@ -8,9 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use super::order::{self, Draft};
 use super::rails;
 use super::sight::Sight;
-use super::{Action, BlockCode, Blocked, Effect, Plan, PlanInput, Removed, Wanted, secret};
+use super::{Action, BlockCode, Blocked, Effect, Plan, PlanInput, Removed, Wanted};
 use crate::core::aspect::{Aspect, asks_for_something, aspect_of};
 use crate::core::change::{Change, SpecPatch};
+use crate::core::fingerprint;
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
 use crate::core::job_kind::{changers_of, maker_of};
@@ -160,11 +161,10 @@ impl Work<'_> {
         patch: SpecPatch,
         carries: impl Fn(&[&str]) -> bool,
     ) -> Effect {
-        let mut fingerprints = secret::fingerprints(&wanted.spec, &self.input.fingerprints);
-        fingerprints.retain(|path, _| {
-            let path: Vec<&str> = path.split('.').collect();
-            carries(&path)
-        });
+        let mut fingerprints = self.input.fingerprints(id, &wanted.spec);
+        let gone = self.input.templates_gone(id);
+        fingerprints.extend(gone.map(|name| (name.to_owned(), String::new())));
+        fingerprints.retain(|name, _| carries(&fingerprint::path(name)));
         Effect {
             resource: id.clone(),
             patch,

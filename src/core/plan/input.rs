@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::secret;
+use crate::core::fingerprint;
+use crate::core::fingerprint::{Fingerprints, TemplateFingerprints};
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::recorded::Source;
@@ -20,7 +23,7 @@ pub struct Recorded {
     pub generation: u64,
     /// Whether its last job left it as it is recorded; if not, the node may be otherwise.
     pub settled: bool,
-    pub fingerprints: BTreeMap<String, String>,
+    pub fingerprints: Fingerprints,
 }
 
 /// Which part of a plan is asked for, and what to run although nothing changed.
@@ -60,6 +63,8 @@ pub struct PlanInput<'a> {
     pub has_environments: bool,
     /// The present keyed hash of each secret by name; a name that is missing is not stored.
     pub fingerprints: BTreeMap<String, String>,
+    /// Those of the fleet repo's own templates.
+    pub templates: TemplateFingerprints,
     /// What is done once for each token, of resources whose wanted token was used before.
     pub used_tokens: BTreeSet<(ResourceId, JobType)>,
     /// Recorded environments that are configured anew because something that they see of their node or site changes,
@@ -76,6 +81,23 @@ impl PlanInput<'_> {
             spec: spec?,
             source: (self.source)(id),
         })
+    }
+
+    /// What the files of a resource are made of besides its spec.
+    pub(super) fn fingerprints(&self, id: &ResourceId, spec: &Spec) -> Fingerprints {
+        let mut found = secret::fingerprints(spec, &self.fingerprints);
+        found.extend(self.templates.of(id.kind()).clone());
+        found
+    }
+
+    /// The recorded templates of a resource that no longer are there.
+    pub(super) fn templates_gone(&self, id: &ResourceId) -> impl Iterator<Item = &str> {
+        let recorded = self.recorded.get(id).into_iter();
+        let names = recorded.flat_map(|recorded| recorded.fingerprints.keys());
+        let present = self.templates.of(id.kind());
+        names
+            .filter(|name| fingerprint::is_template(name) && !present.contains_key(*name))
+            .map(String::as_str)
     }
 
     /// The spec of a resource as it is recorded.

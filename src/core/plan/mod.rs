@@ -21,6 +21,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, SpecPatch};
+use super::fingerprint::Fingerprints;
 use super::id::ResourceId;
 use super::job::JobType;
 use super::recorded::Source;
@@ -58,8 +59,8 @@ pub struct Effect {
     pub resource: ResourceId,
     pub patch: SpecPatch,
     pub source: Option<Source>,
-    /// Keyed hashes of the secrets that the resource refers to, by name.
-    pub fingerprints: BTreeMap<String, String>,
+    /// What the files are made of besides the spec; a template that is gone has an empty one.
+    pub fingerprints: Fingerprints,
 }
 
 /// One job that the plan asks for.

@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::core::fingerprint::TemplateFingerprints;
+use crate::core::id::ResourceKind;
 use crate::core::spec::Spec;
 
 /// A small fleet whose wanted and recorded forms the tests bend.
@@ -11,6 +13,7 @@ struct Fleet {
     wanted: BTreeMap<ResourceId, Spec>,
     recorded: BTreeMap<ResourceId, Spec>,
     fingerprints: BTreeMap<String, String>,
+    templates: TemplateFingerprints,
     recorded_fingerprints: BTreeMap<String, String>,
     choice: Choice,
     used_tokens: BTreeSet<(ResourceId, JobType)>,
@@ -94,6 +97,7 @@ impl Fleet {
                 .keys()
                 .any(|id| matches!(id, ResourceId::Env { .. })),
             fingerprints: self.fingerprints.clone(),
+            templates: self.templates.clone(),
             used_tokens: self.used_tokens.clone(),
             followers: self.followers.clone(),
             choice: self.choice.clone(),
@@ -559,6 +563,51 @@ fn a_rotated_secret_is_a_change_that_shows_nothing() {
         plan.jobs[0].effects[0].fingerprints["http.basic_auth.password"],
         "new"
     );
+}
+
+#[test]
+fn a_template_that_is_new_changed_or_gone_is_a_change_of_what_is_made_of_it() {
+    let templates = |text: Option<&str>| {
+        let all = text.map(|text| ("nginx/site.conf".to_owned(), text.to_owned()));
+        let all: BTreeMap<String, String> = all.into_iter().collect();
+        TemplateFingerprints::new(&all, |kind, _| kind == ResourceKind::Env)
+    };
+    let mut fleet = Fleet::new().applied();
+    let outline = |fleet: &Fleet| -> Vec<String> {
+        let of = |job: PlannedJob| {
+            let change = job.changes.first().map(|change| &change.path);
+            let left: Vec<String> = job.effects[0].fingerprints.values().cloned().collect();
+            format!("{} {change:?} {left:?}", job.resource)
+        };
+        fleet.plan().jobs.into_iter().map(of).collect()
+    };
+    assert_eq!(outline(&fleet), [""; 0]);
+    fleet.templates = templates(Some("new"));
+    let new = outline(&fleet);
+    assert_eq!(new.len(), 2, "{new:?}");
+    assert_eq!(fleet.plan().records, []);
+    fleet.recorded_fingerprints = fleet.templates.of(ResourceKind::Env).clone();
+    // The other environment has not got it yet.
+    assert_eq!(outline(&fleet), new[1..]);
+    fleet.recorded.remove(&id("env/acme/staging"));
+    fleet.wanted.remove(&id("env/acme/staging"));
+    assert_eq!(outline(&fleet), [""; 0]);
+    fleet.templates = templates(Some("changed"));
+    assert_eq!(outline(&fleet).len(), 1);
+    fleet.templates = templates(None);
+    let gone = outline(&fleet);
+    assert!(gone[0].ends_with("[\"\"]"), "{gone:?}");
+    // What is made has what there is.
+    let mut fleet = Fleet::new();
+    fleet.templates = templates(Some("new"));
+    let made: Vec<usize> = fleet
+        .plan()
+        .jobs
+        .iter()
+        .flat_map(|job| &job.effects)
+        .map(|effect| effect.fingerprints.len())
+        .collect();
+    assert_eq!(made, [0, 0, 1, 1]);
 }
 
 #[test]

@@ -12,6 +12,8 @@ use super::RenderError;
 use super::context::Named;
 use super::engine;
 use super::request::{RenderInBounds, RenderRequest};
+use crate::core::fingerprint::TemplateFingerprints;
+use crate::core::id::ResourceKind;
 
 macro_rules! embedded {
     ($($name:literal),+ $(,)?) => {
@@ -69,6 +71,27 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "wordpress/wp-config.php",
 ];
 
+/// What the files of an environment are made of; the others make those of a node.
+const OF_ENVIRONMENTS: &[&str] = &[
+    "logrotate/environment.conf",
+    "nginx/htpasswd",
+    "nginx/site.conf",
+    "php/environment.ini",
+    "php/fpm.conf",
+    "redis/environment.conf",
+    "systemd/cron.service",
+    "systemd/cron.timer",
+    "systemd/php.service",
+    "systemd/php.socket",
+    "systemd/purge.path",
+    "systemd/purge.service",
+    "systemd/redis.service",
+    "systemd/sandbox.conf",
+    "wordpress/pressluft.php",
+    "wordpress/wp-cli.yml",
+    "wordpress/wp-config.php",
+];
+
 /// The templates of this version, and those of the fleet repo that take their place.
 #[derive(Clone, Debug)]
 pub struct Templates {
@@ -107,6 +130,29 @@ impl Templates {
     /// The paths of all templates, sorted.
     pub fn names() -> impl Iterator<Item = &'static str> {
         EMBEDDED.iter().map(|(name, _)| *name)
+    }
+
+    /// What is recorded of the fleet repo's templates, for each kind of resource whose files are made of them.
+    #[must_use]
+    pub fn fingerprints(overrides: &BTreeMap<String, String>) -> TemplateFingerprints {
+        let is_own =
+            |kind, path: &str| OF_ENVIRONMENTS.contains(&path) == (kind == ResourceKind::Env);
+        // Such a one may take in any other.
+        let is_open = |text: &String| {
+            ["include", "import", "extends"]
+                .iter()
+                .any(|word| text.contains(word))
+        };
+        let is_open = |kind| {
+            let mut own = overrides.iter().filter(|(path, _)| is_own(kind, path));
+            own.any(|(_, text)| is_open(text))
+        };
+        let (of_node, of_environment) = (is_open(ResourceKind::Node), is_open(ResourceKind::Env));
+        TemplateFingerprints::new(overrides, |kind, path| match kind {
+            ResourceKind::Node => of_node || is_own(kind, path),
+            ResourceKind::Env => of_environment || is_own(kind, path),
+            ResourceKind::Fleet | ResourceKind::Site => false,
+        })
     }
 
     /// Renders one template. References to secrets are looked up in `named`.
@@ -162,6 +208,7 @@ mod tests {
     fn our_templates_are_found_by_their_name() {
         assert!(EMBEDDED.is_sorted_by_key(|(name, _)| *name));
         assert!(EMBEDDED.iter().all(|(name, _)| source(name).is_some()));
+        assert!(OF_ENVIRONMENTS.iter().all(|name| source(name).is_some()));
         assert_eq!(source("nginx/none.conf"), None);
     }
 }

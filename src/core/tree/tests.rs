@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Value as View;
 use proptest::prelude::*;
@@ -8,6 +8,7 @@ use super::*;
 use crate::core::desired::HasSpec;
 use crate::core::document::{Environment, Node};
 use crate::core::facts::NodeFacts;
+use crate::core::id::ResourceKind;
 use crate::core::names::{EnvironmentNames, environment_names};
 
 const HOSTILE: &str = "{{ lookup('pipe','touch /tmp/x') }} $host ${HOME} `id` \"d\" 's' \\";
@@ -191,7 +192,7 @@ fn the_tree_of_a_node() {
 /// The planner configures environments anew when one of these changes, and for no other field.
 #[test]
 fn what_environments_see_of_their_node_is_known() {
-    let seen = crate::core::aspect::seen_by_environments(crate::core::id::ResourceKind::Node);
+    let seen = crate::core::aspect::seen_by_environments(ResourceKind::Node);
     // Of what only some environments see, one sees all.
     let production = || {
         let mut case = Case::production();
@@ -586,6 +587,53 @@ proptest! {
         prop_assert!(quoting::ini_value(&View::from(text.as_str())).is_err());
         prop_assert!(quoting::htpasswd_user(&text).is_err());
     }
+}
+
+/// A plan has a job for what is made of a template that changes, and for nothing else.
+#[test]
+fn each_template_makes_files_of_the_kind_that_it_is_said_to() {
+    let mut production = Case::production();
+    production.env["cache"] = json!({"object": true, "page": true});
+    production.env["http"] =
+        json!({"basic_auth": {"user": "u", "password": "secret:acme/staging"}});
+    production.node["swap"] = json!("1GiB");
+    // It has a file more than Debian.
+    production.facts.distribution = "ubuntu".to_owned();
+    production.node["patching"] = json!({"window": "sun 03:00-05:00 UTC", "reboot": "if-needed"});
+    let text = |tree: &Tree| format!("{tree:?}");
+    let (node, environment) = production.rendered().expect("renders");
+    for name in Templates::names() {
+        let own = format!(
+            "{}{{{{ '# of the fleet' }}}}\n",
+            templates::source(name).expect("is there")
+        );
+        let replaced = overriding(name, &own).expect("known");
+        let (of_node, of_environment) = production.rendered_with(&replaced).expect("renders");
+        let seen = Templates::fingerprints(&[(name.to_owned(), own)].into());
+        let is_said = |kind| !seen.of(kind).is_empty();
+        assert_eq!(
+            text(&of_node) != text(&node),
+            is_said(ResourceKind::Node),
+            "{name}"
+        );
+        let differs = text(&of_environment) != text(&environment);
+        assert_eq!(differs, is_said(ResourceKind::Env), "{name}");
+    }
+}
+
+#[test]
+fn what_takes_in_other_templates_depends_on_all_of_them() {
+    let mut own = BTreeMap::from([("nginx/nginx.conf".to_owned(), "# own".to_owned())]);
+    let count =
+        |own: &BTreeMap<String, String>| Templates::fingerprints(own).of(ResourceKind::Env).len();
+    assert_eq!(count(&own), 0);
+    own.insert("nginx/site.conf".to_owned(), "# own".to_owned());
+    assert_eq!(count(&own), 1);
+    own.insert(
+        "nginx/site.conf".to_owned(),
+        "{% include part %}".to_owned(),
+    );
+    assert_eq!(count(&own), 2);
 }
 
 #[test]

@@ -2,14 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::{Delta, Work, aspect_in, fields_of};
 use crate::core::aspect::{Aspect, aspect_of};
 use crate::core::change::{Change, SpecPatch};
+use crate::core::fingerprint::{self, Fingerprints};
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::plan::order::Draft;
 use crate::core::plan::{Action, BlockCode, RecordOnly, Recorded, Wanted, secret};
 use crate::core::spec::Spec;
+
+/// A template of the fleet repo that is another one than before, by its digest.
+fn replaced(name: &str, before: Option<&String>, after: Option<&String>) -> Change {
+    let shown =
+        |digest: Option<&String>| digest.map_or(Value::Null, |digest| Value::from(digest.as_str()));
+    Change {
+        path: name.to_owned(),
+        before: shown(before),
+        after: shown(after),
+    }
+}
 
 impl Work<'_> {
     pub(super) fn existing(&mut self, id: &ResourceId, wanted: &Wanted, recorded: &Recorded) {
@@ -47,12 +61,12 @@ impl Work<'_> {
         }
     }
 
-    /// The differences between the two specs, and rotated secrets, each under its aspect.
+    /// The differences between the two specs, rotated secrets and replaced templates, each under its aspect.
     fn deltas(
         &self,
         id: &ResourceId,
         wanted: &Wanted,
-        (before, fingerprints): (&Spec, &BTreeMap<String, String>),
+        (before, fingerprints): (&Spec, &Fingerprints),
     ) -> BTreeMap<Aspect, Delta> {
         let whole = SpecPatch::between(before, &wanted.spec, |_| true);
         let paths = whole.set.iter().map(|leaf| &leaf.0).chain(&whole.unset);
@@ -65,17 +79,21 @@ impl Work<'_> {
             .map(|path| aspect_of(&path.iter().map(String::as_str).collect::<Vec<_>>()))
             .collect();
         let mut rotated: BTreeMap<Aspect, Vec<Change>> = BTreeMap::new();
-        let present = secret::fingerprints(&wanted.spec, &self.input.fingerprints);
-        for (path, fingerprint) in &present {
-            let parts: Vec<&str> = path.split('.').collect();
-            let changed_anyway = whole.set.iter().any(|leaf| leaf.0 == parts);
-            if fingerprints.get(path) != Some(fingerprint) && !changed_anyway {
-                let aspect = aspect_of(&parts);
+        let present = self.input.fingerprints(id, &wanted.spec);
+        let gone = self.input.templates_gone(id).map(|name| (name, None));
+        let present = present.iter().map(|(name, now)| (name.as_str(), Some(now)));
+        for (name, now) in present.chain(gone) {
+            let path = fingerprint::path(name);
+            let changed_anyway = whole.set.iter().any(|leaf| leaf.0 == path);
+            let recorded = fingerprints.get(name);
+            if recorded != now && !changed_anyway {
+                let aspect = aspect_of(&path);
                 aspects.insert(aspect);
-                rotated
-                    .entry(aspect)
-                    .or_default()
-                    .push(secret::rotated(path));
+                let change = match fingerprint::is_template(name) {
+                    true => replaced(name, recorded, now),
+                    false => secret::rotated(name),
+                };
+                rotated.entry(aspect).or_default().push(change);
             }
         }
         aspects
