@@ -543,6 +543,27 @@ fn what_failed_before_is_held_with_what_builds_on_it_and_holds_nothing_else() {
 }
 
 #[test]
+fn an_environment_is_not_copied_from_another_node() {
+    let mut fleet = Fleet::new();
+    let other = json!({"name": "web-2", "host": "203.0.113.11", "state": "present"});
+    fleet.want("node/web-2", other);
+    fleet.set("env/acme/staging", "node", json!("web-2"));
+    let outline = fleet.outline();
+    assert_eq!(
+        outline
+            .iter()
+            .filter(|line| line.contains("staging"))
+            .collect::<Vec<_>>(),
+        [
+            "not-supported env/acme/staging: `from`: `production` is on `web-1`, and this version copies an \
+          environment only on its own node"
+        ]
+    );
+    // What there is stays as it was made.
+    assert_eq!(fleet.applied().outline(), [""; 0]);
+}
+
+#[test]
 fn a_rotated_secret_is_a_change_that_shows_nothing() {
     let mut fleet = Fleet::new();
     fleet.set(

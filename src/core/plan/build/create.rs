@@ -76,6 +76,9 @@ impl Work<'_> {
         let Some(node) = self.sight.node_of(id) else {
             return;
         };
+        if let Some(from) = self.source_elsewhere(id, site, &node) {
+            return self.block(id, BlockCode::NotSupported, from);
+        }
         let effect = self.creation(id, wanted);
         self.draft(
             JobType::EnvCreate,
@@ -86,6 +89,17 @@ impl Work<'_> {
             vec![effect],
         );
         self.follow_up(JobType::EnvCreate, id, &node);
+    }
+
+    /// Why `id` cannot be made from its source: one job is on one node.
+    fn source_elsewhere(&self, id: &ResourceId, site: &str, node: &str) -> Option<String> {
+        let name = self.sight.of(id).from.clone()?;
+        let other = self.sight.node_of(&ResourceId::env(site, &name))?;
+        (other != node).then(|| {
+            format!(
+                "`from`: `{name}` is on `{other}`, and this version copies an environment only on its own node"
+            )
+        })
     }
 
     /// Whether `id` is the production environment of a site that is planned: it is made with that.
