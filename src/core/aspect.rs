@@ -9,8 +9,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::desired::HasSpec;
-use super::document::{Environment, Fleet, Node, Site};
+use super::desired::plain;
 use super::fingerprint::TEMPLATES;
 use super::id::ResourceKind;
 use super::job::JobType;
@@ -350,37 +349,6 @@ pub fn is_nothing(value: &Value) -> bool {
         Value::Array(elements) => elements.is_empty(),
         Value::Object(map) => map.is_empty(),
         Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
-/// The spec of a resource whose document says no more than it has to.
-fn plain(kind: ResourceKind) -> &'static Spec {
-    static PLAIN: LazyLock<HashMap<ResourceKind, Spec>> = LazyLock::new(|| {
-        let of = |kind: &ResourceKind| (*kind, plain_of(*kind));
-        ResourceKind::ALL.iter().map(of).collect()
-    });
-    static NONE: LazyLock<Spec> = LazyLock::new(Spec::default);
-    PLAIN.get(&kind).unwrap_or(&NONE)
-}
-
-fn plain_of(kind: ResourceKind) -> Spec {
-    fn spec<T: HasSpec>(fields: Value) -> Spec {
-        let written = serde_json::from_value(fields).unwrap_or_default();
-        T::from_spec(&written)
-            .map(|value| value.spec())
-            .unwrap_or_default()
-    }
-    match kind {
-        ResourceKind::Fleet => spec::<Fleet>(serde_json::json!({"version": 1, "name": "x"})),
-        ResourceKind::Node => spec::<Node>(serde_json::json!({"name": "x", "host": "x.example"})),
-        ResourceKind::Site => spec::<Site>(serde_json::json!({
-            "name": "x", "node": "x", "title": "x",
-            "admin": {"user": "x", "email": "x@x.example"},
-        })),
-        ResourceKind::Env => spec::<Environment>(serde_json::json!({
-            "site": "x", "name": "x", "type": "production",
-            "safety": {"mail": "send", "noindex": false}, "cron": {"interval": "5m"},
-        })),
     }
 }
 

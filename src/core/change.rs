@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::leaf::{self, Leaf, Pool, leaves};
+use super::id::ResourceId;
+use super::leaf::{self, Leaf, LeafOf, Pool, leaves};
 use super::spec::Spec;
 
 /// What a person sees in place of a secret's value.
@@ -19,6 +20,22 @@ pub struct Change {
     pub path: String,
     pub before: Value,
     pub after: Value,
+    /// Whose field it is, where that is not the resource of the job: a site's job makes its production environment, and
+    /// carries out what the site asks of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceId>,
+}
+
+impl Change {
+    #[must_use]
+    pub fn new(path: impl Into<String>, before: Value, after: Value) -> Self {
+        Self {
+            path: path.into(),
+            before,
+            after,
+            resource: None,
+        }
+    }
 }
 
 /// What to do to a recorded spec: leaves to set and leaves to take out.
@@ -26,6 +43,16 @@ pub struct Change {
 pub struct SpecPatch {
     pub set: Vec<Leaf>,
     pub unset: Vec<Vec<String>>,
+}
+
+/// Some differences that make something of nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FirstOfNew {
+    pub changes: Vec<Change>,
+    /// How many more there are.
+    pub more: usize,
+    /// How many are as they are without a word.
+    pub defaults: usize,
 }
 
 impl SpecPatch {
@@ -140,22 +167,29 @@ impl SpecPatch {
         leaf.1.as_str()
     }
 
-    /// The first `most` differences that make something of nothing, in key order, and how many there are.
+    /// The first `most` differences that make something of nothing, in key order. `defaults` are the leaves that it has
+    /// without a word, in key order too: those are counted alone.
     #[must_use]
-    pub fn first_of_new(&self, most: usize) -> (Vec<Change>, usize) {
-        let (mut first, mut count) = (Vec::with_capacity(most), 0);
+    pub fn first_of_new(&self, most: usize, defaults: &[LeafOf<'_>]) -> FirstOfNew {
+        let mut found = FirstOfNew::default();
+        let mut defaults = defaults.iter().peekable();
         for leaf in &self.set {
             let (path, value) = &**leaf;
-            if first.len() < most {
-                let before = first.len();
-                describe(&path.join("."), &Value::Null, value, &mut first);
-                count += first.len() - before;
+            let to =
+                |known: &LeafOf<'_>| known.0.iter().copied().cmp(path.iter().map(String::as_str));
+            while defaults.next_if(|known| to(known).is_lt()).is_some() {}
+            let is_default = defaults.next_if(|known| to(known).is_eq());
+            if is_default.is_some_and(|known| known.1 == value) {
+                found.defaults += 1;
+            } else if found.changes.len() < most {
+                describe(&path.join("."), &Value::Null, value, &mut found.changes);
             } else {
-                count += named(value).map_or(1, |named| named.len().max(1));
+                found.more += named(value).map_or(1, |named| named.len().max(1));
             }
         }
-        first.truncate(most);
-        (first, count)
+        found.more += found.changes.len().saturating_sub(most);
+        found.changes.truncate(most);
+        found
     }
 
     /// The differences as a person reads them, named lists element by element.
@@ -223,11 +257,7 @@ fn remove(map: &mut Map<String, Value>, path: &[String]) {
 /// with names, else as one change.
 fn describe(path: &str, before: &Value, after: &Value, changes: &mut Vec<Change>) {
     let (Some(old), Some(new)) = (named(before), named(after)) else {
-        changes.push(Change {
-            path: path.to_owned(),
-            before: before.clone(),
-            after: after.clone(),
-        });
+        changes.push(Change::new(path.to_owned(), before.clone(), after.clone()));
         return;
     };
     let count = changes.len();
@@ -238,20 +268,20 @@ fn describe(path: &str, before: &Value, after: &Value, changes: &mut Vec<Change>
         match (old.get(name), new.get(name)) {
             (Some(a), Some(b)) if a == b => {}
             (Some(a), Some(b)) => describe_fields(&format!("{path}[{name}]"), a, b, changes),
-            (a, b) => changes.push(Change {
-                path: format!("{path}[{name}]"),
-                before: a.map_or(Value::Null, |map| Value::Object((*map).clone())),
-                after: b.map_or(Value::Null, |map| Value::Object((*map).clone())),
-            }),
+            (a, b) => changes.push(Change::new(
+                format!("{path}[{name}]"),
+                a.map_or(Value::Null, |map| Value::Object((*map).clone())),
+                b.map_or(Value::Null, |map| Value::Object((*map).clone())),
+            )),
         }
     }
     if changes.len() == count {
         // Only the order differs.
-        changes.push(Change {
-            path: path.to_owned(),
-            before: names_of(before),
-            after: names_of(after),
-        });
+        changes.push(Change::new(
+            path.to_owned(),
+            names_of(before),
+            names_of(after),
+        ));
     }
 }
 
@@ -265,11 +295,11 @@ fn describe_fields(
     for key in keys {
         let (old, new) = (before.get(key), after.get(key));
         if old != new {
-            changes.push(Change {
-                path: format!("{path}.{key}"),
-                before: old.cloned().unwrap_or(Value::Null),
-                after: new.cloned().unwrap_or(Value::Null),
-            });
+            changes.push(Change::new(
+                format!("{path}.{key}"),
+                old.cloned().unwrap_or(Value::Null),
+                new.cloned().unwrap_or(Value::Null),
+            ));
         }
     }
 }
@@ -396,10 +426,21 @@ mod tests {
             prop_assert_eq!(patch.json_of_new().ok(), Some(spec.canonical()));
             prop_assert_eq!(patch.text_of_new("a"), spec.str("a"));
             let mut all = patch.changes(&Spec::default());
-            let (first, count) = patch.first_of_new(most);
-            prop_assert_eq!(count, all.len());
+            let first = patch.first_of_new(most, &[]);
+            prop_assert_eq!(first.defaults, 0);
+            prop_assert_eq!(first.changes.len() + first.more, all.len());
             all.truncate(most);
-            prop_assert_eq!(first, all);
+            prop_assert_eq!(first.changes, all);
+        }
+
+        #[test]
+        fn what_is_as_without_a_word_is_only_counted(spec in any_spec(), plain in any_spec()) {
+            let found = SpecPatch::of(&spec).first_of_new(usize::MAX, &leaves(plain.fields()));
+            let apart = SpecPatch::between(&plain, &spec, |_| true);
+            let same = leaves(spec.fields()).len() - apart.set.len();
+            prop_assert_eq!(found.defaults, same);
+            let (set, unset) = (apart.set, Vec::new());
+            prop_assert_eq!(found.changes, SpecPatch { set, unset }.changes(&Spec::default()));
         }
 
         #[test]

@@ -270,7 +270,8 @@ fn changes(
 ) -> Result<String, DaemonError> {
     let made = job.effects.iter().map(|effect| {
         let part = packed.part_of(&effect.resource);
-        part.filter(|_| payloads.is_whole(job, effect))
+        let part = part.filter(|_| payloads.is_whole(job, effect))?;
+        Some(json!({"resource": effect.resource, "part": part}))
     });
     let made: Option<Vec<_>> = made.collect();
     Ok(match made {

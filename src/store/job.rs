@@ -24,7 +24,14 @@ use crate::core::recorded::{JobId, PlanId, ResourceStatus};
 /// What a job makes all of: parts of its payload by their digests.
 #[derive(Deserialize)]
 struct Made {
-    made: Vec<String>,
+    made: Vec<MadeOf>,
+}
+
+/// A resource that a job makes all of, and the part of its payload that says how.
+#[derive(Deserialize)]
+struct MadeOf {
+    resource: ResourceId,
+    part: String,
 }
 
 words! {
@@ -228,12 +235,14 @@ impl Store {
             return serde_json::from_str(&text).map_err(corrupt);
         }
         let Made { made } = serde_json::from_str(&text).map_err(corrupt)?;
+        let own = require(&self.connection, id)?.resource;
         let mut changes = Vec::new();
-        for digest in made {
-            let part = self.part(&digest)?;
-            let part = part.ok_or_else(|| corrupt(format!("the part `{digest}` is missing")))?;
-            let spec = serde_json::from_str(&part).map_err(corrupt)?;
-            changes.extend(changes_of_new(&SpecPatch::of(&spec)));
+        for MadeOf { resource, part } in made {
+            let text = self.part(&part)?;
+            let text = text.ok_or_else(|| corrupt(format!("the part `{part}` is missing")))?;
+            let spec = serde_json::from_str(&text).map_err(corrupt)?;
+            let other = Some(&resource).filter(|of| **of != own);
+            changes.extend(changes_of_new(&SpecPatch::of(&spec), other));
         }
         Ok(changes)
     }

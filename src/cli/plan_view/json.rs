@@ -88,6 +88,8 @@ struct Difference<'a> {
     after: &'a Value,
     before: &'a Value,
     path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a ResourceId>,
 }
 
 impl<'a> Job<'a> {
@@ -96,6 +98,7 @@ impl<'a> Job<'a> {
             after: &change.after,
             before: &change.before,
             path: &change.path,
+            resource: change.resource.as_ref(),
         };
         Self {
             action: job.action,

@@ -2,7 +2,7 @@
 
 use super::{Heading, mark, sentence, value};
 use crate::core::document::scalar::is_hidden;
-use crate::core::plan::Plan;
+use crate::core::plan::{Plan, Shown};
 
 /// GitHub refuses comments over 65,536 characters; what does not fit is counted.
 const LIMIT: usize = 60_000;
@@ -54,12 +54,12 @@ fn sections(plan: &Plan) -> impl Iterator<Item = String> + '_ {
         details(
             &title,
             &unread(&html(&job.reason.replace('`', ""))),
-            &job.shown_changes(),
+            &job.shown(None),
         )
     });
     let records = plan.records.iter().map(|record| {
         let title = format!("<code>~</code> {}", html(&record.resource.to_string()));
-        details(&title, "recorded without a job", &record.changes)
+        details(&title, "recorded without a job", &[record.shown(None)])
     });
     let blocked = plan.blocked.iter().map(|blocked| {
         format!(
@@ -78,11 +78,14 @@ fn sections(plan: &Plan) -> impl Iterator<Item = String> + '_ {
     jobs.chain(records).chain(blocked).chain(removed)
 }
 
-fn details(title: &str, note: &str, changes: &[crate::core::change::Change]) -> String {
+fn details(title: &str, note: &str, shown: &[Shown<'_>]) -> String {
     let mut out = format!("\n<details><summary>{title}: {note}</summary>\n");
-    if !changes.is_empty() {
+    for shown in shown.iter().filter(|shown| !shown.changes.is_empty()) {
+        if let Some(of) = shown.of {
+            out.push_str(&format!("\n{}\n", code(&of.to_string())));
+        }
         out.push_str("\n| field | before | after |\n|---|---|---|\n");
-        for change in changes {
+        for change in shown.changes.iter() {
             out.push_str(&format!(
                 "| {} | {} | {} |\n",
                 code(&change.path),

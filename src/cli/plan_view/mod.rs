@@ -28,7 +28,7 @@ pub(crate) struct Heading {
 /// Changes with a line each, before → after.
 pub(crate) fn changes(changes: &[Change]) -> String {
     let mut out = String::new();
-    text::push_changes(&mut out, changes, 0);
+    text::push_changes(&mut out, changes);
     out
 }
 

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::{Heading, mark, sentence, value};
 use crate::cli::output::printable;
 use crate::core::change::Change;
-use crate::core::plan::{Action, Plan, PlannedJob};
+use crate::core::plan::{Action, Plan, PlannedJob, Shown};
 
 /// How many fields of a new resource are shown where not all are asked for.
 const FIELDS_SHOWN: usize = 8;
@@ -30,6 +30,7 @@ pub(crate) fn text(
             "{dim}Part of the plan only: --target or --exclude is given{dim:#}\n"
         ));
     }
+    let most = (!all).then_some(FIELDS_SHOWN);
     let mut last = None;
     for job in &plan.jobs {
         if last != Some(&job.resource) {
@@ -40,20 +41,14 @@ pub(crate) fn text(
             out.push('\n');
             last = Some(&job.resource);
         }
-        push_job(&mut out, job, all);
+        push_job(&mut out, job, most);
         write_full(to, &mut out)?;
     }
     if !plan.records.is_empty() {
         out.push_str(&format!("\n{bold}Recorded without a job{bold:#}\n"));
         for record in &plan.records {
             out.push_str(&format!("  {}\n", record.resource));
-            let is_new = record.changes.iter().all(|change| change.before.is_null());
-            let changes = &record.changes;
-            let shown = match all || !is_new {
-                true => changes.len(),
-                false => changes.len().min(FIELDS_SHOWN),
-            };
-            push_changes(&mut out, &changes[..shown], changes.len() - shown);
+            push_shown(&mut out, &record.shown(most));
             write_full(to, &mut out)?;
         }
     }
@@ -138,7 +133,7 @@ fn style(action: Action) -> Style {
     }
 }
 
-fn push_job(out: &mut String, job: &PlannedJob, all: bool) {
+fn push_job(out: &mut String, job: &PlannedJob, most: Option<usize>) {
     let style = style(job.action);
     let dim = Style::new().dimmed();
     out.push_str(&format!(
@@ -152,15 +147,33 @@ fn push_job(out: &mut String, job: &PlannedJob, all: bool) {
         out.push_str(&format!(" {dim}(after {}){dim:#}", job.after.join(", ")));
     }
     out.push('\n');
-    let (changes, left) = match all {
-        true => (job.shown_changes(), 0),
-        false => job.first_changes(FIELDS_SHOWN),
-    };
-    push_changes(out, &changes, left);
+    for shown in job.shown(most) {
+        push_shown(out, &shown);
+    }
 }
 
-/// Pushes a line for each change; `left` of them are not shown.
-pub(super) fn push_changes(out: &mut String, changes: &[Change], left: usize) {
+fn push_shown(out: &mut String, shown: &Shown<'_>) {
+    let dim = Style::new().dimmed();
+    if let Some(of) = shown.of {
+        out.push_str(&format!("      {dim}{of}{dim:#}\n"));
+    }
+    push_changes(out, &shown.changes);
+    let defaults = match shown.defaults {
+        1 => "1 default".to_owned(),
+        count => format!("{count} defaults"),
+    };
+    let left = match (shown.more, shown.defaults) {
+        (0, 0) => return,
+        (more, 0) => format!("and {more} more"),
+        (0, _) if shown.changes.is_empty() => defaults,
+        (0, _) => format!("and {defaults}"),
+        (more, _) => format!("and {more} more and {defaults}"),
+    };
+    out.push_str(&format!("      {dim}{left}, shown with --verbose{dim:#}\n"));
+}
+
+/// Pushes a line for each change.
+pub(super) fn push_changes(out: &mut String, changes: &[Change]) {
     let width = changes
         .iter()
         .map(|change| change.path.chars().count())
@@ -181,12 +194,6 @@ pub(super) fn push_changes(out: &mut String, changes: &[Change], left: usize) {
         };
         out.push_str(&format!(
             "      {colour}{sign}{colour:#} {path:width$}  {what}\n"
-        ));
-    }
-    if left > 0 {
-        let dim = Style::new().dimmed();
-        out.push_str(&format!(
-            "      {dim}and {left} more, shown with --verbose{dim:#}\n"
         ));
     }
 }

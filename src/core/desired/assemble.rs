@@ -221,8 +221,8 @@ fn only_fleet(
 }
 
 /// What a kind needs to become effective.
-trait Effective {
-    type Defaults: bitcode::Encode;
+pub(super) trait Effective {
+    type Defaults: bitcode::Encode + Default;
     type Value;
     const NAME: &'static str;
 

@@ -4,6 +4,7 @@ mod assemble;
 mod canonical;
 mod catalog;
 mod findings;
+mod plain;
 mod pruned;
 mod recheck;
 mod rules;
@@ -23,6 +24,7 @@ use crate::core::spec::{Spec, SpecHash};
 
 pub use assemble::{assemble, without_rules};
 pub use catalog::{Catalog, Listed};
+pub use plain::{defaults, plain};
 pub use recheck::{Changes, Rechecked, recheck};
 pub use spec::{HasSpec, SpecError};
 

@@ -10,11 +10,11 @@ mod input;
 mod order;
 pub mod rails;
 pub mod secret;
+mod shown;
 mod sight;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -25,11 +25,11 @@ use super::fingerprint::Fingerprints;
 use super::id::ResourceId;
 use super::job::JobType;
 use super::recorded::Source;
-use super::spec::Spec;
 pub use block::BlockCode;
 pub use build::build;
 pub use form::Forms;
 pub use input::{Choice, PlanInput, Recorded, Wanted};
+pub use shown::{Shown, changes_of_new};
 
 /// What a job does to its resource, for the marks and counts of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,19 +129,6 @@ pub struct Counts {
     pub records: usize,
 }
 
-/// The first `most` differences that make something of nothing, as they are shown, and how many there are.
-fn first_of_new(patch: &SpecPatch, most: usize) -> (Vec<Change>, usize) {
-    let (first, count) = patch.first_of_new(most);
-    (first.into_iter().map(secret::masked).collect(), count)
-}
-
-/// The differences that make something of nothing, as they are shown.
-#[must_use]
-pub fn changes_of_new(patch: &SpecPatch) -> Vec<Change> {
-    let changes = patch.changes(&Spec::default()).into_iter();
-    changes.map(secret::masked).collect()
-}
-
 impl Plan {
     /// Whether applying the plan would change something.
     #[must_use]
@@ -182,33 +169,6 @@ impl Plan {
 }
 
 impl PlannedJob {
-    /// The differences that it carries out, as they are shown.
-    #[must_use]
-    pub fn shown_changes(&self) -> Cow<'_, [Change]> {
-        if self.action != Action::Create {
-            return Cow::Borrowed(&self.changes);
-        }
-        let made = self.effects.iter().map(|effect| &effect.patch);
-        Cow::Owned(made.flat_map(changes_of_new).collect())
-    }
-
-    /// As many of them as are shown where not all are asked for, and how many are left out: what is made has many
-    /// fields.
-    #[must_use]
-    pub fn first_changes(&self, most: usize) -> (Cow<'_, [Change]>, usize) {
-        if self.action != Action::Create {
-            return (Cow::Borrowed(&self.changes), 0);
-        }
-        let (mut shown, mut total) = (Vec::new(), 0);
-        for effect in &self.effects {
-            let (first, count) = first_of_new(&effect.patch, most - shown.len());
-            shown.extend(first);
-            total += count;
-        }
-        let left = total - shown.len();
-        (Cow::Owned(shown), left)
-    }
-
     /// The resources whose record the job changes, or its own one if it changes none.
     pub fn touched(&self) -> impl Iterator<Item = &ResourceId> {
         let own = self.effects.is_empty().then_some(&self.resource);

@@ -172,11 +172,7 @@ pub fn fingerprints(spec: &Spec, known: &BTreeMap<String, String>) -> BTreeMap<S
 /// A change behind a reference that itself stayed the same.
 #[must_use]
 pub fn rotated(path: &str) -> Change {
-    Change {
-        path: path.to_owned(),
-        before: Value::from(SENSITIVE),
-        after: Value::from(SENSITIVE),
-    }
+    Change::new(path, Value::from(SENSITIVE), Value::from(SENSITIVE))
 }
 
 /// The change with every reference hidden, except where one reference replaces another: then
@@ -188,9 +184,9 @@ pub fn masked(change: Change) -> Change {
         return change;
     }
     Change {
-        path: change.path,
         before: mask(change.before),
         after: mask(change.after),
+        ..change
     }
 }
 

@@ -165,7 +165,8 @@ fn one_edited_field_is_one_job_with_one_change() {
         [Change {
             path: "php.memory".into(),
             before: json!("256M"),
-            after: json!("512M")
+            after: json!("512M"),
+            resource: None,
         }]
     );
     assert_eq!(

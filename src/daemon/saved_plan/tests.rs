@@ -47,6 +47,7 @@ fn prepared() -> Prepared {
             path: "php.memory".to_owned(),
             before: json!(null),
             after: json!("256M\n"),
+            resource: None,
         }],
         after: (0..number).map(|before| format!("j{before}")).collect(),
         effects,

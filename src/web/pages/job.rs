@@ -61,6 +61,8 @@ struct Error {
 
 #[derive(Debug, Serialize)]
 struct Change {
+    /// Whose field it is, at the first of those of another resource than the job's.
+    resource: Option<String>,
     path: String,
     before: String,
     after: String,
@@ -161,7 +163,13 @@ fn page(store: &Store, id: JobId, from: Option<&str>, now: Timestamp) -> Result<
         error,
         changes: changes
             .iter()
-            .map(|change| Change {
+            .enumerate()
+            .map(|(index, change)| Change {
+                resource: change
+                    .resource
+                    .as_ref()
+                    .filter(|of| index == 0 || changes[index - 1].resource.as_ref() != Some(of))
+                    .map(ToString::to_string),
                 path: plain(&change.path),
                 before: written(&change.before),
                 after: written(&change.after),

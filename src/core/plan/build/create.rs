@@ -15,7 +15,7 @@ impl Work<'_> {
         match id {
             ResourceId::Fleet => {
                 let patch = self.creation(id, wanted).patch;
-                let changes = changes_of_new(&patch);
+                let changes = changes_of_new(&patch, None);
                 self.record_only(id, wanted, Delta { patch, changes });
             }
             ResourceId::Node(name) => self.new_node(id, name, wanted),

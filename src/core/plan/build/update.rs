@@ -18,11 +18,7 @@ use crate::core::spec::Spec;
 fn replaced(name: &str, before: Option<&String>, after: Option<&String>) -> Change {
     let shown =
         |digest: Option<&String>| digest.map_or(Value::Null, |digest| Value::from(digest.as_str()));
-    Change {
-        path: name.to_owned(),
-        before: shown(before),
-        after: shown(after),
-    }
+    Change::new(name, shown(before), shown(after))
 }
 
 impl Work<'_> {
@@ -124,7 +120,7 @@ impl Work<'_> {
             && !self.input.used_tokens.contains(&(id.clone(), job_type))
     }
 
-    fn update(&mut self, id: &ResourceId, job_type: JobType, wanted: &Wanted, delta: Delta) {
+    fn update(&mut self, id: &ResourceId, job_type: JobType, wanted: &Wanted, mut delta: Delta) {
         // A site has no host of its own: its settings live in its production environment.
         let resource = match id {
             ResourceId::Site(site) => match (self.input.production_of)(site) {
@@ -137,6 +133,11 @@ impl Work<'_> {
             return;
         };
         let reason = format!("{} changed", fields_of(&delta.changes));
+        if *id != resource {
+            for change in &mut delta.changes {
+                change.resource = Some(id.clone());
+            }
+        }
         let carries = |path: &[&str]| aspect_of(id.kind(), path) == Aspect::Job(job_type);
         let effect = self.effect(id, wanted, delta.patch, carries);
         if let Some(index) = self.index.get(&(resource.clone(), job_type)) {
