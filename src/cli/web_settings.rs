@@ -11,7 +11,7 @@ use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::{git_settings, output};
 use crate::core::reconcile::Cause;
-use crate::daemon::Shared;
+use crate::daemon::{Hindrance, Shared};
 use crate::secrets::Secret;
 use crate::store::Store;
 use crate::web::{Handle, NotReady, Options, Remote, Server, WebError};
@@ -72,6 +72,10 @@ pub(crate) fn open(
             let reasons = readiness.reasons().into_iter();
             let said = reasons.map(|reason| NotReady {
                 reason: reason.to_string(),
+                is_of_revision: matches!(
+                    reason.what,
+                    Hindrance::RevisionInvalid | Hindrance::RevisionRefused
+                ),
             });
             said.collect()
         }),

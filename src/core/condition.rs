@@ -121,7 +121,7 @@ pub struct ConditionSince {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Standing {
     pub id: ResourceId,
-    /// The name of the node that it is on, where that is recorded.
+    /// The name of the node that it is on, or that its job is on; none before there was one.
     pub node: Option<String>,
     /// The most urgent of its conditions.
     pub condition: Condition,
@@ -240,7 +240,12 @@ pub struct EndedJob {
 /// What a job does at this moment comes first, then what keeps one from being planned, then how
 /// the last one ended, then what was found on the node.
 #[must_use]
-pub fn standing(id: ResourceId, facts: &Facts, looked_at: Timestamp) -> Standing {
+pub fn standing(
+    id: ResourceId,
+    node: Option<String>,
+    facts: &Facts,
+    looked_at: Timestamp,
+) -> Standing {
     let (condition, changed_at) = condition(facts, looked_at);
     let beside = beside(facts, &condition, looked_at);
     let applied = facts.recorded.as_ref().map(|known| known.revision.clone());
@@ -249,7 +254,7 @@ pub fn standing(id: ResourceId, facts: &Facts, looked_at: Timestamp) -> Standing
     let desired = target.map(|target| target.revision.clone());
     Standing {
         id,
-        node: facts.recorded.as_ref().and_then(|known| known.node.clone()),
+        node,
         job: job(facts, &condition),
         condition,
         beside,

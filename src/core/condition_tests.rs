@@ -66,7 +66,7 @@ fn found(task: &str, by_hand: bool) -> DriftFact {
 }
 
 fn shown(facts: &Facts) -> String {
-    let standing = standing(ResourceId::env("acme", "production"), facts, at(99));
+    let standing = standing(ResourceId::env("acme", "production"), None, facts, at(99));
     let revision = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     format!(
         "{} {} {} desired {} attempted {} applied {} at {}",
@@ -203,7 +203,7 @@ fn none_hides_another() {
         ..wanted("b")
     });
     let all = |facts: &Facts| {
-        let standing = standing(ResourceId::env("acme", "production"), facts, at(99));
+        let standing = standing(ResourceId::env("acme", "production"), None, facts, at(99));
         let all = standing.conditions();
         assert_eq!(all[0].condition, standing.condition);
         assert_eq!(all[0].since, standing.changed_at);

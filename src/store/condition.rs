@@ -76,17 +76,26 @@ struct Collected {
     facts: BTreeMap<ResourceId, Facts>,
     suspended: BTreeSet<ResourceId>,
     away: BTreeMap<String, Timestamp>,
-    /// The nodes of jobs that have not ended.
+    /// The nodes of jobs that have not ended, and of the last one where nothing is recorded.
     lanes: BTreeMap<ResourceId, String>,
 }
 
 impl Collected {
     fn read(connection: &Connection, only: Option<&ResourceId>) -> Result<Self> {
         let mut all = Self::default();
-        let only = only.map(ToString::to_string);
-        all.recorded(connection, only.as_deref())?;
-        all.targets(connection, only.as_deref())?;
-        all.open_jobs(connection, only.as_deref())?;
+        // Its site says where an environment is made.
+        let site = only.and_then(ResourceId::site);
+        let site = site.map(|site| ResourceId::Site(site.to_owned()));
+        let (only, site) = (
+            only.map(ToString::to_string),
+            site.map(|site| site.to_string()),
+        );
+        let read = [Some(only.as_deref()), site.as_deref().map(Some)];
+        for one in read.into_iter().flatten() {
+            all.recorded(connection, one)?;
+            all.targets(connection, one)?;
+            all.open_jobs(connection, one)?;
+        }
         all.failures(connection)?;
         let mut suspended = connection
             .prepare_cached("SELECT id FROM resources WHERE json_extract(spec, '$.suspend') = 1")?;
@@ -218,7 +227,11 @@ impl Collected {
     fn note_job(&mut self, id: ResourceId, row: &Row<'_>) -> Result<()> {
         let status: JobStatus = parsed(row, "job_status")?;
         if status.is_terminal() {
-            self.of(id).ended = Some(ended(row)?);
+            let facts = self.facts.entry(id.clone()).or_default();
+            facts.ended = Some(ended(row)?);
+            if facts.recorded.is_none() {
+                self.lanes.entry(id).or_insert(get(row, "job_node")?);
+            }
             return Ok(());
         }
         let open = OpenJob {
@@ -242,25 +255,34 @@ impl Collected {
     }
 
     fn standings(mut self, now: Timestamp) -> Vec<Standing> {
-        let mut all = Vec::with_capacity(self.facts.len());
-        for (id, mut facts) in std::mem::take(&mut self.facts) {
-            let node = match &id {
-                ResourceId::Node(name) => Some(name.clone()),
-                ResourceId::Fleet | ResourceId::Site(_) | ResourceId::Env { .. } => self
-                    .lanes
-                    .get(&id)
-                    .or_else(|| facts.recorded.as_ref()?.node.as_ref())
-                    .cloned(),
-            };
+        let facts = std::mem::take(&mut self.facts);
+        let node_of = |id: &ResourceId, facts: Option<&Facts>| match id {
+            ResourceId::Node(name) => Some(name.clone()),
+            ResourceId::Fleet | ResourceId::Site(_) | ResourceId::Env { .. } => {
+                let recorded = || facts?.recorded.as_ref()?.node.clone();
+                self.lanes.get(id).cloned().or_else(recorded)
+            }
+        };
+        // What has had no job yet is made where its site is.
+        let node_of_site = |id: &ResourceId| {
+            let site = ResourceId::Site(id.site()?.to_owned());
+            node_of(&site, facts.get(&site))
+        };
+        let nodes: Vec<Option<String>> = facts
+            .iter()
+            .map(|(id, known)| node_of(id, Some(known)).or_else(|| node_of_site(id)))
+            .collect();
+        let mut all = Vec::with_capacity(facts.len());
+        for ((id, mut facts), node) in facts.into_iter().zip(nodes) {
             facts.away_since = node.as_ref().and_then(|node| self.away.get(node)).copied();
             if matches!(id, ResourceId::Node(_)) && facts.away_since.is_some() {
                 away(&mut facts);
             }
             let site = id.site().map(|site| ResourceId::Site(site.to_owned()));
-            let on = node.map(ResourceId::Node);
+            let on = node.clone().map(ResourceId::Node);
             let mut holders = [Some(id.clone()), site, on].into_iter().flatten();
             facts.suspended_by = holders.find(|holder| self.suspended.contains(holder));
-            all.push(standing(id, &facts, now));
+            all.push(standing(id, node, &facts, now));
         }
         all
     }

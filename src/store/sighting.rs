@@ -218,6 +218,22 @@ impl Store {
             .collect()
     }
 
+    /// What became of a revision when it was seen last, or none when nobody followed the fleet repo then.
+    ///
+    /// # Errors
+    /// When the database fails or holds one that cannot be read.
+    pub fn sighting_of(&self, revision: &str) -> Result<Option<Sighting>> {
+        self.connection
+            .prepare_cached(
+                "SELECT sightings.*, author, revisions.message AS subject, committed_at, dirty
+                 FROM sightings JOIN revisions ON revisions.id = revision
+                 WHERE revision = ?1 ORDER BY sequence DESC LIMIT 1",
+            )?
+            .query_and_then([revision], sighting)?
+            .next()
+            .transpose()
+    }
+
     /// Notes the first plan that the revision in force led to.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use super::api::page::{Page, Paging};
+use super::api::revisions::Judged;
 use super::api::{audit, jobs, resources, totals};
 use super::error::{Body, Result};
 use super::events;
@@ -15,7 +16,7 @@ use super::hook::Accepted;
 use super::login::{Credentials, LoggedIn};
 use super::probe::{Health, Readiness};
 use super::reply;
-use crate::store::{AuditEntry, Job, Seen, TaskEvent};
+use crate::store::{AuditEntry, Job, TaskEvent};
 
 const JSON: &str = "application/json";
 
@@ -208,7 +209,7 @@ fn lists(writer: &mut Writer) {
         &parameters,
         (JSON, page),
     );
-    let page = writer.sent::<Page<Seen>>();
+    let page = writer.sent::<Page<Judged>>();
     writer.get(
         "/api/revisions",
         "Revisions of the fleet repo, the one seen last first",

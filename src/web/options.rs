@@ -69,4 +69,7 @@ pub struct Wake {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct NotReady {
     pub reason: String,
+    /// Whether it is something about a revision of the fleet repo.
+    #[serde(skip)]
+    pub is_of_revision: bool,
 }

@@ -56,6 +56,7 @@ impl Shared {
         if let Err(failure) = answers {
             reasons.push(NotReady {
                 reason: failure.body.message.into_owned(),
+                is_of_revision: false,
             });
         }
         reasons

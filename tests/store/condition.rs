@@ -157,6 +157,7 @@ fn blocked_and_new_and_not_wanted_any_more() {
     );
     let new = standing(&fixture, "site/new");
     assert_eq!(new.condition, Condition::Reconciling);
+    assert_eq!(new.node, None);
     assert_eq!(revisions(&new), [Some(NEXT), None, None]);
     // A plan of a part leaves the others as they are, one of the whole fleet does not.
     let store = &mut fixture.store;
@@ -221,4 +222,44 @@ fn a_node_that_does_not_answer_stalls_what_waits_for_it() {
         .expect("woken");
     assert_eq!(kind(&fixture, "node/web-1"), ConditionKind::Ready);
     assert_eq!(kind(&fixture, ENV), ConditionKind::Reconciling);
+}
+
+#[test]
+fn what_is_not_recorded_is_where_its_job_or_its_site_is() {
+    let mut fixture = recorded();
+    let records = [record("site/acme", "1M")];
+    let put = fixture
+        .store
+        .set_recorded(&records, &[], "adopted", "ops", at(2));
+    put.expect("recorded");
+    let made = job(JobType::SiteCreate, "site/new", "web-2", &[]);
+    fixture.enqueue(std::slice::from_ref(&made));
+    let all = [
+        target("env/acme/staging", "1M", None),
+        target("site/new", "1M", Some(made.id)),
+        target("env/new/production", "1M", Some(made.id)),
+        target("site/later", "1M", None),
+    ];
+    fixture
+        .store
+        .set_targets(NEXT, &all, true, at(10))
+        .expect("set");
+    let nodes = |fixture: &Fixture| {
+        let ids = [
+            "env/acme/staging",
+            "site/new",
+            "env/new/production",
+            "site/later",
+        ];
+        ids.map(|id| standing(fixture, id).node)
+    };
+    let (one, two) = (Some("web-1".to_owned()), Some("web-2".to_owned()));
+    let expected = [one, two.clone(), two, None];
+    assert_eq!(nodes(&fixture), expected);
+    let store = &mut fixture.store;
+    store
+        .cancel_queued(made.id, "not now", "ops", at(11))
+        .expect("cancelled");
+    assert_eq!(nodes(&fixture), expected, "also after it has ended");
+    fixture.assert_sound();
 }

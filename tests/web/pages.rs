@@ -2,10 +2,12 @@
 
 use pressluft::core::event::TaskStatus;
 use pressluft::core::job::JobType;
-use pressluft::store::NewTaskEvent;
+use pressluft::core::reconcile::{Cause, Verdict};
+use pressluft::store::{NewSighting, NewTaskEvent, Revision};
+use serde_json::{Value, json};
 
 use crate::client::{Reply, get};
-use crate::world::{FIRST, PASSWORD, SECOND, World, job, task};
+use crate::world::{FIRST, PASSWORD, SECOND, World, job, now, task};
 
 struct Browser {
     world: World,
@@ -205,5 +207,82 @@ fn an_empty_database_has_pages_too() {
     for path in ["/", "/jobs", "/revisions", "/audit"] {
         let reply = get(path).with("Cookie", &cookie).send(world.address);
         assert_eq!(reply.status, 200, "{path}");
+    }
+}
+
+#[test]
+fn a_revision_tells_what_became_of_it() {
+    let mut browser = Browser::new();
+    let broken = "3c9f1a0be6d7c8f9a0b1c2d3e4f5061728394a5b";
+    browser.world.save(broken, "Move <acme> to web-9", 60);
+    let store = &mut browser.world.store;
+    store.follow_repository("/srv/fleet").expect("followed");
+    let sighting = |id: &str, verdict, diagnostics| NewSighting {
+        revision: store_revision(id),
+        verdict,
+        cause: Cause::Webhook,
+        refused: None,
+        diagnostics,
+    };
+    let error = |line: u32| {
+        json!({
+            "severity": "error", "code": "unknown-node", "file": "sites/acme.yaml", "line": line, "column": 7,
+            "message": format!("`web-{line}` is no <b>node</b>"), "hint": "did you mean `web-1`?",
+        })
+    };
+    let many: Vec<Value> = (1..=22).map(error).collect();
+    let accepted = [sighting(SECOND, Verdict::Accepted, json!([]))];
+    store
+        .record_sightings(&accepted, "serve", now())
+        .expect("recorded");
+    let invalid = [sighting(broken, Verdict::Invalid, json!(many))];
+    store
+        .record_sightings(&invalid, "serve", now())
+        .expect("recorded");
+    let page = browser.open("/revisions").text();
+    has(
+        &page,
+        &[
+            "in force",
+            "invalid",
+            "sites/acme.yaml:1<",
+            "is no &lt;b&gt;node&lt;/b&gt;",
+            "did you mean",
+            "and 2 more",
+        ],
+    );
+    assert_eq!(page.matches("in force").count(), 1);
+    let overview = browser.open("/").text();
+    has(
+        &overview,
+        &["in force", "invalid", &format!("/revisions#{broken}")],
+    );
+    let asked = get("/api/revisions").with("Cookie", &browser.cookie);
+    let told = asked.send(browser.world.address).json();
+    let verdicts: Vec<(&Value, &Value)> = told["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|item| (&item["verdict"], &item["in_force"]))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            (&json!("invalid"), &json!(false)),
+            (&json!("accepted"), &json!(true)),
+            (&json!(null), &json!(false)),
+        ]
+    );
+    assert_eq!(told["items"][0]["diagnostics_total"], 22);
+    assert_eq!(told["items"][0]["diagnostics"][0]["line"], 1);
+}
+
+fn store_revision(id: &str) -> Revision {
+    Revision {
+        id: id.to_owned(),
+        author: None,
+        message: None,
+        committed_at: None,
+        dirty: false,
     }
 }

@@ -82,6 +82,7 @@ impl World {
         options.ready = Box::new(move || {
             let not_ready = |reason: &str| NotReady {
                 reason: reason.to_owned(),
+                is_of_revision: reason.starts_with("revision"),
             };
             reason.map(not_ready).into_iter().collect()
         });
@@ -308,7 +309,7 @@ impl World {
             .expect("set");
     }
 
-    fn save(&mut self, id: &str, message: &str, ago: i64) {
+    pub(crate) fn save(&mut self, id: &str, message: &str, ago: i64) {
         let revision = Revision {
             id: id.to_owned(),
             author: Some("Anna Ops <anna@ops.example>".to_owned()),

@@ -15,7 +15,7 @@ use super::super::standings::Seen;
 use super::super::state::App;
 use super::Heading;
 use super::parts::{Link, Row, Stand, name, rows, wants_attention};
-use super::revisions::{Line, lines};
+use super::revisions::{Line, newest};
 use crate::clock;
 use crate::core::condition::{Condition, ConditionKind, Standing};
 use crate::core::history::readable_size;
@@ -40,7 +40,7 @@ pub(in crate::web) struct Wanted {
 #[derive(Debug, Serialize)]
 struct Overview {
     figures: Vec<Figure>,
-    notices: Vec<String>,
+    notices: Vec<Notice>,
     running: Vec<Row>,
     running_more: bool,
     waiting: Vec<Row>,
@@ -53,6 +53,14 @@ struct Overview {
     /// What the past takes, in short pieces.
     history: Vec<(&'static str, String)>,
     is_empty: bool,
+}
+
+/// What keeps the process from its work.
+#[derive(Debug, Serialize)]
+struct Notice {
+    text: String,
+    /// Where there is more about it.
+    href: Option<&'static str>,
 }
 
 /// A number with its name.
@@ -101,18 +109,21 @@ pub(in crate::web) async fn show(
 ) -> Result<Response> {
     let now = clock::now();
     let seen = app.standings.now().await?;
-    let mut notices: Vec<String> = (app.ready)()
+    let mut notices: Vec<Notice> = (app.ready)()
         .into_iter()
-        .map(|reason| reason.reason)
+        .map(|reason| Notice {
+            text: reason.reason,
+            href: reason.is_of_revision.then_some("/revisions"),
+        })
         .collect();
     let page = app.pool.read(move |store| {
         let totals = totals::read(store, now)?;
         if let Some(pause) = &totals.paused {
-            notices.push(format!(
-                "no job starts since {}: {}",
-                pause.since.strftime("%Y-%m-%d %H:%M UTC"),
-                pause.reason
-            ));
+            let since = pause.since.strftime("%Y-%m-%d %H:%M UTC");
+            notices.push(Notice {
+                text: format!("no job starts since {since}: {}", pause.reason),
+                href: None,
+            });
         }
         overview(store, &seen, &totals, notices, &wanted.after, now)
     });
@@ -128,7 +139,7 @@ fn overview(
     store: &Store,
     seen: &Seen,
     totals: &Totals,
-    notices: Vec<String>,
+    notices: Vec<Notice>,
     after: &str,
     now: Timestamp,
 ) -> Result<Overview> {
@@ -169,7 +180,7 @@ fn overview(
         is_empty: nodes.is_empty() && after.is_empty(),
         nodes,
         next,
-        revisions: lines(store, &store.revisions(None, 6)?, now)?,
+        revisions: newest(store, 6, now)?,
         history: history(&totals.history),
     })
 }
@@ -252,16 +263,17 @@ fn figures(seen: &Seen, totals: &Totals) -> Vec<Figure> {
 
 /// The nodes after `after` with what is on them, and the last of them when there are more.
 fn map(seen: &Seen, after: &str, now: Timestamp) -> (Vec<Node>, Option<String>) {
-    let mut on: BTreeMap<&str, BTreeMap<&str, Vec<&Standing>>> = BTreeMap::new();
+    // Those on no node come last.
+    let mut on: BTreeMap<(bool, &str), BTreeMap<&str, Vec<&Standing>>> = BTreeMap::new();
     for (id, standing) in &seen.all {
         match id {
             ResourceId::Fleet => {}
             ResourceId::Node(name) => {
-                on.entry(name).or_default();
+                on.entry((false, name)).or_default();
             }
             ResourceId::Site(site) | ResourceId::Env { site, .. } => {
                 let node = standing.node.as_deref().unwrap_or("");
-                on.entry(node)
+                on.entry((node.is_empty(), node))
                     .or_default()
                     .entry(site)
                     .or_default()
@@ -271,9 +283,9 @@ fn map(seen: &Seen, after: &str, now: Timestamp) -> (Vec<Node>, Option<String>) 
     }
     let mut nodes: Vec<Node> = on
         .into_iter()
-        .filter(|(name, _)| after.is_empty() || *name > after)
+        .filter(|((_, name), _)| after.is_empty() || name.is_empty() || *name > after)
         .take(NODES + 1)
-        .map(|(name, sites)| node(seen, name, &sites, now))
+        .map(|((_, name), sites)| node(seen, name, &sites, now))
         .collect();
     let more = nodes.len() > NODES;
     nodes.truncate(NODES);
@@ -284,7 +296,10 @@ fn map(seen: &Seen, after: &str, now: Timestamp) -> (Vec<Node>, Option<String>) 
 fn node(seen: &Seen, name: &str, sites: &BTreeMap<&str, Vec<&Standing>>, now: Timestamp) -> Node {
     let id = ResourceId::Node(name.to_owned());
     Node {
-        link: Link::to(&id),
+        link: Link {
+            href: Link::to(&id).href.filter(|_| !name.is_empty()),
+            ..Link::to(&id)
+        },
         name: name.to_owned(),
         stand: seen.all.get(&id).map(|standing| Stand::new(standing, now)),
         more: sites.len().saturating_sub(SITES),
