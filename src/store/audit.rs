@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Store;
 use super::convert::{
     digest, get, moment, parse, parsed, parsed_option, signed, timestamp, unsigned,
 };
@@ -15,7 +16,7 @@ use super::error::Result;
 use super::filter::{Conditions, text};
 use super::history::close::{closed_upto, segments};
 use super::history::segment::{Line, directory_of, follow_file};
-use super::{Store, head};
+use super::sqlite::head;
 use crate::core::audit::{
     self, AuditAction, Break, BreakReason, ChainHash, Content, EMPTY, Head, entry_hash,
 };

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::copy::{sync, sync_directory_of};
 use super::super::error::{Result, StoreError};
-use super::super::open::beside;
+use super::super::sqlite::copy::{sync, sync_directory_of};
+use super::super::sqlite::open::beside;
 use crate::core::audit::{Break, BreakReason, ChainHash, Content, Head, follow};
 use crate::crash_point::reach;
 
