@@ -1,6 +1,6 @@
 //! What keeps a pass from being made. Failed jobs are results, not errors.
 
-use super::entitlement::NotEntitled;
+use super::plan::entitlement::NotEntitled;
 use crate::ansible::EngineError;
 use crate::core::desired::SpecError;
 use crate::core::id::ResourceId;

@@ -26,7 +26,7 @@ pub(super) struct Holds {
 ///
 /// A newer wish for anything of the same site ends it, because a job of one resource may carry
 /// what is written in the document of another.
-pub(super) fn holds(
+pub(in crate::daemon) fn holds(
     store: &mut Store,
     desired: &DesiredState,
     now: Timestamp,

@@ -4,21 +4,25 @@
 //! lost, the next interval does the same. The newest revision counts; one with errors or one that
 //! is not trusted is recorded once and changes nothing, and the last good one stays in force.
 
+pub(super) mod cycle;
 mod holds;
+pub(super) mod readiness;
 mod source;
 mod trust;
+pub(super) mod waker;
+pub(super) mod watch;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::drift;
 use super::error::DaemonError;
 use super::notify;
-use super::planning::{self, Purpose};
-use super::prepared::Prepared;
-use super::queue::{self, Queued, recorded_revision};
+use super::plan::planning::{self, Purpose};
+use super::plan::prepared::Prepared;
+use super::queue::drift;
+use super::queue::enqueue::{self, Queued, recorded_revision};
 use super::sources::SourceSettings;
 use super::vet::{has_errors, vet};
 use crate::core::diagnostic::{Diagnostic, Severity};
@@ -173,7 +177,7 @@ pub fn reconcile(
             None
         }
         Err(error) => {
-            let failures = store.note_reach(Some(&super::attempt::chain(&error)), now)?;
+            let failures = store.note_reach(Some(&super::run::attempt::chain(&error)), now)?;
             pass.fault = Some((error, failures));
             None
         }
@@ -410,8 +414,8 @@ fn plan(
     loop {
         let mut prepared = planning::plan(desired, Some(store), Some(key), choice, Purpose::Apply)?;
         let queued = match closed {
-            Some(closed) => queue::put_off(store, &mut prepared, closed, ACTOR, now),
-            None => queue::enqueue_beside(store, &prepared, Joins::Groups, ACTOR, now),
+            Some(closed) => enqueue::put_off(store, &mut prepared, closed, ACTOR, now),
+            None => enqueue::enqueue_beside(store, &prepared, Joins::Groups, ACTOR, now),
         };
         match queued {
             Ok(queued) => return Ok((prepared, queued)),

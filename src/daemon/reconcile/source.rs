@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::daemon::planning;
+use crate::daemon::plan::planning;
 use crate::git::{
     self, Credentials, FETCH_TIME, FetchRequest, GitError, Reference, RepoUrl, Snapshot,
 };
@@ -53,7 +53,7 @@ pub struct Access {
 impl Access {
     /// The newest state with a name for it, or none when it is still the one with the name
     /// `known`. The history from the commit `since` on comes with it.
-    pub(super) fn newest(
+    pub(in crate::daemon) fn newest(
         &self,
         known: Option<&str>,
         since: Option<&str>,
@@ -76,7 +76,7 @@ impl Access {
 
     /// The state that is recorded as `revision`, or none when it is not at hand: of a working tree
     /// there are only the files of now.
-    pub(super) fn revision(&self, revision: &str) -> Result<Option<Snapshot>, GitError> {
+    pub(in crate::daemon) fn revision(&self, revision: &str) -> Result<Option<Snapshot>, GitError> {
         match &self.source {
             FleetSource::WorkingTree(path) => {
                 let snapshot = git::open_working_tree(path, self.cache_dir())?;

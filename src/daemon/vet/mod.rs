@@ -7,7 +7,7 @@ mod templates;
 use std::collections::BTreeMap;
 
 use super::error::DaemonError;
-use super::planning;
+use super::plan::planning;
 use super::sources::SourceSettings;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Severity};

@@ -13,8 +13,8 @@ use crate::core::facts::NodeFacts;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::tree::{RenderError, Templates};
-use crate::daemon::payload::JobPayload;
-use crate::daemon::variables::Subject;
+use crate::daemon::plan::payload::JobPayload;
+use crate::daemon::run::variables::Subject;
 
 /// For how many nodes and for how many environments the templates are rendered.
 const MOST: usize = 16;
