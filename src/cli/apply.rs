@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     execute::recover(&mut store, context, args.json)?;
     // Made before anything is recorded: without it no change of a secret would be noticed.
     FingerprintKey::load_or_make(&context.secrets_dir)
-        .map_err(|error| CliError::new(super::error::chain(&error)))?;
+        .map_err(|error| CliError::new(crate::core::causes::chain(&error)))?;
     // What is queued now is not wanted any more when the plan, which comes after, has nothing to do.
     let has_queued = fleet.is_some() && store.has_queued_changes()?;
     let prepared = match (saved, &fleet) {
@@ -143,7 +143,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         told(&plans, queued.superseded, may_claim())?;
     }
     let limits = Limits {
-        wait: args.wait.map(execute::span),
+        wait: args.wait.map(super::settings::span),
         ..args.limits.limits(context, prepared.max_parallel_nodes)
     };
     let stop = execute::stop_on_signals([Urgency::Cancel, Urgency::Cancel])?;

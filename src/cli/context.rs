@@ -1,22 +1,17 @@
 //! Where a command runs: settings, state directory, terminal.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::io::IsTerminal;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, getuid};
-use serde::Deserialize;
 
+use super::env::{env_path, env_text};
 use super::error::CliError;
 use super::exit::Exit;
-use super::git_settings::GitSettings;
-use super::history_settings::HistoryTable;
-use super::sources_settings::{self, SourcesSettings};
-use super::web_settings::ListenAddr;
+use super::settings::Settings;
+use super::sources_settings;
 use super::{output, ownership};
-use crate::core::document::scalar::{self, Duration, Malformed, SecretRef, is_hidden};
+use crate::core::document::scalar::{Duration, Malformed, is_hidden};
 use crate::core::history::HistoryPolicy;
 use crate::core::job::JobType;
 use crate::core::plain_text;
@@ -66,37 +61,6 @@ pub(crate) enum Color {
     Auto,
     Always,
     Never,
-}
-
-/// `pressluft.toml` of the state directory: what flags and environment leave open.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Settings {
-    pub(crate) db_path: Option<PathBuf>,
-    pub(crate) secrets_dir: Option<PathBuf>,
-    pub(crate) log_dir: Option<PathBuf>,
-    pub(crate) ansible_venv: Option<PathBuf>,
-    /// How many nodes are worked on at once where the fleet does not say.
-    pub(crate) parallel: Option<scalar::Parallel>,
-    /// How long running jobs may take to finish after a SIGTERM.
-    pub(crate) drain_timeout: Option<Duration>,
-    /// How long an attempt at a job may take: `default`, and job types by name.
-    pub(crate) timeouts: BTreeMap<String, Duration>,
-    /// How much of the past is kept.
-    pub(crate) history: HistoryTable,
-    /// The fleet repo that `serve` and `reconcile` follow.
-    pub(crate) git: GitSettings,
-    /// What documents may name on this machine and in the network.
-    pub(crate) sources: SourcesSettings,
-    pub(crate) listen_addr: Option<ListenAddr>,
-    /// Host names under which the status endpoint may be asked.
-    pub(crate) allowed_hosts: Vec<String>,
-    /// Whether a proxy on this machine speaks TLS in front of it.
-    pub(crate) behind_proxy: bool,
-    /// Whether it may speak plain HTTP to other machines.
-    pub(crate) plain_http: bool,
-    /// The secrets of git hosts whose webhooks are believed, by a name of one's own.
-    pub(crate) webhooks: BTreeMap<String, SecretRef>,
 }
 
 /// What every command is handed.
@@ -158,7 +122,13 @@ impl Context {
             settings,
             state_dir,
         };
-        sources_settings::require_apart(&context)?;
+        let kept = [
+            &context.state_dir,
+            &context.secrets_dir,
+            &context.db_path,
+            &context.log_dir,
+        ];
+        sources_settings::require_apart(&context.sources.directory, &kept, &context.secrets_dir)?;
         Ok(context)
     }
 
@@ -224,30 +194,6 @@ fn meant(path: &Path) -> Result<&Path, CliError> {
             "look at `PRESSLUFT_STATE_DIR` and `PRESSLUFT_DB_PATH`, and at the file that sets them",
         )),
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the command line reads the environment"
-)]
-pub(super) fn env_path(name: &str) -> Option<PathBuf> {
-    let value = std::env::var_os(name)?;
-    let value = value
-        .as_bytes()
-        .strip_suffix(b"\r")
-        .unwrap_or(value.as_bytes());
-    (!value.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(value)))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the command line reads the environment"
-)]
-pub(super) fn env_text(name: &str) -> Option<String> {
-    // A file of variables that another system wrote leaves it at the end of each.
-    let value = std::env::var(name).ok()?;
-    let value = value.strip_suffix('\r').unwrap_or(&value);
-    (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// Who runs this, for the audit record: `SUDO_USER` behind sudo, else the user, who may have a

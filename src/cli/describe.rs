@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::jobs::{moment, seconds};
+use super::jobs::moment;
+use super::output::lasting;
 use super::output::{self, Format, printable};
 use super::times_view::Times;
 use super::{get, open};
@@ -252,7 +253,7 @@ fn push_standing(out: &mut String, standing: &Standing) {
 fn push_job(out: &mut String, job: &Job) {
     let took = match (job.started_at, job.finished_at) {
         (Some(from), Some(to)) => {
-            format!(" in {}", seconds(to.duration_since(from).as_secs_f64()))
+            format!(" in {}", lasting(to.duration_since(from).as_secs_f64()))
         }
         _ => String::new(),
     };

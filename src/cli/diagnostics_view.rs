@@ -201,6 +201,23 @@ impl miette::Diagnostic for Report<'_> {
     }
 }
 
+/// The last line of a JSON stream about documents.
+pub(crate) fn summary(documents: usize, diagnostics: &[Diagnostic]) -> Value {
+    json!({
+        "type": "summary",
+        "documents": documents,
+        "errors": count(diagnostics, Severity::Error),
+        "warnings": count(diagnostics, Severity::Warning),
+    })
+}
+
+pub(crate) fn count(diagnostics: &[Diagnostic], severity: Severity) -> usize {
+    diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == severity)
+        .count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,10 +12,11 @@ use crate::store::{BALLAST, Ballast, HistorySize, Store, StoreError, files_open_
 
 use super::context::Context;
 use super::db::size;
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::exit::Exit;
 use super::output::{self, Format};
 use super::ownership;
+use crate::core::causes::chain;
 
 /// Each check says what was found, what is needed and how to mend it. The exit code is 1
 /// when one fails.

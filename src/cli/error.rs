@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 use super::exit::Exit;
+use crate::core::causes::chain;
 use crate::store::StoreError;
 
 /// A failure that ends the program.
@@ -50,21 +51,6 @@ impl CliError {
         }
         drop(stderr.write_all(text.as_bytes()));
     }
-}
-
-/// An error with its causes, each after a colon.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 impl From<std::io::Error> for CliError {

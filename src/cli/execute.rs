@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::context::{Context, actor};
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::exit::Exit;
 use super::history_settings::{AFTERWARDS, history};
 use super::output;
 use super::progress_view::ProgressView;
+use super::settings::span;
 use crate::ansible::{Engine, EngineError, Settings};
 use crate::clock;
+use crate::core::causes::chain;
 use crate::core::document::scalar;
 use crate::core::recorded::JobId;
 use crate::daemon::role::{self, Post};
@@ -69,11 +71,6 @@ impl LimitArgs {
                 .map_or(DRAIN, span),
         }
     }
-}
-
-/// A span of a document or setting as the standard library has it.
-pub(crate) fn span(span: scalar::Duration) -> Duration {
-    Duration::from_secs(span.as_secs())
 }
 
 /// The engine and all that attempts need.

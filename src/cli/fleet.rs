@@ -4,10 +4,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::context::Context;
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::exit::Exit;
 use super::plan_view::Heading;
-use super::{diagnostics_view, open, output, ownership, validate};
+use super::{diagnostics_view, open, output, ownership};
+use crate::core::causes::chain;
 use crate::core::desired::Assembled;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::id::ResourceId;
@@ -78,7 +79,7 @@ pub(crate) fn load(
             }
             if is_json {
                 let documents = desired.hashes().count();
-                output::json_line(&validate::summary(documents, &diagnostics))?;
+                output::json_line(&diagnostics_view::summary(documents, &diagnostics))?;
             } else {
                 output::note("nothing was planned, because the fleet is not valid")?;
             }
@@ -87,7 +88,7 @@ pub(crate) fn load(
         Loaded::Invalid(snapshot, assembled) => {
             tell(&assembled.diagnostics, &snapshot, context, is_json)?;
             if is_json {
-                output::json_line(&validate::summary(
+                output::json_line(&diagnostics_view::summary(
                     assembled.documents,
                     &assembled.diagnostics,
                 ))?;

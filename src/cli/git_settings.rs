@@ -3,66 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
 use super::context::Context;
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::exit::Exit;
 use super::fleet::FleetArgs;
+use super::settings::{GitSettings, Signatures};
+use crate::core::causes::chain;
 use crate::core::document::scalar::SecretRef;
-use crate::daemon::{Access, FleetSource, GitHost, Setup, StatusTarget, Trust};
+use crate::daemon::{Access, FleetSource, Setup, StatusTarget, Trust};
 use crate::git::{Credentials, GitError, Reference, RepoUrl, Signers};
 use crate::secrets::{self, Identity, Origin, Secret};
 use crate::store::Store;
-
-/// `[git]` of `pressluft.toml`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct GitSettings {
-    /// A directory with the files of the fleet, or a bare repository.
-    path: Option<PathBuf>,
-    /// The address of a repository.
-    repo: Option<String>,
-    #[serde(rename = "ref")]
-    reference: Option<String>,
-    subdirectory: Option<String>,
-    /// Whether a rewritten branch may leave out what is in force.
-    allow_rewind: bool,
-    user: Option<String>,
-    token: Option<SecretRef>,
-    ssh_key: Option<SecretRef>,
-    signatures: Signatures,
-    allowed_signers: Option<PathBuf>,
-    signing_keys: Option<PathBuf>,
-    status: Option<StatusSettings>,
-}
-
-/// `[git.status]`: where the host of the fleet repo is told what became of commits.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StatusSettings {
-    host: GitHost,
-    api: String,
-    repository: String,
-    token: SecretRef,
-}
-
-/// Whether commits have to be signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Signatures {
-    #[default]
-    Off,
-    Require,
-}
-
-impl GitSettings {
-    /// The secrets that these settings use.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
-        let status = self.status.as_ref().map(|status| &status.token);
-        self.token.iter().chain(&self.ssh_key).chain(status)
-    }
-}
 
 /// What every reconcile of this state directory is made with.
 pub(crate) fn setup(args: &FleetArgs, context: &Context, store: &Store) -> Result<Setup, CliError> {

@@ -5,73 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::context::{Context, actor};
 use super::error::CliError;
-use super::execute::span;
-use super::exit::Exit;
-use crate::core::document::scalar;
-use crate::core::history::{HistoryKind, HistoryPolicy, Keep, SHORTEST_AGE, SMALLEST_COUNT};
 use crate::daemon::{HistorySettings, keep_clearing_up};
 use crate::store::Store;
-
-/// `[history]` of `pressluft.toml`: a section for each kind.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct HistoryTable {
-    jobs: KeepTable,
-    looks: KeepTable,
-    tasks: KeepTable,
-    audit: KeepTable,
-    revisions: KeepTable,
-    messages: KeepTable,
-    logs: KeepTable,
-}
-
-/// How much of one kind is kept; what is not said is as by default.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct KeepTable {
-    age: Option<scalar::Duration>,
-    count: Option<u64>,
-}
-
-impl HistoryTable {
-    fn of(&self, kind: HistoryKind) -> KeepTable {
-        match kind {
-            HistoryKind::Jobs => self.jobs,
-            HistoryKind::Looks => self.looks,
-            HistoryKind::Tasks => self.tasks,
-            HistoryKind::Audit => self.audit,
-            HistoryKind::Revisions => self.revisions,
-            HistoryKind::Messages => self.messages,
-            HistoryKind::Logs => self.logs,
-        }
-    }
-
-    /// The limits, with the defaults where nothing is said.
-    pub(super) fn policy(&self) -> Result<HistoryPolicy, CliError> {
-        let mut policy = HistoryPolicy::default();
-        for kind in HistoryKind::ALL {
-            let known = policy.of(*kind);
-            let table = self.of(*kind);
-            let age = table.age.map_or(known.age, span);
-            let count = table.count.unwrap_or(known.count);
-            if age < SHORTEST_AGE || count < SMALLEST_COUNT {
-                return Err(CliError::new(format!(
-                    "`history.{kind}` of `pressluft.toml` keeps too little"
-                ))
-                .exit(Exit::Usage)
-                .hint(
-                    "keep an hour and a count of 100 at least: jobs still need what is younger",
-                ));
-            }
-            policy = policy.with(*kind, Keep { age, count });
-        }
-        Ok(policy)
-    }
-}
 
 /// What is cleared up here.
 pub(crate) fn history(context: &Context) -> HistorySettings {

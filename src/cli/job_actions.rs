@@ -3,7 +3,7 @@
 use super::context::{Context, actor};
 use super::error::CliError;
 use super::exit::Exit;
-use super::jobs::find;
+use super::job_id::find;
 use super::{execute, open, output};
 use crate::clock;
 use crate::core::job::JobStatus;

@@ -9,12 +9,13 @@ use serde_json::json;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::output::{self, Format, Layout, printable};
+use super::job_id::find;
+use super::output::{self, Format, Layout, lasting, printable};
 use super::{job_actions, open, plan_view};
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
-use crate::store::{Job, JobFilter, JobPage, Store, TaskEvent};
+use crate::store::{Job, JobFilter, JobPage, TaskEvent};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -169,43 +170,9 @@ pub(super) fn moment(at: Timestamp) -> String {
 /// The time between two moments, or nothing while it is open.
 fn took(from: Option<Timestamp>, to: Option<Timestamp>) -> String {
     match (from, to) {
-        (Some(from), Some(to)) => seconds(to.duration_since(from).as_secs_f64()),
+        (Some(from), Some(to)) => lasting(to.duration_since(from).as_secs_f64()),
         _ => String::new(),
     }
-}
-
-/// Seconds as a person reads them.
-pub(super) fn seconds(seconds: f64) -> String {
-    if seconds < 60.0 {
-        return format!("{seconds:.1}s");
-    }
-    let whole = seconds.round();
-    format!("{}m{:02}s", (whole / 60.0).floor(), (whole % 60.0).floor())
-}
-
-/// The job with this id, or the only one whose id begins or ends so.
-pub(super) fn find(store: &Store, text: &str) -> Result<Job, CliError> {
-    if let Ok(id) = text.parse::<JobId>() {
-        return store.job(id)?.ok_or_else(|| unknown(text));
-    }
-    let page = store.jobs(&JobFilter {
-        limit: 10_000,
-        ..JobFilter::default()
-    })?;
-    let mut found = page.jobs.into_iter().filter(|job| {
-        let id = job.id.to_string();
-        text.len() >= 4 && (id.starts_with(text) || id.ends_with(text))
-    });
-    match (found.next(), found.next()) {
-        (Some(job), None) => Ok(job),
-        (Some(_), Some(_)) => Err(CliError::new(format!("more than one job matches `{text}`"))
-            .hint("the last characters of an id differ most")),
-        (None, _) => Err(unknown(text)),
-    }
-}
-
-fn unknown(text: &str) -> CliError {
-    CliError::new(format!("there is no job `{text}`")).hint("`pressluft jobs list` has the ids")
 }
 
 fn show(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
@@ -294,7 +261,7 @@ fn push_event(out: &mut String, event: &TaskEvent) {
         "skipped" => AnsiColor::Cyan.on_default(),
         _ => AnsiColor::Green.on_default(),
     };
-    let took = event.seconds.map_or_else(String::new, seconds);
+    let took = event.seconds.map_or_else(String::new, lasting);
     out.push_str(&format!(
         "  {} {style}{:11}{style:#} {took:>7}  {}\n",
         event.at.strftime("%H:%M:%S"),

@@ -262,6 +262,15 @@ pub(crate) fn seconds(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Seconds that something takes as a person reads them.
+pub(crate) fn lasting(seconds: f64) -> String {
+    if seconds < 60.0 {
+        return format!("{seconds:.1}s");
+    }
+    let whole = seconds.round();
+    format!("{}m{:02}s", (whole / 60.0).floor(), (whole % 60.0).floor())
+}
+
 /// A number of things: `1 job`, `2 jobs`.
 pub(crate) fn counted(count: usize, word: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };

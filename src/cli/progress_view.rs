@@ -10,8 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::error::CliError;
-use super::jobs::seconds;
-use super::output::{self, printable};
+use super::output::{self, lasting, printable};
 use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
 use crate::daemon::{JobEnd, JobLabel, Progress, Wait};
@@ -170,7 +169,7 @@ fn finished(job: &JobLabel, end: &JobEnd) -> String {
             AnsiColor::Yellow.on_default()
         }
     };
-    let took = seconds(Duration::from_millis(end.milliseconds).as_secs_f64());
+    let took = lasting(Duration::from_millis(end.milliseconds).as_secs_f64());
     let mut text = match end.wait {
         None => format!("{}: {style}{}{style:#} in {took}", title(job), end.status),
         Some(Wait::Until(at)) => format!(

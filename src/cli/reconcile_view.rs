@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::error::chain;
 use super::output::printable;
+use crate::core::causes::chain;
 use crate::core::diagnostic::{Diagnostic, Severity, together};
 use crate::daemon::{Judged, Pass, Reconciled, Work};
 

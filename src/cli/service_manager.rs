@@ -4,7 +4,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
-use super::context::env_text;
+use super::env::env_text;
 
 /// What systemd is told, or nobody.
 #[derive(Debug)]

@@ -2,23 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use super::context::{Context, env_path, env_text};
+use super::env::{env_path, env_text};
 use super::error::CliError;
 use super::exit::Exit;
+use super::settings::SourcesSettings;
 use crate::core::address::Allowed;
 use crate::daemon::SourceSettings;
-
-/// `[sources]` of `pressluft.toml`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct SourcesSettings {
-    /// The directory below which the sources of the fleet lie.
-    directory: Option<PathBuf>,
-    /// Addresses, networks and names that may be asked although they are private.
-    allow_private: Vec<String>,
-}
 
 pub(super) fn sources(
     settings: &SourcesSettings,
@@ -48,21 +37,18 @@ pub(super) fn sources(
     })
 }
 
-/// What documents may name must not have secrets in it.
-pub(super) fn require_apart(context: &Context) -> Result<(), CliError> {
-    let directory = &context.sources.directory;
-    let kept = [
-        &context.state_dir,
-        &context.secrets_dir,
-        &context.db_path,
-        &context.log_dir,
-    ];
+/// What documents may name must not have anything of `kept` in it, nor lie below `secrets_dir`.
+pub(super) fn require_apart(
+    directory: &Path,
+    kept: &[&PathBuf],
+    secrets_dir: &Path,
+) -> Result<(), CliError> {
     let found = really(directory);
     let is_above = |path: &&&PathBuf| really(path).starts_with(&found);
     let told = match kept.iter().find(is_above) {
         Some(path) => format!("holds `{}`", path.display()),
-        None if found.starts_with(really(&context.secrets_dir)) => {
-            format!("is a part of `{}`", context.secrets_dir.display())
+        None if found.starts_with(really(secrets_dir)) => {
+            format!("is a part of `{}`", secrets_dir.display())
         }
         None => return Ok(()),
     };

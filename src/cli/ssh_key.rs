@@ -3,9 +3,10 @@
 use crate::ansible;
 
 use super::context::Context;
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::exit::Exit;
 use super::output;
+use crate::core::causes::chain;
 
 /// The key is made on first use. Put it into `authorized_keys` of every node that has no
 /// `ssh.key` of its own.

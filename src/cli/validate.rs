@@ -1,7 +1,5 @@
 //! `pressluft validate`
 
-use serde_json::json;
-
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
@@ -10,7 +8,7 @@ use super::times_view::Times;
 use super::{diagnostics_view, output};
 use crate::clock;
 use crate::core::desired::Assembled;
-use crate::core::diagnostic::{Diagnostic, Severity};
+use crate::core::diagnostic::Severity;
 use crate::daemon;
 
 /// Check all documents of a fleet repo and report every problem; with `--verbose` also say when
@@ -32,7 +30,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         assembled.diagnostics.extend(found);
         assembled.diagnostics.sort();
     }
-    let errors = count(&assembled.diagnostics, Severity::Error);
+    let errors = diagnostics_view::count(&assembled.diagnostics, Severity::Error);
     let shown = assembled.desired.as_ref().filter(|_| context.verbose);
     let times = shown.map(Times::of).unwrap_or_default();
     if args.json {
@@ -43,7 +41,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         for line in times.lines(clock::now()) {
             output::json_line(&line)?;
         }
-        output::json_line(&summary(assembled.documents, &assembled.diagnostics))?;
+        output::json_line(&diagnostics_view::summary(
+            assembled.documents,
+            &assembled.diagnostics,
+        ))?;
     } else {
         let source = snapshot.texts();
         output::print(&diagnostics_view::text(
@@ -62,31 +63,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     })
 }
 
-/// The last line of a JSON stream about documents.
-pub(crate) fn summary(documents: usize, diagnostics: &[Diagnostic]) -> serde_json::Value {
-    json!({
-        "type": "summary",
-        "documents": documents,
-        "errors": count(diagnostics, Severity::Error),
-        "warnings": count(diagnostics, Severity::Warning),
-    })
-}
-
-fn count(diagnostics: &[Diagnostic], severity: Severity) -> usize {
-    diagnostics
-        .iter()
-        .filter(|diagnostic| diagnostic.severity == severity)
-        .count()
-}
-
 /// `12 documents are valid`, or how many problems there are in how many files.
 fn verdict(assembled: &Assembled) -> String {
     let green = anstyle::AnsiColor::Green.on_default().bold();
     let red = anstyle::AnsiColor::Red.on_default().bold();
     let documents = output::counted(assembled.documents, "document");
     let (errors, warnings) = (
-        count(&assembled.diagnostics, Severity::Error),
-        count(&assembled.diagnostics, Severity::Warning),
+        diagnostics_view::count(&assembled.diagnostics, Severity::Error),
+        diagnostics_view::count(&assembled.diagnostics, Severity::Warning),
     );
     let also = if warnings > 0 {
         format!(", {}", output::counted(warnings, "warning"))

@@ -3,13 +3,15 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::{self, JoinHandle};
 
-use serde::Deserialize;
 use serde_json::json;
 
-use super::context::{Context, Settings, env_text};
-use super::error::{CliError, chain};
+use super::context::Context;
+use super::env::env_text;
+use super::error::CliError;
 use super::exit::Exit;
+use super::settings::{ListenAddr, Settings};
 use super::{git_settings, output};
+use crate::core::causes::chain;
 use crate::core::reconcile::Cause;
 use crate::daemon::{Hindrance, Shared};
 use crate::secrets::Secret;
@@ -18,14 +20,6 @@ use crate::web::{Handle, NotReady, Options, Remote, Server, WebError};
 
 /// Says that there is to be no endpoint.
 const OFF: &str = "off";
-
-/// Addresses as `pressluft.toml` has them: one, or a list.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum ListenAddr {
-    One(String),
-    Many(Vec<String>),
-}
 
 /// An endpoint that answers in a thread of its own.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ pub mod address;
 pub mod answer;
 pub mod aspect;
 pub mod audit;
+pub mod causes;
 pub mod change;
 pub mod condition;
 pub mod desired;

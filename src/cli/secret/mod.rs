@@ -14,11 +14,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::context::{Context, actor};
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::exit::Exit;
 use super::output::{self, Format};
 use crate::clock;
 use crate::core::audit::AuditAction;
+use crate::core::causes::chain;
 use crate::secrets::{self, FingerprintKey, Identity, Origin, Secret, SecretError, SecretName};
 use crate::store::{Store, StoreError};
 

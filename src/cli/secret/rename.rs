@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::super::context::{Context, actor};
-use super::super::error::{CliError, chain};
+use super::super::error::CliError;
 use super::super::exit::Exit;
 use super::super::output;
 use super::{own, parse_name, repo};
 use crate::clock;
+use crate::core::causes::chain;
 use crate::core::document::scalar::{Scalar, SecretRef};
 use crate::git;
 use crate::secrets::{self, FingerprintKey, Identity, SecretName};

@@ -149,7 +149,7 @@ fn require_in_force(store: &Store, directory: &Path) -> Result<(), CliError> {
         return Ok(());
     };
     let here = crate::git::open_working_tree(directory, None)
-        .map_err(|error| CliError::new(crate::cli::error::chain(&error)))?
+        .map_err(|error| CliError::new(crate::core::causes::chain(&error)))?
         .revision;
     if here.commit.as_ref() == Some(&accepted) && !here.dirty {
         return Ok(());

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::error::DaemonError;
 use super::super::plan::payload::{Packer, Parts, QueuedPayload};
-use super::super::run::worker::Plans;
+use super::super::run::wanted_jobs::Plans;
 use crate::core::id::ResourceId;
 use crate::core::job::{JobOrigin, JobType};
 use crate::core::plan::{Action, PlannedJob};

@@ -177,7 +177,7 @@ pub fn reconcile(
             None
         }
         Err(error) => {
-            let failures = store.note_reach(Some(&super::run::attempt::chain(&error)), now)?;
+            let failures = store.note_reach(Some(&crate::core::causes::chain(&error)), now)?;
             pass.fault = Some((error, failures));
             None
         }

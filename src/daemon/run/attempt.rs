@@ -16,6 +16,7 @@ use super::stop::{Reason, Reins};
 use super::timeouts::Timeouts;
 use crate::ansible::Engine;
 use crate::clock;
+use crate::core::causes::chain;
 use crate::core::job::{ErrorCode, JobStatus};
 use crate::core::outcome::Failure;
 use crate::core::retry::{self, Next};
@@ -229,15 +230,4 @@ fn give_back(
         Err(StoreError::Stale { .. }) => Err(stale.into()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// An error with its causes, each after a colon.
-pub(in crate::daemon) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::error::DaemonError;
-use super::attempt::chain;
 use super::progress::Progress;
 use super::stop::Reins;
 use crate::ansible;
 use crate::clock;
+use crate::core::causes::chain;
 use crate::core::job::{ErrorCode, JobStatus};
 use crate::core::outcome::Failure;
 use crate::store::{Ballast, Finish, Outcome, Store, StoreError};

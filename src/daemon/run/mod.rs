@@ -1,6 +1,6 @@
 //! Running what is queued: workers, attempts, and what keeps either from going on.
 //!
-//! - [`worker`], [`worker_id`], [`role`], [`parallel`]: who runs jobs, and how many at once.
+//! - [`worker`], [`worker_id`], [`role`], [`parallel`], [`wanted_jobs`]: who runs jobs, and how many at once.
 //! - [`attempt`], [`variables`], [`render`], [`timeouts`]: one attempt at a job.
 //! - [`disk`], [`probe`], [`stop`]: full disks, nodes that do not answer, signals.
 //! - [`recovery`], [`restore`]: after a death.
@@ -19,5 +19,6 @@ pub(super) mod stop;
 pub(super) mod summary;
 pub(super) mod timeouts;
 pub(super) mod variables;
+pub(super) mod wanted_jobs;
 pub(super) mod worker;
 pub(super) mod worker_id;

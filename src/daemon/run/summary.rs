@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::worker::{Jobs, Plans};
+use super::wanted_jobs::{Jobs, Plans};
 use crate::core::job::{ErrorCode, JobStatus, JobType};
 use crate::core::recorded::JobId;
 use crate::store::{Store, StoreError};

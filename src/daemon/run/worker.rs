@@ -24,6 +24,7 @@ use super::progress::{JobEnd, JobLabel, Progress};
 use super::recovery::recover;
 use super::stop::{Reason, Reins, Stop, Urgency};
 use super::summary::{Ends, Summary};
+use super::wanted_jobs::Jobs;
 use super::worker_id::WorkerId;
 use crate::clock;
 use crate::core::job::JobStatus;
@@ -38,26 +39,6 @@ const TICK: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a run waits by default for the next attempt at a job when nothing else is left.
 const RETRY_PATIENCE: Duration = Duration::from_secs(120);
-
-/// Which jobs a worker runs and waits for.
-#[derive(Clone, Debug)]
-pub enum Jobs {
-    /// Everything, for ever.
-    All,
-    /// Those of some plans, until none is left that could run.
-    Plans(Plans),
-}
-
-/// The plans of a run.
-#[derive(Clone, Debug, Default)]
-pub struct Plans {
-    /// The plan that was just queued.
-    pub own: Option<PlanId>,
-    /// Jobs of other plans that do what was to be queued, with their plans.
-    pub joined: Vec<(JobId, PlanId)>,
-    /// Plans whose own worker is gone: what they left queued runs, too.
-    pub adopted: Vec<PlanId>,
-}
 
 /// How much at once, and for how long.
 #[derive(Clone, Debug)]

@@ -163,6 +163,24 @@ impl Store {
         Ok(JobPage { jobs, cursor })
     }
 
+    /// Jobs whose id begins or ends with `text`, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails or holds a job that cannot be read.
+    pub fn jobs_like(&self, text: &str, limit: u32) -> Result<Vec<Job>> {
+        // What an id is not made of is none of its ends.
+        let is_part = |c: char| c.is_ascii_hexdigit() || c == '-';
+        if !text.chars().all(is_part) {
+            return Ok(Vec::new());
+        }
+        let mut statement = self.connection.prepare_cached(
+            "SELECT * FROM jobs WHERE id LIKE ?1 OR id LIKE ?2 ORDER BY sequence DESC LIMIT ?3",
+        )?;
+        let ends = [format!("{text}%"), format!("%{text}")];
+        let rows = statement.query_and_then((&ends[0], &ends[1], limit), read)?;
+        rows.collect()
+    }
+
     /// How many jobs of a plan are in each status; statuses without jobs are left out.
     ///
     /// # Errors

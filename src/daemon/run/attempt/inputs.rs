@@ -5,10 +5,10 @@ use std::error::Error;
 
 use serde_json::{Map, Value, json};
 
-use super::chain;
 use super::work::Work;
 use crate::ansible::Host;
 use crate::clock;
+use crate::core::causes::chain;
 use crate::core::document::Node;
 use crate::core::job::{ErrorCode, JobType};
 use crate::core::job_kind::Secrets;

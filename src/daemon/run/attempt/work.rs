@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Map;
 
+use super::Runner;
 use super::inputs::variables_of;
 use super::play::same_machine;
-use super::{Runner, chain};
 use crate::ansible::{Host, Invocation, Playbook};
 use crate::clock;
 use crate::core::answer::ServedRelease;
+use crate::core::causes::chain;
 use crate::core::document::fleet::AnsibleEngine;
 use crate::core::drift::Differences;
 use crate::core::event::TaskStatus;
