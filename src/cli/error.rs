@@ -79,7 +79,7 @@ impl From<StoreError> for CliError {
             | StoreError::Exists(_)
             | StoreError::OwnFile(_)
             | StoreError::BadBackup { .. }
-            | StoreError::Sqlite(_)
+            | StoreError::Database(_)
             | StoreError::Stale { .. }
             | StoreError::BadDependencies
             | StoreError::NotFound { .. }

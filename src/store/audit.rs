@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::sql::Value;
+use super::sql::{Connection, OptionalExtension, Row, params, params_from_iter};
 use jiff::Timestamp;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -3,9 +3,9 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use super::sql::FromSql;
+use super::sql::Row;
 use jiff::Timestamp;
-use rusqlite::Row;
-use rusqlite::types::FromSql;
 
 use super::error::{Result, StoreError};
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::sql;
 use crate::core::id::ResourceId;
 use crate::core::job::IllegalMove;
 use crate::core::recorded::JobId;
@@ -60,9 +61,9 @@ pub enum StoreError {
     #[error("nothing runs since {}: {reason}", .since.strftime("%Y-%m-%d %H:%M:%SZ"))]
     Paused { since: Timestamp, reason: String },
     #[error("another process kept the database locked for too long")]
-    Busy(#[source] rusqlite::Error),
+    Busy(#[source] sql::Error),
     #[error("the database failed")]
-    Sqlite(#[source] rusqlite::Error),
+    Database(#[source] sql::Error),
     #[error("job `{job}` is no longer held with token {token}")]
     Stale { job: JobId, token: u64 },
     #[error("the recorded state moved since the plan was made: {}", list(.0))]
@@ -84,11 +85,11 @@ pub enum StoreError {
 #[error("{source}")]
 pub struct Trouble {
     path: Option<PathBuf>,
-    source: rusqlite::Error,
+    source: sql::Error,
 }
 
 impl Trouble {
-    fn new(source: rusqlite::Error) -> Self {
+    pub(super) fn new(source: sql::Error) -> Self {
         Self { path: None, source }
     }
 
@@ -175,7 +176,7 @@ impl StoreError {
                 "`pressluft db check` says how much of it; `pressluft db restore FILE` puts a \
                  backup in its place",
             ),
-            Self::Sqlite(_)
+            Self::Database(_)
             | Self::Stale { .. }
             | Self::BadDependencies
             | Self::NotFound { .. }
@@ -202,28 +203,6 @@ fn processes(numbers: &[i32]) -> String {
         several => {
             let all: Vec<String> = several.iter().map(ToString::to_string).collect();
             format!("processes {}", all.join(", "))
-        }
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode;
-        // The index of the write-ahead log could not grow.
-        if let rusqlite::Error::SqliteFailure(code, _) = &error
-            && code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
-        {
-            return Self::Full(Trouble::new(error));
-        }
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full(Trouble::new(error)),
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
-                Self::ReadOnly(Trouble::new(error))
-            }
-            Some(ErrorCode::SystemIoFailure) => Self::Io(Trouble::new(error)),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(error),
-            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt(error.to_string()),
-            Some(_) | None => Self::Sqlite(error),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Conditions that are there only where somebody asks for them: with `?1 IS NULL OR …` SQLite
 //! would not use an index.
 
-use rusqlite::types::Value;
+use super::sql::Value;
 
 /// Conditions that all have to hold, and the values in them.
 #[derive(Debug, Default)]

@@ -15,6 +15,7 @@ mod notice;
 mod queue;
 mod record;
 mod repository;
+mod sql;
 mod sqlite;
 mod total;
 
@@ -22,7 +23,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use sql::{Connection, Transaction, TransactionBehavior};
 
 pub use access::api_token::ApiToken;
 pub use access::login::{LoginBuckets, LoginGate};

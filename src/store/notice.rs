@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::sql::{Row, params};
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Store;
-use super::convert::{corrupt, get, moment, moment_option, parsed, unsigned};
+use super::convert::{corrupt, get, moment, moment_option, parsed, signed, unsigned};
 use super::error::Result;
 use crate::core::notice::{Noted, Notice};
 
@@ -145,17 +145,23 @@ impl Store {
             return Ok(());
         }
         let names: Vec<&String> = channels.iter().map(|channel| &channel.name).collect();
-        let names = serde_json::json!(names).to_string();
         self.write(|tx| {
-            tx.prepare_cached(
-                "DELETE FROM channels WHERE name NOT IN (SELECT value FROM json_each(?1))",
-            )?
-            .execute([&names])?;
-            tx.prepare_cached(
-                "UPDATE outbox SET ended_at = ?2, error = 'nobody is to be told there any more'
-                 WHERE ended_at IS NULL AND channel NOT IN (SELECT value FROM json_each(?1))",
-            )?
-            .execute(params![names, now.as_microsecond()])?;
+            let listed: Vec<String> = tx
+                .prepare_cached(
+                    "SELECT name FROM channels
+                     UNION SELECT channel FROM outbox WHERE ended_at IS NULL",
+                )?
+                .query_and_then([], |row| get(row, "name"))?
+                .collect::<Result<_>>()?;
+            for gone in listed.iter().filter(|name| !names.contains(name)) {
+                tx.prepare_cached("DELETE FROM channels WHERE name = ?1")?
+                    .execute([gone])?;
+                tx.prepare_cached(
+                    "UPDATE outbox SET ended_at = ?2, error = 'nobody is to be told there any more'
+                     WHERE ended_at IS NULL AND channel = ?1",
+                )?
+                .execute(params![gone, now.as_microsecond()])?;
+            }
             for channel in channels {
                 tx.prepare_cached(
                     "INSERT INTO channels (name, format, events, secret_digest)
@@ -236,21 +242,18 @@ impl Store {
         next_at: Timestamp,
         now: Timestamp,
     ) -> Result<()> {
-        let ids = serde_json::json!(messages).to_string();
+        let are_over = error.is_none() || give_up;
         self.write(|tx| {
-            if error.is_none() || give_up {
-                tx.prepare_cached(
-                    "UPDATE outbox SET ended_at = ?2, error = ?3
-                     WHERE id IN (SELECT value FROM json_each(?1))",
-                )?
-                .execute(params![ids, now.as_microsecond(), error])?;
+            for id in messages.iter().filter(|_| are_over) {
+                tx.prepare_cached("UPDATE outbox SET ended_at = ?2, error = ?3 WHERE id = ?1")?
+                    .execute(params![signed(*id), now.as_microsecond(), error])?;
             }
             tx.prepare_cached(
                 "UPDATE channels SET next_at = ?2, error = ?3,
-                     failures = CASE WHEN ?3 IS NULL OR ?4 THEN 0 ELSE failures + 1 END
+                     failures = CASE WHEN ?4 = 1 THEN 0 ELSE failures + 1 END
                  WHERE name = ?1",
             )?
-            .execute(params![channel, next_at.as_microsecond(), error, give_up])?;
+            .execute(params![channel, next_at.as_microsecond(), error, are_over])?;
             Ok(())
         })
     }

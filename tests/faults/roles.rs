@@ -69,7 +69,7 @@ pub(crate) fn script(arguments: &Arguments) -> Result<u8> {
                 Ok(()) => break,
                 Err(
                     StoreError::Full(_)
-                    | StoreError::Sqlite(_)
+                    | StoreError::Database(_)
                     | StoreError::ReadOnly(_)
                     | StoreError::Io(_)
                     | StoreError::Write { .. }

@@ -1,8 +1,12 @@
 //! Which health check proves that a failed site or environment can be taken back.
 
 use super::super::error::DaemonError;
-use crate::core::id::{ResourceId, ResourceKind};
+use crate::core::id::ResourceId;
+use crate::core::recorded::RecordedResource;
 use crate::store::{Store, StoreError};
+
+/// Environments of a site that are read at once.
+const PAGE: u32 = 100;
 
 /// The recorded environment whose health speaks for `id`: itself, or the production environment
 /// of a site. None when none is recorded.
@@ -24,10 +28,17 @@ pub fn checked_environment(
 }
 
 fn production_of(store: &Store, site: &str) -> Result<Option<String>, StoreError> {
-    let environments = store.recorded_of_kind(ResourceKind::Env)?;
-    Ok(environments.iter().find_map(|env| {
-        let is_production = env.spec.str("type") == Some("production");
-        let name = env.spec.str("name")?;
-        (env.id.site() == Some(site) && is_production).then(|| name.to_owned())
-    }))
+    let mut after = String::new();
+    loop {
+        let page = store.environments_of(site, &after, PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(None);
+        };
+        after = last.id.to_string();
+        let production = |env: &&RecordedResource| env.spec.str("type") == Some("production");
+        if let Some(ResourceId::Env { name, .. }) = page.iter().find(production).map(|env| &env.id)
+        {
+            return Ok(Some(name.clone()));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Bearer tokens for scripts: a name, the digest of the token, and when it was used.
 
+use super::super::sql::{Connection, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -138,7 +138,7 @@ impl Store {
     }
 }
 
-fn read(row: &rusqlite::Row<'_>) -> Result<ApiToken> {
+fn read(row: &super::super::sql::Row<'_>) -> Result<ApiToken> {
     Ok(ApiToken {
         name: get(row, "name")?,
         created_by: get(row, "created_by")?,

@@ -4,8 +4,8 @@
 //! out right: a process that dies in between forgets nothing. What is kept is bounded: old
 //! counts go, new ones take the place of the oldest, and of a flood only its size is audited.
 
+use super::super::sql::{Connection, OptionalExtension, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use super::super::Store;
@@ -177,8 +177,9 @@ fn add(tx: &Connection, bucket: &[u8; 32], span: SignedDuration, now: Timestamp)
         .prepare_cached(
             "INSERT INTO login_failures (bucket, failures, last_at) VALUES (?1, 1, ?2)
              ON CONFLICT (bucket) DO UPDATE SET
-                 failures = CASE WHEN last_at < ?3 THEN 1 ELSE min(failures + 1, 1000000) END,
-                 last_at = CASE WHEN ?4 AND last_at >= ?3 THEN last_at ELSE ?2 END
+                 failures = CASE WHEN last_at < ?3 THEN 1
+                     WHEN failures < 1000000 THEN failures + 1 ELSE failures END,
+                 last_at = CASE WHEN ?4 = 1 AND last_at >= ?3 THEN last_at ELSE ?2 END
              RETURNING failures",
         )?
         .query_row(

@@ -1,7 +1,7 @@
 //! Sessions: they are known by the digest of their token, end by themselves and can be ended.
 
+use super::super::sql::{Connection, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 use serde_json::json;
 
 use super::super::Store;

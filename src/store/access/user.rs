@@ -1,7 +1,7 @@
 //! People who may look at the status endpoint. Of passwords only hashes are here.
 
+use super::super::sql::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::json;
 

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
+use super::super::sql::{Connection, Row, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::super::Store;

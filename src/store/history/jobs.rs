@@ -4,8 +4,8 @@
 //! is the last of its type and status at a resource that is recorded or asked for: checks are made
 //! from the last job that succeeded, and conditions tell of the last one that failed.
 
+use super::super::sql::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::Store;
 use super::super::convert::{parsed, signed, unsigned};
@@ -131,8 +131,8 @@ impl Store {
         let query = format!(
             "SELECT id, sequence FROM jobs
              WHERE sequence > ?1 AND finished_at < ?2
-               AND iif(job_type IN {looks}, finished_at < ?3 OR sequence <= ?4,
-                   finished_at < ?5 OR sequence <= ?6)
+               AND CASE WHEN job_type IN {looks} THEN finished_at < ?3 OR sequence <= ?4
+                   ELSE finished_at < ?5 OR sequence <= ?6 END
                AND {OVER} AND {OUTLIVED} AND {UNNAMED}
              ORDER BY sequence LIMIT ?7"
         );
@@ -183,7 +183,7 @@ impl Store {
         self.ended(&query, values)
     }
 
-    fn ended(&self, query: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Ended>> {
+    fn ended(&self, query: &str, values: &[&dyn super::super::sql::ToSql]) -> Result<Vec<Ended>> {
         self.connection
             .prepare_cached(query)?
             .query_and_then(values, |row| {
@@ -272,7 +272,7 @@ impl Store {
             .query_map(params![before.as_microsecond(), limit as i64], |row| {
                 row.get(0)
             })?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<super::super::sql::Result<_>>()?;
         if empty.is_empty() {
             return Ok(0);
         }
@@ -314,7 +314,7 @@ fn remove_tasks(tx: &Connection, id: &str, most: usize) -> Result<u64> {
         .query_map(params![id, most as i64], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<super::super::sql::Result<_>>()?;
     for (attempt, seq) in found {
         tx.prepare_cached("DELETE FROM task_events WHERE job = ?1 AND attempt = ?2 AND seq = ?3")?
             .execute(params![id, attempt, seq])?;

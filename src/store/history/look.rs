@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
+use super::super::sql::{Connection, OptionalExtension, Row, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -113,8 +113,10 @@ pub(in crate::store) fn note(
          ON CONFLICT (resource, job_type) DO UPDATE SET
              job = excluded.job, status = excluded.status, error_code = excluded.error_code,
              found = excluded.found, is_repeat = excluded.is_repeat,
-             since = iif(excluded.is_repeat, since, excluded.since), last_at = excluded.last_at,
-             repeats = iif(excluded.is_repeat, repeats + 1, 1), total = total + 1,
+             since = CASE WHEN excluded.is_repeat = 1 THEN since ELSE excluded.since END,
+             last_at = excluded.last_at,
+             repeats = CASE WHEN excluded.is_repeat = 1 THEN repeats + 1 ELSE 1 END,
+             total = total + 1,
              days = excluded.days",
     )?
     .execute(params![

@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 
+use super::super::sql::{OptionalExtension, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{OptionalExtension, params};
 
 use super::super::Store;
 use super::super::convert::get;

@@ -1,8 +1,8 @@
 //! Taking away what else only grows: revisions and what became of them, messages, sessions, and
 //! what was known of resources that are gone.
 
+use super::super::sql::{Connection, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, params};
 
 use super::super::Store;
 use super::super::convert::signed;
@@ -148,7 +148,7 @@ fn find(
     before: Timestamp,
     count: u64,
     limit: usize,
-) -> Result<Vec<rusqlite::types::Value>> {
+) -> Result<Vec<super::super::sql::Value>> {
     let values = params![
         before.as_microsecond(),
         signed(count),
@@ -161,7 +161,7 @@ fn find(
     );
     let mut statement = connection.prepare_cached(&query)?;
     let rows = statement.query_map(values, |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok(rows.collect::<super::super::sql::Result<_>>()?)
 }
 
 impl Store {

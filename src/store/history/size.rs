@@ -1,7 +1,7 @@
 //! How much the past takes, and how that grows.
 
+use super::super::sql::params;
 use jiff::Timestamp;
-use rusqlite::params;
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -4,8 +4,8 @@
 //! ones, of which there are at most as many as there are workers' slots. So half of the queue
 //! waiting for one busy site costs nothing.
 
+use super::super::sql::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use super::super::Store;

@@ -1,6 +1,6 @@
 //! Numbers that only grow.
 
-use rusqlite::{Connection, params};
+use super::super::sql::{Connection, params};
 
 use super::super::error::Result;
 use crate::crash_point::reach;

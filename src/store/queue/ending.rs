@@ -1,7 +1,7 @@
 //! The end of jobs that never ran.
 
+use super::super::sql::{Connection, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 use serde_json::json;
 
 use super::super::audit::{NewEntry, append};

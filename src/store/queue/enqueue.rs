@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::super::sql::{Connection, Transaction, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, params};
 use serde_json::json;
 
 use super::super::Store;

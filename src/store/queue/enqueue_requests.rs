@@ -1,7 +1,7 @@
 //! Queueing jobs that leave their resource as it is recorded.
 
+use super::super::sql::{Connection, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 
 use super::super::Store;
 use super::super::convert::parsed;

@@ -1,7 +1,7 @@
 //! The tasks of an attempt as they happened, bounded whatever a node prints.
 
+use super::super::sql::{Connection, Row, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, Serialize};

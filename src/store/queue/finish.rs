@@ -1,7 +1,7 @@
 //! The end of an attempt: its record, the job, the resource and the audit entry at once.
 
+use super::super::sql::{Connection, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use super::super::Store;
@@ -331,7 +331,8 @@ pub(super) fn settle(
     };
     tx.prepare_cached(
         "UPDATE jobs SET status = ?2, finished_at = ?3, error_code = ?4, error_message = ?5,
-             run_after = ?6, attempt_count = max(attempt_count - ?7, 0),
+             run_after = ?6, attempt_count =
+                 CASE WHEN attempt_count > ?7 THEN attempt_count - ?7 ELSE 0 END,
              lease_expires_at = NULL, locked_at = NULL, locked_by = NULL, token = NULL,
              updated_at = ?8
          WHERE id = ?1",

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::super::sql::Value;
+use super::super::sql::{Connection, OptionalExtension, Row, params_from_iter};
 use jiff::Timestamp;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

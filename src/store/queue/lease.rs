@@ -1,7 +1,7 @@
 //! Holding a job: the process that runs it, heartbeats, and losing it.
 
+use super::super::sql::{Connection, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, params};
 use serde_json::json;
 
 use super::super::Store;

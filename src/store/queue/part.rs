@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::OptionalExtension;
+use super::super::sql::OptionalExtension;
 
 use super::super::Store;
 use super::super::error::Result;

@@ -1,7 +1,7 @@
 //! A paused database: everything can be looked at and nothing runs, until somebody says so.
 
+use super::super::sql::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::json;
 

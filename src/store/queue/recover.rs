@@ -1,7 +1,7 @@
 //! After a death: which jobs are held by whom, and what becomes of the interrupted ones.
 
+use super::super::sql::{Connection, Row, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
 
 use super::super::Store;
 use super::super::convert::{get, moment, signed, unsigned};
@@ -94,7 +94,8 @@ impl Store {
                          ON attempts.job = jobs.id AND attempts.token = jobs.token
                      WHERE jobs.id = ?1 AND jobs.token = ?2
                          AND jobs.status IN ('running', 'unknown')
-                         AND attempts.pid IS ?3 AND attempts.pid_start IS ?4",
+                         AND attempts.pid IS NOT DISTINCT FROM ?3
+                         AND attempts.pid_start IS NOT DISTINCT FROM ?4",
                 )?
                 .exists(params![
                     id.to_string(),

@@ -1,6 +1,6 @@
 //! Whether a job was planned from what is recorded no more.
 
-use rusqlite::Connection;
+use super::super::sql::Connection;
 
 use super::super::Store;
 use super::super::convert::{corrupt, parsed, unsigned};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::super::sql::Connection;
 use jiff::Timestamp;
-use rusqlite::Connection;
 
 use super::super::convert::{get, parsed};
 use super::super::error::{Result, StoreError};

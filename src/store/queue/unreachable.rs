@@ -1,7 +1,7 @@
 //! Nodes that do not answer: their jobs wait for them, and cost nobody anything meanwhile.
 
+use super::super::sql::{Connection, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 use serde_json::json;
 
 use super::super::Store;

@@ -1,8 +1,8 @@
 //! For those who wait: what is left of a plan, what others did to its jobs, whether anything
 //! happened at all.
 
+use super::super::sql::params;
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::super::Store;
 use super::super::convert::{get, moment_option, parsed, signed, unsigned};

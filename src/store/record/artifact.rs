@@ -1,7 +1,7 @@
 //! What environments have besides their spec: releases and domains.
 
+use super::super::sql::{Connection, Row, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
 use std::fmt;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::sql::{Connection, OptionalExtension, Row, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::Store;
 use super::super::convert::{
@@ -97,8 +97,8 @@ impl Collected {
             all.open_jobs(connection, one)?;
         }
         all.failures(connection)?;
-        let mut suspended = connection
-            .prepare_cached("SELECT id FROM resources WHERE json_extract(spec, '$.suspend') = 1")?;
+        let mut suspended =
+            connection.prepare_cached("SELECT id FROM resources WHERE suspended = 1")?;
         all.suspended = suspended
             .query_and_then([], |row| parsed(row, "id"))?
             .collect::<Result<_>>()?;

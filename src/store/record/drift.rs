@@ -1,7 +1,7 @@
 //! Whether resources are on their nodes what was applied to them.
 
+use super::super::sql::{Connection, OptionalExtension, Row, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use super::super::Store;
@@ -12,9 +12,9 @@ use crate::core::id::ResourceId;
 use crate::core::recorded::JobId;
 
 /// Of a row of `resources`: neither its own `drift` nor, without that, the fleet's is `off`.
-pub(super) const IS_LOOKED_AT: &str = "coalesce(json_extract(resources.spec, '$.drift'),
-    (SELECT json_extract(fleet.spec, '$.reconcile.drift') FROM resources AS fleet
-     WHERE fleet.kind = 'fleet'), 'report') <> 'off'";
+pub(super) const IS_LOOKED_AT: &str = "coalesce(resources.drift_mode,
+    (SELECT fleet.drift_mode FROM resources AS fleet WHERE fleet.kind = 'fleet'),
+    'report') <> 'off'";
 
 /// What the last look at a resource found.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -65,7 +65,7 @@ impl Store {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT id FROM resources
              WHERE kind IN ('node', 'env') AND {status}
-               AND json_extract(spec, '$.suspend') IS NOT 1 AND {IS_LOOKED_AT}
+               AND suspended = 0 AND {IS_LOOKED_AT}
              ORDER BY kind DESC, id",
         ))?;
         let rows = statement.query_and_then([], |row| parsed(row, "id"))?;
@@ -127,9 +127,9 @@ pub(super) fn converged(
         "INSERT INTO drift (resource, job, checked_at, drifted_since, tasks)
          VALUES (?1, ?2, ?3, NULL, '[]')
          ON CONFLICT (resource) DO UPDATE SET
-             job = iif(by_hand = '[]', excluded.job, job),
-             checked_at = iif(by_hand = '[]', excluded.checked_at, checked_at),
-             drifted_since = iif(by_hand = '[]', NULL, drifted_since),
+             job = CASE WHEN by_hand = '[]' THEN excluded.job ELSE job END,
+             checked_at = CASE WHEN by_hand = '[]' THEN excluded.checked_at ELSE checked_at END,
+             drifted_since = CASE WHEN by_hand = '[]' THEN NULL ELSE drifted_since END,
              tasks = by_hand",
     )?
     .execute(params![

@@ -1,8 +1,8 @@
 //! What happens by a schedule: the next time of each, moved on in the transaction that queues its
 //! job, so that nothing happens twice or is lost.
 
+use super::super::sql::{Transaction, params};
 use jiff::Timestamp;
-use rusqlite::{Transaction, params};
 
 use super::super::Store;
 use super::super::convert::{get, moment, parsed, timestamp};
@@ -38,8 +38,8 @@ impl Store {
     /// When the database fails or holds something that cannot be read.
     pub fn recorded_schedules(&self) -> Result<Vec<NewSchedule>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, json_extract(spec, '$.health.schedule') AS schedule FROM resources
-             WHERE json_extract(spec, '$.health.schedule') IS NOT NULL ORDER BY id",
+            "SELECT id, health_schedule AS schedule FROM resources
+             WHERE health_schedule IS NOT NULL ORDER BY id",
         )?;
         let rows = statement.query_and_then([], |row| {
             Ok(NewSchedule {

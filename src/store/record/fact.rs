@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::super::sql::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -127,7 +127,7 @@ fn pin(
     let before: Vec<String> = tx
         .prepare_cached("SELECT key FROM host_keys WHERE node = ?1 ORDER BY key")?
         .query_map([node], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<super::super::sql::Result<_>>()?;
     if before == wanted {
         return Ok(false);
     }

@@ -1,7 +1,7 @@
 //! Pages of what is recorded: each begins where the one before ended, on an index.
 
+use super::super::sql::params;
 use jiff::Timestamp;
-use rusqlite::params;
 use schemars::JsonSchema;
 use serde::Serialize;
 

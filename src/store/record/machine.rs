@@ -1,7 +1,7 @@
 //! One machine is one node: which other node has the machine id or the host key of this one.
 
+use super::super::sql::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::Store;
 use super::super::convert::get;

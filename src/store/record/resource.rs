@@ -1,8 +1,8 @@
 //! Recorded resources: reading them for a diff or in full, and every way to change them.
 
+use super::super::sql::ValueRef;
+use super::super::sql::{Connection, OptionalExtension, Row, params};
 use jiff::Timestamp;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
 use super::super::audit::{NewEntry, append};
@@ -388,34 +388,42 @@ fn put(tx: &Connection, record: &RecordPatch, author: Author, now: Timestamp) ->
         });
     }
     let fingerprints = (!fingerprints.is_empty()).then(|| json!(fingerprints).to_string());
-    let protect = spec.get("protect").and_then(Value::as_bool) == Some(true);
+    let is_set = |field: &str| spec.get(field).and_then(Value::as_bool) == Some(true);
+    let drift_mode = match record.id {
+        ResourceId::Fleet => spec.str("reconcile.drift"),
+        _ => spec.str("drift"),
+    };
     let canonical = spec.canonical();
     let hash = SpecHash::of_canonical(canonical.as_bytes());
     let source = record.source.as_ref();
+    // What is asked of many resources at once has a column beside the spec.
     tx.prepare_cached(
         "INSERT INTO resources (id, kind, spec_hash, generation, status, protect,
              fingerprints, node, revision, source_file, source_line, plan_id,
-             created_at, updated_at, spec)
+             created_at, updated_at, spec, suspended, drift_mode, health_schedule)
          VALUES (?1, ?2, ?3, 1, coalesce(?4, 'active'), ?5, ?6, ?7, ?8, coalesce(?9, ''),
-             coalesce(?10, 0), ?11, ?12, ?12, ?13)
+             coalesce(?10, 0), ?11, ?12, ?12, ?13, ?14, ?15, ?16)
          ON CONFLICT (id) DO UPDATE SET
-             generation = generation + (spec_hash <> excluded.spec_hash
-                 OR fingerprints IS NOT excluded.fingerprints),
+             generation = CASE WHEN spec_hash <> excluded.spec_hash
+                 OR fingerprints IS DISTINCT FROM excluded.fingerprints
+                 THEN generation + 1 ELSE generation END,
              plan_id = CASE WHEN spec_hash <> excluded.spec_hash
-                 OR fingerprints IS NOT excluded.fingerprints
+                 OR fingerprints IS DISTINCT FROM excluded.fingerprints
                  THEN excluded.plan_id ELSE plan_id END,
              spec_hash = excluded.spec_hash, status = coalesce(?4, status),
              protect = excluded.protect, fingerprints = excluded.fingerprints,
              node = coalesce(?7, node), revision = excluded.revision,
              source_file = coalesce(?9, source_file), source_line = coalesce(?10, source_line),
-             updated_at = excluded.updated_at, spec = excluded.spec",
+             updated_at = excluded.updated_at, spec = excluded.spec,
+             suspended = excluded.suspended, drift_mode = excluded.drift_mode,
+             health_schedule = excluded.health_schedule",
     )?
     .execute(params![
         id,
         record.id.kind().as_str(),
         hash.0,
         record.status.map(ResourceStatus::as_str),
-        protect,
+        is_set("protect"),
         fingerprints,
         record.node,
         record.revision,
@@ -424,6 +432,9 @@ fn put(tx: &Connection, record: &RecordPatch, author: Author, now: Timestamp) ->
         author.plan.map(|plan| plan.to_string()),
         now.as_microsecond(),
         canonical,
+        is_set("suspend"),
+        drift_mode,
+        spec.str("health.schedule"),
     ])?;
     Ok(hash)
 }

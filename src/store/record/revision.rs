@@ -1,7 +1,7 @@
 //! Revisions of the fleet repo that something was planned or recorded from.
 
+use super::super::sql::{Connection, OptionalExtension, Row, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::super::Store;

@@ -1,7 +1,7 @@
 //! Ciphertexts. What they say is known to `secrets` alone.
 
+use super::super::sql::{OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use serde_json::json;
 

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::sql::{Connection, Row, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use super::super::Store;
@@ -193,13 +193,14 @@ impl Store {
             for hold in holds {
                 tx.prepare_cached(
                     "UPDATE targets SET failures = ?2, failed_job = ?3, retry_at = ?4,
-                         given_up = ?4 IS NULL WHERE resource = ?1",
+                         given_up = ?5 WHERE resource = ?1",
                 )?
                 .execute(params![
                     hold.resource.to_string(),
                     hold.failures,
                     hold.job.to_string(),
                     hold.retry_at.map(Timestamp::as_microsecond),
+                    hold.retry_at.is_none(),
                 ])?;
             }
             Ok(())
@@ -251,8 +252,8 @@ fn has_failed(job: &Job) -> bool {
 fn known(connection: &Connection) -> Result<BTreeMap<ResourceId, Known>> {
     let mut statement = connection.prepare_cached(
         "SELECT resource, wanted, job, blocks,
-             coalesce((SELECT status IN ('queued', 'running', 'unknown') FROM jobs
-                 WHERE id = targets.job), 0) AS is_open
+             CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE id = targets.job
+                 AND status IN ('queued', 'running', 'unknown')) THEN 1 ELSE 0 END AS is_open
          FROM targets",
     )?;
     let rows = statement.query_and_then([], |row| {
@@ -282,8 +283,8 @@ fn put(tx: &Connection, revision: &str, target: &NewTarget, now: Timestamp) -> R
                  ELSE excluded.job END,
              blocked_code = excluded.blocked_code,
              blocked_reason = excluded.blocked_reason,
-             blocked_since = CASE WHEN blocked_code IS excluded.blocked_code
-                 AND blocked_reason IS excluded.blocked_reason
+             blocked_since = CASE WHEN blocked_code IS NOT DISTINCT FROM excluded.blocked_code
+                 AND blocked_reason IS NOT DISTINCT FROM excluded.blocked_reason
                  THEN blocked_since ELSE excluded.blocked_since END,
              blocks = excluded.blocks,
              revision = CASE WHEN wanted = excluded.wanted THEN revision

@@ -1,7 +1,7 @@
 //! Webhook deliveries that were taken: each is taken once, also across restarts.
 
+use super::super::sql::params;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::params;
 
 use super::super::Store;
 use super::super::error::Result;

@@ -1,7 +1,7 @@
 //! Revisions of the fleet repo as the reconcile loop saw them, and where that repo is.
 
+use super::super::sql::{Connection, OptionalExtension, Row, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -265,9 +265,10 @@ impl Store {
         }
         self.write(|tx| {
             tx.prepare_cached(&format!(
-                "UPDATE sightings SET converged_at = max(seen_at, coalesce(
-                     (SELECT max(finished_at) FROM jobs WHERE jobs.plan_id = sightings.plan_id),
-                     seen_at)) WHERE {open}"
+                "UPDATE sightings SET converged_at = coalesce(
+                     (SELECT max(finished_at) FROM jobs WHERE jobs.plan_id = sightings.plan_id
+                          AND finished_at > sightings.seen_at),
+                     seen_at) WHERE {open}"
             ))?
             .execute([revision])?;
             Ok(true)

@@ -6,6 +6,7 @@ pub(super) mod backup;
 pub(super) mod ballast;
 pub(super) mod check;
 pub(super) mod copy;
+mod failure;
 pub(super) mod head;
 pub(super) mod invariant;
 pub(super) mod open;

@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0008.sql"),
     include_str!("../migrations/0009.sql"),
     include_str!("../migrations/0010.sql"),
+    include_str!("../migrations/0011.sql"),
 ];
 
 /// The schema that this program reads and writes.
@@ -427,6 +428,7 @@ mod tests {
             include_str!("../migrations/0008.populated.sql"),
             include_str!("../migrations/0009.populated.sql"),
             include_str!("../migrations/0010.populated.sql"),
+            include_str!("../migrations/0011.populated.sql"),
         ];
         for (migration, rows) in populated.into_iter().enumerate() {
             migrate_to(&mut raw, &MIGRATIONS[..=migration]).expect("schema");

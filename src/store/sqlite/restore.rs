@@ -361,7 +361,7 @@ fn queued(connection: &Connection) -> Result<u64> {
 fn is_broken(error: &StoreError) -> bool {
     matches!(
         error,
-        StoreError::Corrupt(_) | StoreError::Foreign(_) | StoreError::Sqlite(_)
+        StoreError::Corrupt(_) | StoreError::Foreign(_) | StoreError::Database(_)
     )
 }
 
