@@ -250,7 +250,10 @@ impl Place {
         let root = self.repository.workdir();
         let root = root.unwrap_or_else(|| self.repository.path());
         let fail = |e: git2::Error| format::unreadable(root, &e);
-        let index = self.repository.index().map_err(fail)?;
+        let mut index = self.repository.index().map_err(fail)?;
+        let paths = other.iter().filter_map(|(at, _)| found.get(*at));
+        let paths: Vec<PathBuf> = paths.map(|present| self.path_of(&present.file)).collect();
+        look_at_all(&mut index, &paths).map_err(fail)?;
         let differing = self.differing(&index, found, other).map_err(fail)?;
         let odb = self.repository.odb().map_err(fail)?;
         let mut changed = Vec::new();
@@ -337,6 +340,19 @@ impl Held {
             is_file: entry.mode & 0o170_000 == 0o100_000,
         })
     }
+}
+
+/// Takes the mark off files of a sparse checkout that are there all the same, as git does when it looks; in memory alone.
+fn look_at_all(index: &mut git2::Index, paths: &[PathBuf]) -> Result<(), git2::Error> {
+    let mark = IndexEntryExtendedFlag::SKIP_WORKTREE.bits();
+    for path in paths {
+        let entry = index.get_path(path, 0);
+        if let Some(mut entry) = entry.filter(|entry| entry.flags_extended & mark != 0) {
+            entry.flags_extended &= !mark;
+            index.add(&entry)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a file is as git saw it last.
