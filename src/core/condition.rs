@@ -183,7 +183,8 @@ pub struct DriftFact {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedFact {
     pub status: ResourceStatus,
-    pub spec_hash: SpecHash,
+    /// A digest of its spec and of what its files are made of besides.
+    pub form: SpecHash,
     pub node: Option<String>,
     pub revision: String,
     pub updated_at: Timestamp,
@@ -436,7 +437,7 @@ fn is_applied(facts: &Facts) -> bool {
 
 fn is_recorded_as_wanted(facts: &Facts) -> bool {
     match (&facts.recorded, &facts.target) {
-        (Some(recorded), Some(target)) => recorded.spec_hash == target.wanted,
+        (Some(recorded), Some(target)) => recorded.form == target.wanted,
         (Some(_), None) => true,
         (None, _) => false,
     }

@@ -12,7 +12,7 @@ fn applied(revision: &str, status: ResourceStatus) -> Facts {
     Facts {
         recorded: Some(RecordedFact {
             status,
-            spec_hash: hash(revision),
+            form: hash(revision),
             node: Some("web-1".to_owned()),
             revision: revision.to_owned(),
             updated_at: at(10),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::id::ResourceKind;
+use super::spec::SpecHash;
 
 /// The folder of templates. No field has its name.
 pub const TEMPLATES: &str = "templates";
@@ -31,6 +32,22 @@ pub fn path(name: &str) -> Vec<&str> {
         Some(file) => vec![TEMPLATES, file],
         None => name.split('.').collect(),
     }
+}
+
+/// A digest of all that the files of a resource are made of: of its spec, and of what is besides it. Two of one resource
+/// are equal when nothing is left to do.
+#[must_use]
+pub fn form(spec: SpecHash, besides: &Fingerprints) -> SpecHash {
+    if besides.is_empty() {
+        return spec;
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&spec.0);
+    for text in besides.iter().flat_map(|(name, digest)| [name, digest]) {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    SpecHash(*hasher.finalize().as_bytes())
 }
 
 /// Those of the templates that the files of each kind of resource are made of.

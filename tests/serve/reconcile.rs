@@ -233,6 +233,50 @@ fn what_failed_is_left_alone_until_somebody_asks_or_a_commit_changes_it() {
 }
 
 #[test]
+fn a_template_that_failed_is_tried_again_once_it_is_another_one() {
+    const VHOST: &str = "templates/nginx/site.conf";
+    let world = World::new();
+    world.write_site("acme", "Acme");
+    world.push("One site");
+    world.adopt();
+    let give_up = || {
+        let jobs = world.run(&["jobs", "list", "-o", "json"]).expect(0).json();
+        let jobs = jobs.as_array().expect("an array");
+        let queued = jobs.iter().find(|job| job["status"] == "queued");
+        let id = queued.expect("a job")["id"].as_str().expect("an id");
+        world.run(&["jobs", "cancel", id]).expect(0);
+    };
+    let planned = |told: &str| {
+        let ran = world.reconcile().expect(0).json();
+        let number = |field: &str| ran[field].as_u64().expect(told);
+        (number("queued"), number("held"))
+    };
+    let kind = || {
+        let id = "env/acme/production".parse().expect("an id");
+        let now = "2026-02-22T12:00:00Z".parse().expect("a time");
+        let standing = world.store().standing(&id, now).expect("read");
+        standing.expect("it is known").condition.kind()
+    };
+    world.write(VHOST, "# first\n");
+    world.push("A template");
+    assert_eq!(planned("first"), (1, 0));
+    give_up();
+    assert_eq!(planned("given up"), (0, 1));
+    // Its document is as it is recorded, and it is not what is wanted all the same.
+    assert_eq!(kind(), ConditionKind::Stalled);
+    world.write(VHOST, "# mended\n");
+    world.push("Another template");
+    assert_eq!(planned("mended"), (1, 0));
+    give_up();
+    assert_eq!(planned("given up again"), (0, 1));
+    // Without it, everything is as it was.
+    world.git(["rm", "-q", VHOST]);
+    world.push("No template");
+    assert_eq!(planned("gone"), (0, 0));
+    assert_eq!(kind(), ConditionKind::Ready);
+}
+
+#[test]
 fn what_is_recorded_already_is_left_alone_and_one_change_is_one_job() {
     let world = World::new();
     world.write_site("acme", "Acme");

@@ -75,7 +75,9 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
         drafts.clear();
     }
     plan.blocked.extend(rails::hold_back(&sight, &mut drafts));
-    let ordered = order::order(drafts, &input.choice, &mut plan.blocked);
+    let is_recorded =
+        |id: &ResourceId| input.recorded.contains_key(id) || !input.wanted.contains(id);
+    let ordered = order::order(drafts, &input.choice, is_recorded, &mut plan.blocked);
     plan.partial = ordered.partial;
     plan.records.sort_by(|a, b| a.resource.cmp(&b.resource));
     plan.removed.sort();
@@ -194,6 +196,10 @@ impl Work<'_> {
     }
 
     fn rerun(&mut self, id: &ResourceId, reason: &str) {
+        if !self.sight.is_recorded(id) && !self.has_any(id) {
+            // Why it is not made is said already.
+            return;
+        }
         let about = self.sight.of(id);
         let Some(node) = self.sight.node_of(id).filter(|_| about.exists) else {
             return;

@@ -84,7 +84,8 @@ impl PlanInput<'_> {
     }
 
     /// What the files of a resource are made of besides its spec.
-    pub(super) fn fingerprints(&self, id: &ResourceId, spec: &Spec) -> Fingerprints {
+    #[must_use]
+    pub fn fingerprints(&self, id: &ResourceId, spec: &Spec) -> Fingerprints {
         let mut found = secret::fingerprints(spec, &self.fingerprints);
         found.extend(self.templates.of(id.kind()).clone());
         found

@@ -34,6 +34,7 @@ pub(super) struct Ordered {
 pub(super) fn order(
     mut drafts: Vec<Draft>,
     choice: &Choice,
+    is_recorded: impl Fn(&ResourceId) -> bool,
     blocked: &mut Vec<Blocked>,
 ) -> Ordered {
     let stuck: BTreeSet<ResourceId> = blocked
@@ -49,7 +50,9 @@ pub(super) fn order(
         let waits = changes_site(draft).is_none();
         (site, depth, waits, draft.resource.clone(), place(draft))
     });
-    drop_dependents(&mut drafts, stuck, blocked);
+    let is_there =
+        |id: &ResourceId, drafts: &BTreeSet<ResourceId>| is_recorded(id) || drafts.contains(id);
+    drop_dependents(&mut drafts, stuck, is_there, blocked);
     let needs = all_needs(&drafts);
     let kept = chosen(&drafts, &needs, choice);
     let mut ids: BTreeMap<usize, String> = BTreeMap::new();
@@ -86,20 +89,28 @@ pub(super) fn order(
 fn drop_dependents(
     drafts: &mut Vec<Draft>,
     mut stuck: BTreeSet<ResourceId>,
+    is_there: impl Fn(&ResourceId, &BTreeSet<ResourceId>) -> bool,
     blocked: &mut Vec<Blocked>,
 ) {
+    let told: BTreeSet<ResourceId> = blocked.iter().map(|block| block.resource.clone()).collect();
+    let made = drafts.iter().filter(|draft| draft.action == Action::Create);
+    let made = made.flat_map(|draft| &draft.effects);
+    let made: BTreeSet<ResourceId> = made.map(|effect| effect.resource.clone()).collect();
     // Drafts stand after what they need, so one pass sees every consequence.
     drafts.retain(|draft| {
         let Some(need) = prerequisites(draft)
             .into_iter()
-            .find(|need| stuck.contains(need))
+            .find(|need| stuck.contains(need) || !is_there(need, &made))
         else {
             return true;
         };
         blocked.push(Blocked {
             resource: draft.resource.clone(),
             code: BlockCode::DependencyBlocked,
-            message: format!("waits for `{need}`, which is blocked"),
+            message: match stuck.contains(&need) || told.contains(&need) {
+                true => format!("waits for `{need}`, which is blocked"),
+                false => format!("waits for `{need}`, which is neither there nor made"),
+            },
         });
         stuck.insert(draft.resource.clone());
         false

@@ -560,8 +560,36 @@ fn an_environment_is_not_copied_from_another_node() {
           environment only on its own node"
         ]
     );
+    // Neither is what would be made of that, nor is it run again.
+    let copy = json!({"type": "clone", "from": "staging", "node": "web-2"});
+    fleet.want("env/acme/copy", copy);
+    fleet.choice.rerun = vec![id("env/acme/staging")];
+    let outline = fleet.outline();
+    let of_copies = |line: &&String| line.contains("staging") || line.contains("copy");
+    let told: Vec<&String> = outline.iter().filter(of_copies).collect();
+    assert_eq!(told.len(), 2, "{outline:?}");
+    assert_eq!(
+        told[0],
+        "dependency-blocked env/acme/copy: waits for `env/acme/staging`, which is blocked"
+    );
+    fleet.choice.rerun.clear();
     // What there is stays as it was made.
     assert_eq!(fleet.applied().outline(), [""; 0]);
+}
+
+#[test]
+fn a_node_that_is_to_be_gone_takes_no_job() {
+    let mut fleet = Fleet::new().applied();
+    fleet.set("node/web-1", "state", json!("absent"));
+    fleet.set("node/web-1", "php", json!({"opcache": "128MiB"}));
+    fleet.set("env/acme/production", "maintenance", json!(true));
+    let outline = fleet.outline();
+    assert!(
+        !outline.iter().any(|line| line.starts_with('j')),
+        "{outline:?}"
+    );
+    let of_node = "node-not-available node/web-1: `node/web-1` is absent and takes nothing";
+    assert!(outline.iter().any(|line| line == of_node), "{outline:?}");
 }
 
 #[test]

@@ -137,15 +137,9 @@ impl Templates {
     pub fn fingerprints(overrides: &BTreeMap<String, String>) -> TemplateFingerprints {
         let is_own =
             |kind, path: &str| OF_ENVIRONMENTS.contains(&path) == (kind == ResourceKind::Env);
-        // Such a one may take in any other.
-        let is_open = |text: &String| {
-            ["include", "import", "extends"]
-                .iter()
-                .any(|word| text.contains(word))
-        };
         let is_open = |kind| {
             let mut own = overrides.iter().filter(|(path, _)| is_own(kind, path));
-            own.any(|(_, text)| is_open(text))
+            own.any(|(_, text)| takes_in_others(text))
         };
         let (of_node, of_environment) = (is_open(ResourceKind::Node), is_open(ResourceKind::Env));
         TemplateFingerprints::new(overrides, |kind, path| match kind {
@@ -187,6 +181,16 @@ impl Templates {
         let mut overrides = self.overrides.keys();
         overrides.any(|path| text.contains(&format!("include \"{path}\"")))
     }
+}
+
+/// Whether a template may take in any other one: it has a tag for that.
+fn takes_in_others(text: &str) -> bool {
+    let words = text.split("{%").skip(1).map(|tag| {
+        let tag = tag.trim_start_matches(['-', '+']).trim_start();
+        tag.split(|c: char| !c.is_alphanumeric()).next()
+    });
+    let mut words = words.flatten();
+    words.any(|word| matches!(word, "include" | "import" | "from" | "extends"))
 }
 
 /// The text of one of our templates.

@@ -19,7 +19,7 @@ use crate::core::leaf::Pool;
 use crate::core::plain_text;
 use crate::core::plan::{self, Choice, Forms, Plan, PlanInput, PlannedJob, Recorded, secret};
 use crate::core::recorded::{RecordedHead, ResourceStatus};
-use crate::core::spec::Spec;
+use crate::core::spec::{Spec, SpecHash};
 use crate::core::tree::Templates;
 use crate::git::{DesiredState, Snapshot, SourceFile};
 use crate::secrets::FingerprintKey;
@@ -123,7 +123,12 @@ pub fn plan(
                 // What does not differ is recorded as it is wanted.
                 false => specs.wanted(id),
             };
-            let prepared = prepared((plan, own), desired, &before, &production_of)?;
+            let wish = |id: &ResourceId| {
+                let hash = desired.hash(id)?;
+                let spec = specs.wanted(id)?;
+                Some(fingerprint::form(hash, &input.fingerprints(id, &spec)))
+            };
+            let prepared = prepared((plan, own), desired, &before, &production_of, &wish)?;
             // The plan says all of it; what queues it needs the memory.
             desired.release();
             prepared
@@ -137,6 +142,43 @@ pub fn plan(
             .and_then(|count| usize::try_from(count).ok()),
         ..prepared
     })
+}
+
+/// What is wanted of single resources, as a digest.
+pub(in crate::daemon) struct Wishes<'a> {
+    desired: &'a DesiredState,
+    known: BTreeMap<String, String>,
+    templates: TemplateFingerprints,
+}
+
+impl<'a> Wishes<'a> {
+    /// # Errors
+    /// When the database, a secret's file or the fleet repo cannot be read.
+    pub(in crate::daemon) fn new(
+        desired: &'a DesiredState,
+        store: &Store,
+        key: &FingerprintKey,
+    ) -> Result<Self, DaemonError> {
+        let snapshot = &desired.snapshot;
+        Ok(Self {
+            desired,
+            known: fingerprints(snapshot, Some(store), Some(key))?,
+            templates: Templates::fingerprints(&templates(snapshot)?),
+        })
+    }
+
+    /// The form that is asked for, if a document describes the resource.
+    ///
+    /// # Errors
+    /// When the fleet repo cannot be read.
+    pub(in crate::daemon) fn of(&self, id: &ResourceId) -> Result<Option<SpecHash>, DaemonError> {
+        let Some((hash, spec)) = self.desired.hash(id).zip(self.desired.spec(id)?) else {
+            return Ok(None);
+        };
+        let mut besides = secret::fingerprints(&spec, &self.known);
+        besides.extend(self.templates.of(id.kind()).clone());
+        Ok(Some(fingerprint::form(hash, &besides)))
+    }
 }
 
 /// What is done once for each token, where the token that is wanted now was used before.
@@ -203,6 +245,7 @@ fn prepared(
     desired: &DesiredState,
     before: &dyn Fn(&ResourceId) -> Option<Spec>,
     production_of: &dyn Fn(&str) -> Option<String>,
+    wish: &dyn Fn(&ResourceId) -> Option<SpecHash>,
 ) -> Result<Prepared, DaemonError> {
     let snapshot = &desired.snapshot;
     let brought = Brought {
@@ -228,7 +271,7 @@ fn prepared(
     let (before, _) = brought.asked.into_inner();
     let concerned = plan.jobs.iter().flat_map(PlannedJob::touched);
     let concerned = concerned.chain(plan.blocked.iter().map(|blocked| &blocked.resource));
-    let wanted = concerned.filter_map(|id| Some((id.clone(), desired.hash(id)?)));
+    let wanted = concerned.filter_map(|id| Some((id.clone(), wish(id)?)));
     Ok(Prepared {
         revision: revision(snapshot),
         wanted: wanted.collect(),

@@ -30,6 +30,9 @@ const LIMIT: u64 = 64 * 1024 * 1024;
 /// The most that its lines may have. A plan of 41,000 jobs has a tenth of it.
 const LINES_LIMIT: u64 = 512 * 1024 * 1024;
 
+/// The most that one line may have: a job has the fields of two resources at most, and documents are smaller.
+const LINE_LIMIT: usize = 8 * 1024 * 1024;
+
 /// How much of the lines is hashed and compressed at once.
 const PIECE: usize = 64 * 1024;
 
@@ -120,12 +123,21 @@ fn parse(bytes: &[u8], limit: u64) -> Result<Prepared, String> {
         return Err("it was changed after it was written".to_owned());
     }
     let mut reader = Reader::default();
-    for line in BufReader::new(ZlibDecoder::new(packed)).lines() {
-        let line: Line = serde_json::from_str(&line.map_err(damaged)?)
+    let mut lines = BufReader::new(ZlibDecoder::new(packed));
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let bounded = &mut (&mut lines).take(LINE_LIMIT as u64 + 1);
+        if bounded.read_until(b'\n', &mut line).map_err(damaged)? == 0 {
+            return reader.finish();
+        }
+        if line.len() > LINE_LIMIT {
+            return Err("it has a line that is too long".to_owned());
+        }
+        let line: Line = serde_json::from_slice(&line)
             .map_err(|error| format!("it is no saved plan of this version ({error})"))?;
         reader.take(line)?;
     }
-    Ok(reader.finish())
 }
 
 /// Hashes what is written.

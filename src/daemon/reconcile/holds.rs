@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::core::fingerprint;
 use crate::core::id::ResourceId;
 use crate::core::job::ErrorCode;
+use crate::core::recorded::RecordedResource;
 use crate::core::retry::{self, Again};
-use crate::core::spec::SpecHash;
 use crate::daemon::error::DaemonError;
+use crate::daemon::plan::planning::Wishes;
 use crate::git::DesiredState;
+use crate::secrets::FingerprintKey;
 use crate::store::{Hold, Store, TargetState};
 
 /// What is left alone in one pass.
@@ -29,17 +32,25 @@ pub(super) struct Holds {
 pub(in crate::daemon) fn holds(
     store: &mut Store,
     desired: &DesiredState,
+    key: &FingerprintKey,
     now: Timestamp,
 ) -> Result<Holds, DaemonError> {
+    let mut holds = Holds::default();
     let targets = store.targets()?;
-    let mut changed: BTreeSet<&str> = BTreeSet::new();
-    let is_as_tried = |target: &TargetState| desired.hash(&target.resource) == Some(target.wanted);
+    let has_failed = |target: &TargetState| {
+        target.uncounted.is_some() || target.given_up || target.retry_at.is_some()
+    };
+    if !targets.iter().any(has_failed) {
+        return Ok(holds);
+    }
+    let wishes = Wishes::new(desired, store, key)?;
+    let mut changed: BTreeSet<&ResourceId> = BTreeSet::new();
     for target in &targets {
-        if let Some(site) = target.resource.site().filter(|_| !is_as_tried(target)) {
-            changed.insert(site);
+        if wishes.of(&target.resource)? != Some(target.wanted) {
+            changed.insert(&target.resource);
         }
     }
-    let mut holds = Holds::default();
+    let changed_sites: BTreeSet<&str> = changed.iter().filter_map(|id| id.site()).collect();
     let mut counted = Vec::new();
     for target in &targets {
         let state = counted_state(target, &mut counted, now);
@@ -47,9 +58,9 @@ pub(in crate::daemon) fn holds(
             continue;
         }
         let site = target.resource.site();
-        if !is_as_tried(target)
-            || site.is_some_and(|site| changed.contains(site))
-            || site_changed(store, desired, target, &targets)?
+        if changed.contains(&target.resource)
+            || site.is_some_and(|site| changed_sites.contains(site))
+            || site_changed(store, &wishes, target, &targets)?
         {
             continue;
         }
@@ -114,7 +125,7 @@ fn counted_state(target: &TargetState, counted: &mut Vec<Hold>, now: Timestamp) 
 /// recorded.
 fn site_changed(
     store: &Store,
-    desired: &DesiredState,
+    wishes: &Wishes<'_>,
     target: &TargetState,
     targets: &[TargetState],
 ) -> Result<bool, DaemonError> {
@@ -126,6 +137,7 @@ fn site_changed(
     if targets.iter().any(|other| other.resource == site) {
         return Ok(false);
     }
-    let recorded: Option<SpecHash> = store.recorded(&site)?.map(|known| known.spec_hash);
-    Ok(recorded.is_some() && recorded != desired.hash(&site))
+    let form = |known: RecordedResource| fingerprint::form(known.spec_hash, &known.fingerprints);
+    let recorded = store.recorded(&site)?.map(form);
+    Ok(recorded.is_some() && recorded != wishes.of(&site)?)
 }

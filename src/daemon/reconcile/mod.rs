@@ -244,9 +244,13 @@ fn take(
             Loaded::Invalid(_, assembled) => (Verdict::Invalid, assembled.diagnostics, None),
         },
     };
-    let recorded: Vec<Value> = diagnostics
-        .iter()
-        .filter(|found| verdict == Verdict::Invalid || found.severity == Severity::Error)
+    // What keeps it from being in force comes first.
+    let is_error = |found: &&Diagnostic| found.severity == Severity::Error;
+    let errors = diagnostics.iter().filter(is_error);
+    let others = diagnostics.iter().filter(|found| !is_error(found));
+    let others = others.filter(|_| verdict == Verdict::Invalid);
+    let recorded: Vec<Value> = errors
+        .chain(others)
         .take(MOST_DIAGNOSTICS)
         .map(|found| json!(found))
         .collect();
@@ -344,7 +348,7 @@ fn work(
     // Made before anything is recorded: without it no change of a secret would be noticed.
     let key = FingerprintKey::load_or_make(&setup.secrets_dir)?;
     notify::sync_channels(store, desired, setup.with_statuses, now)?;
-    let holds = holds::holds(store, desired, now)?;
+    let holds = holds::holds(store, desired, &key, now)?;
     let choice = Choice {
         held: holds.held,
         heal: drift::to_heal(store, desired)?,

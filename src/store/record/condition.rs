@@ -16,6 +16,7 @@ use super::target::blocks;
 use crate::core::condition::{
     Block, DriftFact, EndedJob, Facts, OpenJob, RecordedFact, Standing, Target, standing,
 };
+use crate::core::fingerprint::{self, Fingerprints};
 use crate::core::id::ResourceId;
 use crate::core::job::JobStatus;
 use crate::core::recorded::ResourceStatus;
@@ -129,7 +130,8 @@ impl Collected {
 
     fn recorded(&mut self, connection: &Connection, only: Option<&str>) -> Result<()> {
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT id, status, spec_hash, node, revision, updated_at FROM resources WHERE {}",
+            "SELECT id, status, spec_hash, node, revision, updated_at, fingerprints FROM resources
+             WHERE {}",
             narrowed("id", only)
         ))?;
         let mut rows = statement.query([only])?;
@@ -141,9 +143,13 @@ impl Collected {
             };
             let hash = row.get_ref(2)?.as_blob();
             let hash = hash.map_err(corrupt)?;
+            let besides = match row.get_ref(6)?.as_str_or_null().map_err(corrupt)? {
+                Some(text) => serde_json::from_str(text).map_err(corrupt)?,
+                None => Fingerprints::new(),
+            };
             let recorded = RecordedFact {
                 status: parse(text(1)?)?,
-                spec_hash: SpecHash(hash.try_into().map_err(corrupt)?),
+                form: fingerprint::form(SpecHash(hash.try_into().map_err(corrupt)?), &besides),
                 node: row.get(3)?,
                 revision: row.get(4)?,
                 updated_at: timestamp(row.get(5)?)?,

@@ -23,7 +23,7 @@ use crate::core::spec::SpecHash;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTarget {
     pub resource: ResourceId,
-    /// The hash of the spec that is asked for.
+    /// A digest of the form that is asked for: of the spec and of what the files are made of besides.
     pub wanted: SpecHash,
     /// The job that makes it so.
     pub job: Option<JobId>,
@@ -35,7 +35,7 @@ pub struct NewTarget {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetState {
     pub resource: ResourceId,
-    /// The hash of the spec that was asked for when it was tried.
+    /// The digest of the form that was asked for when it was tried.
     pub wanted: SpecHash,
     /// How often jobs failed that were to make it so, in a row.
     pub failures: u32,

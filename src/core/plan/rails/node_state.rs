@@ -1,4 +1,4 @@
-//! A node that is drained takes nothing new.
+//! A node that is drained takes nothing new, and one that is to be gone nothing at all.
 
 use crate::core::id::ResourceId;
 use crate::core::plan::order::Draft;
@@ -11,11 +11,17 @@ pub(super) fn rail(
     _: &ResourceId,
 ) -> Option<(BlockCode, String)> {
     let node = ResourceId::Node(draft.node.clone());
-    if draft.action != Action::Create || draft.resource == node {
-        return None;
-    }
     let about = sight.of(&node);
-    let state = about.state.as_deref().filter(|state| *state != "present")?;
-    let message = format!("`{node}` is {state} and takes nothing new");
-    Some((BlockCode::NodeNotAvailable, message))
+    let is_new = draft.action == Action::Create && draft.resource != node;
+    match about.state.as_deref() {
+        Some("absent") => {
+            let message = format!("`{node}` is absent and takes nothing");
+            Some((BlockCode::NodeNotAvailable, message))
+        }
+        Some(state) if state != "present" && is_new => {
+            let message = format!("`{node}` is {state} and takes nothing new");
+            Some((BlockCode::NodeNotAvailable, message))
+        }
+        Some(_) | None => None,
+    }
 }

@@ -61,6 +61,9 @@ pub(super) enum Line {
     },
 }
 
+/// The most keys that lead to a field. Documents have half of them.
+const DEEPEST: usize = 32;
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SavedJob {
@@ -223,18 +226,26 @@ impl Writer<'_> {
 pub(super) struct Reader {
     prepared: Prepared,
     known: Vec<Leaf>,
+    has_plan: bool,
 }
 
 impl Reader {
     /// Takes the next line in, or says why it cannot be one.
     pub(super) fn take(&mut self, line: Line) -> Result<(), String> {
         let prepared = &mut self.prepared;
+        if !self.has_plan && !matches!(line, Line::Plan { .. }) {
+            return Err("it does not begin with a plan".to_owned());
+        }
         match line {
             Line::Plan {
                 revision,
                 partial,
                 max_parallel_nodes,
             } => {
+                if self.has_plan {
+                    return Err("it has two plans".to_owned());
+                }
+                self.has_plan = true;
                 prepared.revision = revision;
                 prepared.plan.partial = partial;
                 prepared.max_parallel_nodes = max_parallel_nodes;
@@ -283,8 +294,12 @@ impl Reader {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Prepared {
-        self.prepared
+    /// The plan, once all lines were taken in.
+    pub(super) fn finish(self) -> Result<Prepared, String> {
+        match self.has_plan {
+            true => Ok(self.prepared),
+            false => Err("it has no plan".to_owned()),
+        }
     }
 
     fn job(&mut self, job: SavedJob) -> Result<PlannedJob, String> {
@@ -323,8 +338,16 @@ impl Reader {
             }
         };
         let set = patch.set.into_iter().map(leaf);
+        let set: Vec<Leaf> = set.collect::<Result<_, _>>()?;
+        let paths = set.iter().map(|leaf| &leaf.0).chain(&patch.unset);
+        if paths
+            .max_by_key(|path| path.len())
+            .is_some_and(|path| path.len() > DEEPEST)
+        {
+            return Err("it has a field that is too deep".to_owned());
+        }
         Ok(SpecPatch {
-            set: set.collect::<Result<_, _>>()?,
+            set,
             unset: patch.unset,
         })
     }

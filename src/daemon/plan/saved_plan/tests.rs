@@ -217,6 +217,37 @@ fn lines_that_make_no_plan_are_refused() {
             "{line}: {why}"
         );
     }
+    let deep = format!("[\"a\"{}]", ",\"a\"".repeat(32));
+    for (patch, why) in [
+        (
+            format!("\"set\":[[{deep},1]],\"unset\":[]"),
+            "it has a field that is too deep",
+        ),
+        (
+            format!("\"set\":[],\"unset\":[{deep}]"),
+            "it has a field that is too deep",
+        ),
+        (
+            format!("\"set\":[{}0],\"unset\":[]", "0,".repeat(LINE_LIMIT / 2)),
+            "it has a line that is too long",
+        ),
+    ] {
+        let line = with(&format!(
+            "{{\"before\":{{\"resource\":\"site/a\",\"patch\":{{{patch}}}}}}}"
+        ));
+        assert_eq!(refusal(&line), why);
+    }
+    let first = |lines: &str| lines.lines().next().unwrap_or_default().to_owned();
+    let twice = forged(&bytes, |lines| format!("{lines}{}\n", first(&lines)));
+    assert_eq!(refusal(&twice), "it has two plans");
+    let headless = forged(&bytes, |lines| {
+        lines.replacen(&format!("{}\n", first(&lines)), "", 1)
+    });
+    assert_eq!(refusal(&headless), "it does not begin with a plan");
+    assert_eq!(
+        refusal(&forged(&bytes, |_| String::new())),
+        "it has no plan"
+    );
     let far = with("{\"before\":{\"resource\":\"site/a\",\"patch\":{\"set\":[999],\"unset\":[]}}}");
     assert_eq!(refusal(&far), "it names a field 999 that it does not have");
     let packed = with(&"{}".repeat(100_000));
