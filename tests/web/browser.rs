@@ -194,6 +194,7 @@ fn every_page_fits_every_screen() {
     ] {
         world.tell(&claim, task(name, status, seconds));
     }
+    world.judge();
     for scheme in ["light", "dark"] {
         browser.look(1440, scheme);
         browser.open(&format!("http://{}/login", world.address));

@@ -2,12 +2,11 @@
 
 use pressluft::core::event::TaskStatus;
 use pressluft::core::job::JobType;
-use pressluft::core::reconcile::{Cause, Verdict};
-use pressluft::store::{NewSighting, NewTaskEvent, Revision};
+use pressluft::store::NewTaskEvent;
 use serde_json::{Value, json};
 
 use crate::client::{Reply, get};
-use crate::world::{FIRST, PASSWORD, SECOND, World, job, now, task};
+use crate::world::{BROKEN, FIRST, PASSWORD, SECOND, World, job, task};
 
 struct Browser {
     world: World,
@@ -213,32 +212,7 @@ fn an_empty_database_has_pages_too() {
 #[test]
 fn a_revision_tells_what_became_of_it() {
     let mut browser = Browser::new();
-    let broken = "3c9f1a0be6d7c8f9a0b1c2d3e4f5061728394a5b";
-    browser.world.save(broken, "Move <acme> to web-9", 60);
-    let store = &mut browser.world.store;
-    store.follow_repository("/srv/fleet").expect("followed");
-    let sighting = |id: &str, verdict, diagnostics| NewSighting {
-        revision: store_revision(id),
-        verdict,
-        cause: Cause::Webhook,
-        refused: None,
-        diagnostics,
-    };
-    let error = |line: u32| {
-        json!({
-            "severity": "error", "code": "unknown-node", "file": "sites/acme.yaml", "line": line, "column": 7,
-            "message": format!("`web-{line}` is no <b>node</b>"), "hint": "did you mean `web-1`?",
-        })
-    };
-    let many: Vec<Value> = (1..=22).map(error).collect();
-    let accepted = [sighting(SECOND, Verdict::Accepted, json!([]))];
-    store
-        .record_sightings(&accepted, "serve", now())
-        .expect("recorded");
-    let invalid = [sighting(broken, Verdict::Invalid, json!(many))];
-    store
-        .record_sightings(&invalid, "serve", now())
-        .expect("recorded");
+    browser.world.judge();
     let page = browser.open("/revisions").text();
     has(
         &page,
@@ -248,14 +222,14 @@ fn a_revision_tells_what_became_of_it() {
             "sites/acme.yaml:1<",
             "is no &lt;b&gt;node&lt;/b&gt;",
             "did you mean",
-            "and 2 more",
+            "and 17 more",
         ],
     );
     assert_eq!(page.matches("in force").count(), 1);
     let overview = browser.open("/").text();
     has(
         &overview,
-        &["in force", "invalid", &format!("/revisions#{broken}")],
+        &["in force", "invalid", &format!("/revisions#{BROKEN}")],
     );
     let asked = get("/api/revisions").with("Cookie", &browser.cookie);
     let told = asked.send(browser.world.address).json();
@@ -275,14 +249,4 @@ fn a_revision_tells_what_became_of_it() {
     );
     assert_eq!(told["items"][0]["diagnostics_total"], 22);
     assert_eq!(told["items"][0]["diagnostics"][0]["line"], 1);
-}
-
-fn store_revision(id: &str) -> Revision {
-    Revision {
-        id: id.to_owned(),
-        author: None,
-        message: None,
-        committed_at: None,
-        dirty: false,
-    }
 }

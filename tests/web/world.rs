@@ -12,13 +12,14 @@ use pressluft::core::change::SpecPatch;
 use pressluft::core::event::TaskStatus;
 use pressluft::core::id::ResourceId;
 use pressluft::core::job::{ErrorCode, JobOrigin, JobType};
+use pressluft::core::reconcile::{Cause, Verdict};
 use pressluft::core::recorded::{JobId, ResourceStatus, Source};
 use pressluft::core::spec::Spec;
 use pressluft::secrets::Secret;
 use pressluft::store::{
-    Claim, Domain, Finish, Joins, NewJob, NewPlan, NewTarget, NewTaskEvent, Outcome, RecordPatch,
-    Release, ReleaseHealth, Revision, Scope, StateChange, Store, TlsStatus, new_job_id,
-    new_plan_id,
+    Claim, Domain, Finish, Joins, NewJob, NewPlan, NewSighting, NewTarget, NewTaskEvent, Outcome,
+    RecordPatch, Release, ReleaseHealth, Revision, Scope, StateChange, Store, TlsStatus,
+    new_job_id, new_plan_id,
 };
 use pressluft::web::{
     Handle, NotReady, Options, Remote, Server, Wake, new_api_token, token_digest,
@@ -28,6 +29,8 @@ use serde_json::{Value, json};
 use crate::client::{Reply, get, post};
 
 pub(crate) const FIRST: &str = "4f5c7f0d6f0f4c6c8a0b7b2f9f1d6a1e2b3c4d5e";
+/// Its documents have errors.
+pub(crate) const BROKEN: &str = "3c9f1a0be6d7c8f9a0b1c2d3e4f5061728394a5b";
 pub(crate) const SECOND: &str = "9a8b7c6d5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a0b";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 pub(crate) const HOOK_SECRET: &str = "a secret of both sides";
@@ -151,6 +154,37 @@ impl World {
         let store = Store::open(&directory.path().join("state.db")).expect("opened");
         drop(old);
         Self::serve(directory, store, setup)
+    }
+
+    /// The second revision is in force, and a later one has errors.
+    pub(crate) fn judge(&mut self) {
+        self.save(BROKEN, "Move <acme> to web-9", 60);
+        let error = |line: u32| {
+            json!({
+                "severity": "error", "code": "unknown-node", "file": "sites/acme.yaml", "line": line,
+                "column": 7, "message": format!("`web-{line}` is no <b>node</b>"),
+                "hint": "did you mean `web-1`?",
+            })
+        };
+        let many: Vec<Value> = (1..=22).map(error).collect();
+        let seen = [
+            (SECOND, Verdict::Accepted, json!([])),
+            (BROKEN, Verdict::Invalid, json!(many)),
+        ];
+        self.store
+            .follow_repository("/srv/fleet")
+            .expect("followed");
+        for (id, verdict, diagnostics) in seen {
+            let sighting = NewSighting {
+                revision: self.store.revision(id).expect("read").expect("saved"),
+                verdict,
+                cause: Cause::Webhook,
+                refused: None,
+                diagnostics,
+            };
+            let told = self.store.record_sightings(&[sighting], "serve", now());
+            told.expect("recorded");
+        }
     }
 
     pub(crate) fn queue(&mut self, jobs: &[NewJob], revision: &str) {
@@ -309,7 +343,7 @@ impl World {
             .expect("set");
     }
 
-    pub(crate) fn save(&mut self, id: &str, message: &str, ago: i64) {
+    fn save(&mut self, id: &str, message: &str, ago: i64) {
         let revision = Revision {
             id: id.to_owned(),
             author: Some("Anna Ops <anna@ops.example>".to_owned()),

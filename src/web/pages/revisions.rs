@@ -19,6 +19,9 @@ use crate::core::job::JobStatus;
 use crate::core::reconcile::Verdict;
 use crate::store::{Seen, Store};
 
+/// Places of what is wrong with one revision that are shown.
+const PLACES: usize = 5;
+
 /// Jobs of one revision that are counted.
 const COUNTED: u32 = 500;
 
@@ -135,6 +138,7 @@ fn fault(judged: &Judged) -> Option<Fault> {
     let places: Vec<Place> = judged
         .diagnostics
         .iter()
+        .take(PLACES)
         .map(|wrong| Place {
             at: match wrong.line {
                 0 => plain(&wrong.file),
