@@ -18,9 +18,9 @@ use jiff::{SignedDuration, Timestamp};
 use pressluft::core::change::SpecPatch;
 use pressluft::core::event::TaskStatus;
 use pressluft::core::job::{ErrorCode, JobStatus};
-use pressluft::core::plan::Effect;
+
 use pressluft::core::recorded::{ResourceStatus, Source};
-use pressluft::daemon::{self, Timeouts, WorkerId};
+use pressluft::daemon::{self, JobPayload, Timeouts, WorkerId};
 use pressluft::store::{
     Claim, Finish, JobFilter, NewTaskEvent, Outcome, Process, RecordPatch, Scope, StateChange,
     Store, StoreError,
@@ -219,10 +219,10 @@ impl Worker {
 
     /// What the job of a real plan leaves in the record.
     fn applied(&self, claim: &Claim) -> Result<Vec<StateChange>, Failed> {
-        let payload: serde_json::Value =
-            serde_json::from_str(&claim.payload).map_err(|error| Failed::Other(error.into()))?;
-        let effects: Vec<Effect> = serde_json::from_value(payload["effects"].clone())
-            .map_err(|error| Failed::Other(error.into()))?;
+        let payload = JobPayload::of(claim, &self.store);
+        let effects = payload
+            .map_err(|error| Failed::Other(error.into()))?
+            .effects;
         Ok(daemon::after_success(&claim.job, effects))
     }
 

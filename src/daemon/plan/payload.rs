@@ -20,6 +20,7 @@ use crate::core::id::ResourceId;
 use crate::core::plan::Effect;
 use crate::core::recorded::Source;
 use crate::core::spec::Spec;
+use crate::store::{Claim, Store};
 pub(in crate::daemon) use packer::{Carried, Packer};
 
 /// The payload of one job, read into documents before anything else happens with it. It names
@@ -138,6 +139,20 @@ impl PackedPayload {
 }
 
 impl JobPayload {
+    /// What a claimed job is to do.
+    ///
+    /// # Errors
+    /// When the database fails or lacks a part, and [`DaemonError::Spec`] when another version wrote what this one
+    /// cannot read.
+    pub fn of(claim: &Claim, store: &Store) -> Result<Self, DaemonError> {
+        let queued: QueuedPayload = serde_json::from_str(&claim.payload)?;
+        let part = |digest: &str| match store.part(digest)? {
+            Some(json) => Ok(json),
+            None => Err(DaemonError::MissingPart(digest.to_owned())),
+        };
+        Self::unpack(queued, &part)
+    }
+
     /// Puts a payload together; `part` gives the JSON of a digest.
     ///
     /// # Errors

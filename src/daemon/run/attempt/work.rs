@@ -22,7 +22,7 @@ use crate::core::job_kind::JobKind;
 use crate::core::outcome::Failure;
 use crate::core::tree::SecretValues;
 use crate::daemon::error::DaemonError;
-use crate::daemon::plan::payload::{JobPayload, QueuedPayload};
+use crate::daemon::plan::payload::JobPayload;
 use crate::daemon::queue::record;
 use crate::daemon::run::progress::{JobLabel, Progress};
 use crate::daemon::run::stop::Reins;
@@ -50,7 +50,7 @@ impl Work<'_> {
             let message = format!("this version cannot run `{}`", self.claim.job.job_type);
             return Ok(Err(Failure::new(ErrorCode::InternalError, &message)));
         };
-        let payload = match self.payload() {
+        let payload = match JobPayload::of(self.claim, self.store) {
             Err(DaemonError::Spec(error)) => {
                 let message = error.to_string();
                 return Ok(Err(Failure::new(ErrorCode::RecordUnreadable, &message)));
@@ -168,15 +168,6 @@ impl Work<'_> {
         let effects = subject.payload.effects;
         changes.extend(record::after_success(&self.claim.job, effects));
         Ok(Ok(changes))
-    }
-
-    fn payload(&self) -> Result<JobPayload, DaemonError> {
-        let queued: QueuedPayload = serde_json::from_str(&self.claim.payload)?;
-        let part = |digest: &str| match self.store.part(digest)? {
-            Some(json) => Ok(json),
-            None => Err(DaemonError::MissingPart(digest.to_owned())),
-        };
-        JobPayload::unpack(queued, &part)
     }
 
     /// The node's facts, and whether they were gathered just now.
