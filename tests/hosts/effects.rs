@@ -392,7 +392,7 @@ fn a_template_of_the_fleet_rolls_out_and_back(world: &World) {
                 world.write(PATH, &text);
                 world.git(&["add", PATH]);
             }
-            None => drop(world.git(&["rm", "-q", PATH])),
+            None => world.git(&["rm", "-q", PATH]),
         }
         world.commit("Another template");
         // All environments, and not the node.
