@@ -45,9 +45,9 @@ hosts-up: ## Boot two test hosts and leave them
 hosts-down: ## Take the test hosts down
 	@$(FLEET) down
 
-release: ## Build the release binary
+release: ## Build the binary that is shipped, target/dist/pressluft
 	@tests/need build
-	@cargo build --release --locked
+	@cargo build --profile dist --locked
 
 package: release ## A Debian package, and an archive with install.sh, in target/package
 	@packaging/make
