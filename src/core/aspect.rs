@@ -4,7 +4,6 @@
 //! schemas and fails for a leaf that no table names, and a leaf that is in none is missing.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -284,25 +283,57 @@ pub fn aspect_of<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> Aspect {
         };
     }
     // Every leaf of every schema has its owner; another one is what an earlier version recorded, and only goes.
-    owners(kind, path).next().unwrap_or(Record)
+    owners(kind, path).last().unwrap_or(Record)
 }
 
-/// The aspects of the entries that are about a leaf: the one of its own name, or the map that it is in.
+/// The aspects of the entries that are about a leaf: the map that it is in, and then the one of its own name.
 pub fn owners<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> impl Iterator<Item = Aspect> {
     // In the order of the kinds.
-    static TABLES: LazyLock<Vec<HashMap<&str, Aspect>>> = LazyLock::new(|| {
-        let of = |kind: &ResourceKind| table(*kind).iter().copied().collect();
-        ResourceKind::ALL.iter().map(of).collect()
+    static TREES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+        ResourceKind::ALL
+            .iter()
+            .map(|kind| Entry::of(table(*kind)))
+            .collect()
     });
-    let table = TABLES.get(kind as usize);
-    let mut name = path.join(".");
-    let mut length = name.len();
-    path.iter().rev().filter_map(move |part| {
-        name.truncate(length);
-        let part: &str = part.borrow();
-        length = length.saturating_sub(part.len() + 1);
-        table?.get(name.as_str()).copied()
-    })
+    let mut at = TREES.get(kind as usize);
+    path.iter()
+        .map_while(move |part| {
+            at = at?.below(part.borrow());
+            Some(at?.aspect)
+        })
+        .flatten()
+}
+
+/// A table by the keys of its names: a plan of a large fleet asks a million times.
+#[derive(Default)]
+struct Entry {
+    aspect: Option<Aspect>,
+    /// Sorted by key.
+    below: Vec<(&'static str, Entry)>,
+}
+
+impl Entry {
+    fn of(table: Table) -> Self {
+        let mut root = Self::default();
+        for (name, aspect) in table {
+            let mut at = &mut root;
+            for key in name.split('.') {
+                let place = at.below.binary_search_by(|(known, _)| (*known).cmp(key));
+                let place = place.unwrap_or_else(|place| {
+                    at.below.insert(place, (key, Self::default()));
+                    place
+                });
+                at = &mut at.below[place].1;
+            }
+            at.aspect = Some(*aspect);
+        }
+        root
+    }
+
+    fn below(&self, key: &str) -> Option<&Self> {
+        let place = self.below.binary_search_by(|(known, _)| (*known).cmp(key));
+        Some(&self.below[place.ok()?].1)
+    }
 }
 
 /// Whether a spec asks for anything by a leaf that a job carries out, or that nothing does. What asks for nothing, or

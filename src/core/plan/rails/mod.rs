@@ -44,32 +44,25 @@ fn reasons(sight: &Sight<'_>, draft: &Draft) -> Vec<Blocked> {
     let others = draft.effects.iter().map(|effect| &effect.resource);
     // A site and its production environment are made by one job. Otherwise a job is about the resource that it is of.
     let others = others.filter(|id| draft.action == Action::Create && **id != draft.resource);
-    let about: Vec<&ResourceId> = [&draft.resource].into_iter().chain(others).collect();
-    let of = |id: &ResourceId| {
-        let mut found = RAILS.iter().filter_map(|rail| rail(sight, draft, id));
-        found.next()
-    };
-    let found: Vec<Option<(BlockCode, String)>> = about.iter().map(|id| of(id)).collect();
-    let Some(holder) = found.iter().position(Option::is_some) else {
+    let of = |id: &ResourceId| RAILS.iter().find_map(|rail| rail(sight, draft, id));
+    let about = [&draft.resource].into_iter().chain(others);
+    let Some(holder) = about.clone().find(|id| of(id).is_some()) else {
         return Vec::new();
     };
-    let comes_with = |id: &ResourceId| {
-        let message = format!("`{}`, with which it comes, is blocked", about[holder]);
-        (BlockCode::DependencyBlocked, message, id.clone())
-    };
-    about
-        .iter()
-        .zip(found)
-        .map(|(id, reason)| match reason {
-            Some((code, message)) => (code, message, (*id).clone()),
-            None => comes_with(id),
-        })
-        .map(|(code, message, resource)| Blocked {
+    let blocked = |id: &ResourceId| {
+        let comes_with = || {
+            let message = format!("`{holder}`, with which it comes, is blocked");
+            (BlockCode::DependencyBlocked, message)
+        };
+        let (code, message) = of(id).unwrap_or_else(comes_with);
+        let resource = id.clone();
+        Blocked {
             resource,
             code,
             message,
-        })
-        .collect()
+        }
+    };
+    about.map(blocked).collect()
 }
 
 /// Takes out jobs that only run because something is made, where it is not made.
