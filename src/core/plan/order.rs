@@ -1,10 +1,10 @@
 //! Ordering drafts into a DAG, and keeping the part of it that was asked for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Action, BlockCode, Blocked, Choice, Effect, Plan, PlanInput, PlannedJob};
 use crate::core::change::Change;
-use crate::core::id::ResourceId;
+use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
 use crate::core::job_kind::Phase;
 
@@ -50,9 +50,7 @@ pub(super) fn order(
         let waits = changes_site(draft).is_none();
         (site, depth, waits, draft.resource.clone(), place(draft))
     });
-    let is_there =
-        |id: &ResourceId, drafts: &BTreeSet<ResourceId>| is_recorded(id) || drafts.contains(id);
-    drop_dependents(&mut drafts, stuck, is_there, blocked);
+    drop_dependents(&mut drafts, stuck, is_recorded, blocked);
     let needs = all_needs(&drafts);
     let kept = chosen(&drafts, &needs, choice);
     let mut ids: BTreeMap<usize, String> = BTreeMap::new();
@@ -89,28 +87,36 @@ pub(super) fn order(
 fn drop_dependents(
     drafts: &mut Vec<Draft>,
     mut stuck: BTreeSet<ResourceId>,
-    is_there: impl Fn(&ResourceId, &BTreeSet<ResourceId>) -> bool,
+    is_recorded: impl Fn(&ResourceId) -> bool,
     blocked: &mut Vec<Blocked>,
 ) {
-    let told: BTreeSet<ResourceId> = blocked.iter().map(|block| block.resource.clone()).collect();
     let made = drafts.iter().filter(|draft| draft.action == Action::Create);
     let made = made.flat_map(|draft| &draft.effects);
-    let made: BTreeSet<ResourceId> = made.map(|effect| effect.resource.clone()).collect();
+    let made: HashSet<ResourceId> = made
+        .map(|effect| &effect.resource)
+        .filter(|id| id.kind() == ResourceKind::Env)
+        .cloned()
+        .collect();
+    // An environment may be made from one that is not made, for whatever reason.
+    let is_missing =
+        |id: &ResourceId| id.kind() == ResourceKind::Env && !made.contains(id) && !is_recorded(id);
     // Drafts stand after what they need, so one pass sees every consequence.
     drafts.retain(|draft| {
         let Some(need) = prerequisites(draft)
             .into_iter()
-            .find(|need| stuck.contains(need) || !is_there(need, &made))
+            .find(|need| stuck.contains(need) || is_missing(need))
         else {
             return true;
+        };
+        let is_told = || blocked.iter().any(|block| block.resource == need);
+        let message = match stuck.contains(&need) || is_told() {
+            true => format!("waits for `{need}`, which is blocked"),
+            false => format!("waits for `{need}`, which is neither there nor made"),
         };
         blocked.push(Blocked {
             resource: draft.resource.clone(),
             code: BlockCode::DependencyBlocked,
-            message: match stuck.contains(&need) || told.contains(&need) {
-                true => format!("waits for `{need}`, which is blocked"),
-                false => format!("waits for `{need}`, which is neither there nor made"),
-            },
+            message,
         });
         stuck.insert(draft.resource.clone());
         false
