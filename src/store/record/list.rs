@@ -105,26 +105,6 @@ impl Store {
         rows.collect()
     }
 
-    /// Kind, id, status and revision of every resource, in no particular order, handed to `each`.
-    ///
-    /// # Errors
-    /// When the database fails, or what `each` returns.
-    pub fn each_resource(&self, mut each: impl FnMut(&str, &str, &str, &str)) -> Result<()> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT kind, id, status, revision FROM resources")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let text = |index: usize| -> Result<&str> {
-                row.get_ref(index)?
-                    .as_str()
-                    .map_err(super::super::convert::corrupt)
-            };
-            each(text(0)?, text(1)?, text(2)?, text(3)?);
-        }
-        Ok(())
-    }
-
     /// The jobs that were planned from a revision, the newest first, at most `limit`.
     ///
     /// # Errors

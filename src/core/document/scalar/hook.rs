@@ -14,12 +14,6 @@ pub struct HookPoint {
 }
 
 impl HookPoint {
-    /// Whether it runs before the job; after it otherwise.
-    #[must_use]
-    pub fn is_before(&self) -> bool {
-        self.before
-    }
-
     /// The type of the jobs, or none for a word of a newer version.
     #[must_use]
     pub fn job_type(&self) -> Option<JobType> {
