@@ -257,7 +257,7 @@ fn remove(map: &mut Map<String, Value>, path: &[String]) {
 /// with names, else as one change.
 fn describe(path: &str, before: &Value, after: &Value, changes: &mut Vec<Change>) {
     let (Some(old), Some(new)) = (named(before), named(after)) else {
-        changes.push(Change::new(path.to_owned(), before.clone(), after.clone()));
+        changes.push(Change::new(path, before.clone(), after.clone()));
         return;
     };
     let count = changes.len();

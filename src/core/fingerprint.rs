@@ -20,7 +20,7 @@ pub fn is_template(name: &str) -> bool {
     file(name).is_some()
 }
 
-/// What is before a template of this name: the path below the folder.
+/// The path below the folder of the template that has this name; none for a secret.
 fn file(name: &str) -> Option<&str> {
     name.strip_prefix(TEMPLATES)?.strip_prefix('/')
 }

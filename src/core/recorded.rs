@@ -77,6 +77,7 @@ pub struct RecordedHead {
     pub generation: u64,
     pub status: ResourceStatus,
     pub protect: bool,
+    /// What its files are made of besides the spec.
     pub fingerprints: Fingerprints,
 }
 

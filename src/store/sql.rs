@@ -5,8 +5,9 @@
 //! that are called on them, and of `migrations` by its own.
 //!
 //! Statements keep to what PostgreSQL takes as well, once `?1` is written as `$1` and `INDEXED BY` is left out: `CASE`
-//! for a choice, `IS NOT DISTINCT FROM` for what may be null, columns for what is looked for in a spec, and no JSON,
-//! rowid or boolean arithmetic. `invariant` and the migrations are the exceptions.
+//! for a choice, `IS NOT DISTINCT FROM` for what may be null, columns for what is looked for in a spec, and no JSON or
+//! boolean arithmetic. What is left is in `sqlite`, in the migrations, and the order of payloads by rowid in
+//! `history::parts`.
 
 pub(super) use rusqlite::types::{FromSql, Value, ValueRef};
 pub(super) use rusqlite::{

@@ -181,17 +181,4 @@ impl Store {
             Ok(())
         })
     }
-
-    /// Bytes of the database file.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn size(&self) -> Result<u64> {
-        let bytes: i64 = self.connection.query_row(
-            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
-            [],
-            |row| row.get(0),
-        )?;
-        Ok(bytes.unsigned_abs())
-    }
 }

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::{Heading, mark, sentence, value};
 use crate::cli::output::printable;
 use crate::core::change::Change;
+use crate::core::id::ResourceId;
 use crate::core::plan::{Action, Plan, PlannedJob, Shown};
 
 /// How many fields of a new resource are shown where not all are asked for.
@@ -154,8 +155,8 @@ fn push_job(out: &mut String, job: &PlannedJob, most: Option<usize>) {
 
 fn push_shown(out: &mut String, shown: &Shown<'_>) {
     let dim = Style::new().dimmed();
-    if let Some(of) = shown.of {
-        out.push_str(&format!("      {dim}{of}{dim:#}\n"));
+    if shown.changes.is_empty() {
+        push_name(out, shown.of);
     }
     push_changes(out, &shown.changes);
     let defaults = match shown.defaults {
@@ -172,14 +173,28 @@ fn push_shown(out: &mut String, shown: &Shown<'_>) {
     out.push_str(&format!("      {dim}{left}, shown with --verbose{dim:#}\n"));
 }
 
-/// Pushes a line for each change.
+/// Pushes the name above what is of another resource than the job's.
+fn push_name(out: &mut String, of: Option<&ResourceId>) {
+    let dim = Style::new().dimmed();
+    if let Some(of) = of {
+        out.push_str(&format!("      {dim}{of}{dim:#}\n"));
+    }
+}
+
+/// Pushes a line for each change, below the name of the resource where that is another one than the job's.
 pub(super) fn push_changes(out: &mut String, changes: &[Change]) {
     let width = changes
         .iter()
         .map(|change| change.path.chars().count())
         .max();
     let width = width.unwrap_or(0).min(32);
+    let mut last = None;
     for change in changes {
+        let of = change.resource.as_ref();
+        if of != last {
+            push_name(out, of);
+            last = of;
+        }
         let (sign, colour) = match (change.before.is_null(), change.after.is_null()) {
             (true, _) => ('+', AnsiColor::Green),
             (_, true) => ('-', AnsiColor::Red),

@@ -7,12 +7,13 @@ use serde::ser::{Error as _, Impossible, Serialize, Serializer};
 use serde::ser::{SerializeMap, SerializeSeq, SerializeStruct, SerializeTuple};
 use serde_json::{Error, Value};
 
-/// The canonical JSON of a value, or none of one with something in it that only a spec can tell.
-pub(super) fn canonical(value: &impl Serialize) -> Option<Vec<u8>> {
+/// The canonical JSON of a value without some fields at its top, or none of one with something in it that only a spec can
+/// tell.
+pub(super) fn canonical(value: &impl Serialize, without: &[&str]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(4096);
     let writer = Writer {
         out: &mut out,
-        is_top: true,
+        without,
         prunes: true,
     };
     value.serialize(writer).ok()?;
@@ -22,7 +23,8 @@ pub(super) fn canonical(value: &impl Serialize) -> Option<Vec<u8>> {
 /// Writes one value.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    is_top: bool,
+    /// Keys that are left out of this map, but not of those in it.
+    without: &'a [&'a str],
     /// Whether what is empty is left out of maps; entries of lists keep what they say.
     prunes: bool,
 }
@@ -47,8 +49,7 @@ impl Fields<'_> {
         key: Cow<'static, str>,
         value: &(impl Serialize + ?Sized),
     ) -> Result<(), Error> {
-        let is_detour = matches!(&*key, "kind" | "moved" | "defaults");
-        if self.writer.is_top && is_detour {
+        if self.writer.without.contains(&&*key) {
             return Ok(());
         }
         let begin = self.writer.out.len();
@@ -57,7 +58,7 @@ impl Fields<'_> {
         let at = self.writer.out.len();
         value.serialize(Writer {
             out: &mut *self.writer.out,
-            is_top: false,
+            without: &[],
             prunes: self.writer.prunes,
         })?;
         let written = &self.writer.out[at..];
@@ -316,7 +317,7 @@ impl Items<'_> {
         }
         value.serialize(Writer {
             out: &mut *self.out,
-            is_top: false,
+            without: &[],
             prunes: false,
         })
     }
@@ -360,11 +361,12 @@ mod tests {
         let value = json!({"z\"": 1, "kind": "Node", "a": {"ä": "\u{1}\n", "c": {"d": null}},
             "b": [{"g": null, "f": []}, [], null], "moved": {"kind": 1}, "defaults": {"a": 1},
             "m": {"kind": true, "a-b": 0, "a": -1}, "n": null, "l": []});
-        let json = canonical(&value).map(String::from_utf8);
+        let without = ["kind", "moved", "defaults"];
+        let json = canonical(&value, &without).map(String::from_utf8);
         let expected = r#"{"a":{"ä":"\u0001\n"},"b":[{"f":[],"g":null},[],null],"m":{"a":-1,"a-b":0,"kind":true},"z\"":1}"#;
         assert_eq!(json, Some(Ok(expected.to_owned())));
         // A spec tells those.
-        assert_eq!(canonical(&json!({"a": 0.5})), None);
-        assert_eq!(canonical(&json!([1])), None);
+        assert_eq!(canonical(&json!({"a": 0.5}), &[]), None);
+        assert_eq!(canonical(&json!([1]), &[]), None);
     }
 }

@@ -12,6 +12,9 @@ use crate::core::document::{
 use crate::core::id::ResourceId;
 use crate::core::spec::{Spec, SpecHash};
 
+/// What a document says at its top that is no part of the spec.
+const NO_FIELDS: [&str; 3] = ["kind", "moved", "defaults"];
+
 /// A recorded spec that this version cannot read.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
@@ -47,7 +50,7 @@ pub trait HasSpec: Serialize + Sized {
     fn spec(&self) -> Spec {
         // A derived `Serialize` of a struct with string keys gives an object.
         let mut fields = pruned(self).unwrap_or_default();
-        for name in ["kind", "moved", "defaults"] {
+        for name in NO_FIELDS {
             fields.remove(name);
         }
         Spec::new(fields)
@@ -55,7 +58,7 @@ pub trait HasSpec: Serialize + Sized {
 
     /// The digest of the spec.
     fn spec_hash(&self) -> SpecHash {
-        match canonical(self) {
+        match canonical(self, &NO_FIELDS) {
             Some(json) => SpecHash::of_canonical(&json),
             None => self.spec().hash(),
         }

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::secret;
-use crate::core::fingerprint;
-use crate::core::fingerprint::{Fingerprints, TemplateFingerprints};
+use crate::core::fingerprint::{self, Fingerprints, TemplateFingerprints};
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::recorded::Source;

@@ -24,7 +24,12 @@ pub struct Shown<'a> {
 /// The differences that make something of nothing, of another resource than the job's where `of` names one.
 #[must_use]
 pub fn changes_of_new(patch: &SpecPatch, of: Option<&ResourceId>) -> Vec<Change> {
-    let changes = patch.changes(&Spec::default()).into_iter().map(masked);
+    told_of(patch.changes(&Spec::default()), of)
+}
+
+/// The changes as they are shown, with the resource whose they are.
+fn told_of(changes: Vec<Change>, of: Option<&ResourceId>) -> Vec<Change> {
+    let changes = changes.into_iter().map(masked);
     changes
         .map(|change| Change {
             resource: of.cloned(),
@@ -100,7 +105,7 @@ fn of_new<'a>(effect: &'a Effect, of: Option<&'a ResourceId>, most: Option<usize
     let first = effect.patch.first_of_new(most, defaults);
     Shown {
         of,
-        changes: first.changes.into_iter().map(masked).collect(),
+        changes: Cow::Owned(told_of(first.changes, of)),
         more: first.more,
         defaults: first.defaults,
     }

@@ -184,6 +184,42 @@ fn the_title_of_a_site_is_set_in_its_production_environment() {
     assert_eq!(fleet.outline(), ["j0 env_configure env/acme/production "]);
     let touched: Vec<String> = plan.jobs[0].touched().map(ToString::to_string).collect();
     assert_eq!(touched, ["site/acme", "env/acme/production"]);
+    // What is shown below the name of the site is the site's.
+    let shown = plan.jobs[0].shown(None);
+    let of: Vec<(Option<String>, &str)> = shown
+        .iter()
+        .map(|shown| (shown.of.map(ToString::to_string), &*shown.changes[0].path))
+        .collect();
+    assert_eq!(
+        of,
+        [
+            (None, "php.memory"),
+            (Some("site/acme".to_owned()), "title")
+        ]
+    );
+}
+
+#[test]
+fn each_field_of_what_a_site_s_job_makes_says_whose_it_is() {
+    let plan = Fleet::new().plan();
+    let made = plan.jobs.iter().find(|job| job.resource == id("site/acme"));
+    let made = made.expect("it is made");
+    for most in [None, Some(1)] {
+        let groups = made.shown(most);
+        let of: Vec<Option<&ResourceId>> = groups
+            .iter()
+            .flat_map(|group| group.changes.iter())
+            .map(|change| change.resource.as_ref())
+            .collect();
+        let production = id("env/acme/production");
+        assert!(
+            of.contains(&None) && of.contains(&Some(&production)),
+            "{of:?}"
+        );
+        assert!(of.is_sorted(), "{of:?}");
+        let left: usize = groups.iter().map(|group| group.more).sum();
+        assert_eq!(left > 0, most.is_some());
+    }
 }
 
 #[test]

@@ -35,33 +35,40 @@ pub(in crate::daemon) fn holds(
     key: &FingerprintKey,
     now: Timestamp,
 ) -> Result<Holds, DaemonError> {
-    let mut holds = Holds::default();
     let targets = store.targets()?;
-    let has_failed = |target: &TargetState| {
-        target.uncounted.is_some() || target.given_up || target.retry_at.is_some()
-    };
-    if !targets.iter().any(has_failed) {
-        return Ok(holds);
-    }
-    let wishes = Wishes::new(desired, store, key)?;
-    let mut changed: BTreeSet<&ResourceId> = BTreeSet::new();
-    for target in &targets {
-        if wishes.of(&target.resource)? != Some(target.wanted) {
-            changed.insert(&target.resource);
-        }
-    }
-    let changed_sites: BTreeSet<&str> = changed.iter().filter_map(|id| id.site()).collect();
     let mut counted = Vec::new();
+    let mut left: Vec<(&TargetState, State)> = Vec::new();
     for target in &targets {
         let state = counted_state(target, &mut counted, now);
-        if !(state.given_up || state.retry_at.is_some_and(|at| at > now)) {
-            continue;
+        if state.given_up || state.retry_at.is_some_and(|at| at > now) {
+            left.push((target, state));
         }
-        let site = target.resource.site();
-        if changed.contains(&target.resource)
-            || site.is_some_and(|site| changed_sites.contains(site))
-            || site_changed(store, &wishes, target, &targets)?
+    }
+    let mut holds = Holds::default();
+    if left.is_empty() {
+        store.hold(&counted)?;
+        return Ok(holds);
+    }
+    // A large fleet may have many targets, and to know a wish takes the whole document.
+    let sites: BTreeSet<&str> = left
+        .iter()
+        .filter_map(|(of, _)| of.resource.site())
+        .collect();
+    let wishes = Wishes::new(desired, store, key)?;
+    let mut changed_sites: BTreeSet<&str> = BTreeSet::new();
+    for target in &targets {
+        if let Some(site) = target.resource.site().filter(|site| sites.contains(site))
+            && wishes.of(&target.resource)? != Some(target.wanted)
         {
+            changed_sites.insert(site);
+        }
+    }
+    for (target, state) in left {
+        let is_changed = match target.resource.site() {
+            Some(site) => changed_sites.contains(site),
+            None => wishes.of(&target.resource)? != Some(target.wanted),
+        };
+        if is_changed || site_changed(store, &wishes, target, &targets)? {
             continue;
         }
         let times = match state.failures {

@@ -188,7 +188,8 @@ pub(in crate::store) fn adopt(tx: &Connection, job: JobId, origin: JobOrigin) ->
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) struct Standing {
     status: String,
-    drift: Option<String>,
+    /// Tasks that would change something, and what is only put back by hand.
+    drift: Option<(String, String)>,
 }
 
 /// How a resource stands, or none when it is not recorded.
@@ -198,14 +199,15 @@ pub(in crate::store) fn standing(
 ) -> Result<Option<Standing>> {
     Ok(tx
         .prepare_cached(
-            "SELECT status, (SELECT json_array(tasks, by_hand) FROM drift
-                 WHERE drift.resource = resources.id AND drifted_since IS NOT NULL) AS drift
-             FROM resources WHERE id = ?1",
+            "SELECT status, tasks, by_hand FROM resources
+                 LEFT JOIN drift ON drift.resource = resources.id AND drifted_since IS NOT NULL
+             WHERE resources.id = ?1",
         )?
         .query_row([resource.to_string()], |row| {
+            let (tasks, by_hand): (Option<_>, Option<_>) = (row.get(1)?, row.get(2)?);
             Ok(Standing {
                 status: row.get(0)?,
-                drift: row.get(1)?,
+                drift: tasks.zip(by_hand),
             })
         })
         .optional()?)

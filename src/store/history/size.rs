@@ -87,16 +87,6 @@ impl Store {
         Ok(closed_upto(&self.connection)?.seq)
     }
 
-    /// Bytes of the database file that are free for what comes.
-    fn free(&self) -> Result<u64> {
-        let bytes: i64 = self.connection.query_row(
-            "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size",
-            [],
-            |row| row.get(0),
-        )?;
-        Ok(bytes.unsigned_abs())
-    }
-
     /// How many closed segments there are, and their bytes.
     fn segments(&self) -> Result<(u64, u64)> {
         let (count, bytes): (i64, i64) = self

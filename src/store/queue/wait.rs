@@ -144,15 +144,4 @@ impl Store {
     pub fn last_step(&self) -> Result<u64> {
         Ok(super::super::audit::head(&self.connection)?.seq)
     }
-
-    /// A number that is another one after somebody else has written; asking costs nearly nothing.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn version(&self) -> Result<i64> {
-        Ok(self
-            .connection
-            .prepare_cached("PRAGMA data_version")?
-            .query_row([], |row| row.get(0))?)
-    }
 }

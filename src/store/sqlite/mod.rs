@@ -7,6 +7,7 @@ pub(super) mod ballast;
 pub(super) mod check;
 pub(super) mod copy;
 mod failure;
+mod figures;
 pub(super) mod head;
 pub(super) mod invariant;
 pub(super) mod open;

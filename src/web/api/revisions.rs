@@ -30,7 +30,7 @@ pub(in crate::web) struct Judged {
     pub(in crate::web) refused: Option<String>,
     /// What is wrong with its documents, at most 20.
     pub(in crate::web) diagnostics: Vec<Wrong>,
-    /// How many of them there are.
+    /// How many are recorded, which are 200 at most.
     pub(in crate::web) diagnostics_total: usize,
 }
 

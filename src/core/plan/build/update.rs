@@ -143,6 +143,10 @@ impl Work<'_> {
         if let Some(index) = self.index.get(&(resource.clone(), job_type)) {
             let draft = &mut self.drafts[*index];
             draft.changes.extend(delta.changes);
+            // Its own come first, so that those of another resource stand below its name.
+            draft
+                .changes
+                .sort_by_key(|change| change.resource.is_some());
             draft.effects.push(effect);
             draft.reason = format!("{}, {reason}", draft.reason.trim_end_matches(" changed"));
             return;
