@@ -183,7 +183,7 @@ def tree(items, validators=None, handlers=None):
     return {
         "version": 1,
         "validators": {name: {"argv": argv} for name, argv in (validators or {}).items()},
-        "handlers": [{"name": name, "argv": argv} for name, argv in (handlers or [])],
+        "handlers": [dict(zip(("name", "argv", "covers"), handler)) for handler in (handlers or [])],
         "items": items,
     }
 

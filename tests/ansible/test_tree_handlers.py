@@ -33,6 +33,32 @@ class Handlers(Scratch):
         self.assertEqual([entry["rc"] for entry in result["handlers"]], [0, 0])
         self.assertEqual(self.pending(), [])
 
+    def test_what_another_does_as_well_does_not_run_beside_it(self):
+        restart, reload = (*self.note("restart"), ["reload"]), self.note("reload")
+        both = [file(self.path("a"), "x", handlers=["reload", "restart"])]
+        result = self.apply(both, None, [restart, reload])
+        self.assertEqual(self.logged(), ["restart"])
+        self.assertEqual([entry["name"] for entry in result["handlers"]], ["restart"])
+        self.assertEqual(self.pending(), [])
+        self.apply([file(self.path("a"), "y", handlers=["reload"])], None, [restart, reload])
+        self.assertEqual(self.logged(), ["restart", "reload"])
+
+    def test_what_covers_another_stays_pending_in_its_place(self):
+        both = [file(self.path("a"), "x", handlers=["reload", "restart"])]
+        self.refuse(both, None, [(*self.note("restart", 1), ["reload"]), self.note("reload")])
+        self.assertEqual(self.pending(), ["restart"])
+        # What was left by itself before is covered as well.
+        self.refuse([file(self.path("b"), "x", handlers=["reload"])], None, [self.note("restart", 1), self.note("reload")])
+        self.assertEqual(self.pending(), ["restart", "reload"])
+        self.apply(both, None, [(*self.note("restart"), ["reload"]), self.note("reload")])
+        self.assertEqual(self.logged(), ["restart", "restart", "restart"])
+        self.assertEqual(self.pending(), [])
+
+    def test_handlers_cover_those_that_come_after_them_alone(self):
+        for covers in (["before"], ["itself"], ["unknown"], "after", [1]):
+            handlers = [self.note("before"), (*self.note("itself"), covers), self.note("after")]
+            self.assertIn("cover", self.refuse([file(self.path("a"), "x")], None, handlers)["msg"])
+
     def test_nothing_runs_when_nothing_changed(self):
         items = [file(self.path("a"), "x", handlers=["h"])]
         self.apply(items, None, [self.note("h")])

@@ -219,8 +219,16 @@ fn checks_and_reloads(
     cache::stops(tree, system);
     tree.handler("daemon-reload", &["systemctl", "daemon-reload"]);
     cache::starts(tree, system);
-    tree.handler("php-socket", &["systemctl", "restart", &socket, &service]);
-    tree.handler("restart-php", &["systemctl", "restart", &service]);
+    tree.covering(
+        "php-socket",
+        &["systemctl", "restart", &socket, &service],
+        &["restart-php", "reload-php"],
+    );
+    tree.covering(
+        "restart-php",
+        &["systemctl", "restart", &service],
+        &["reload-php"],
+    );
     tree.handler(
         "reload-php",
         &["systemctl", "try-reload-or-restart", &service],

@@ -90,6 +90,9 @@ pub struct Command {
 pub struct Handler {
     pub name: String,
     pub argv: Vec<String>,
+    /// Handlers that need not run beside this one, because it does what they do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<&'static str>,
 }
 
 /// What an item is.
@@ -216,9 +219,15 @@ impl Builder {
     }
 
     fn handler(&mut self, name: impl Into<String>, argv: &[&str]) {
+        self.covering(name, argv, &[]);
+    }
+
+    /// A handler that does what others do as well.
+    fn covering(&mut self, name: impl Into<String>, argv: &[&str], covers: &[&'static str]) {
         self.handlers.push(Handler {
             name: name.into(),
             argv: words(argv),
+            covers: covers.to_vec(),
         });
     }
 

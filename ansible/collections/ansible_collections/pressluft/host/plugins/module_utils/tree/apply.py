@@ -103,6 +103,8 @@ class Application:
         waiting = {entry.name for entry in pending}
         handlers = self.tree.handlers
         own = [handler for handler in handlers if handler.name in wanted or handler.name in waiting]
+        covered = {name for handler in own for name in handler.covers}
+        own = [handler for handler in own if handler.name not in covered]
         names = {handler.name for handler in handlers}
         left = [entry for entry in pending if entry.name not in names]
         return [Command(entry.name, entry.argv, self.of) for entry in own + left]

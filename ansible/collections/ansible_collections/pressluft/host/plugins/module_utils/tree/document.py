@@ -34,12 +34,16 @@ class TreeError(Failed):
 
 
 class Command:
-    """`tree` is whose tree a handler belongs to that is due; None in a journal from before that was written down."""
+    """`tree` is whose tree a handler belongs to that is due; None in a journal from before that was written down.
 
-    def __init__(self, name, argv, tree=None):
+    Handlers that one `covers` need not run beside it, because it does what they do.
+    """
+
+    def __init__(self, name, argv, tree=None, covers=()):
         self.name = name
         self.argv = argv
         self.tree = tree
+        self.covers = covers
 
     @property
     def takes_file(self):
@@ -105,7 +109,9 @@ def parse(document):
         elif any(known.name == name for known in handlers):
             problems.append("handler `%s` is defined twice" % name)
         else:
-            handlers.append(_command("handler", name, entry, problems))
+            handler = _handler(name, entry, problems)
+            if handler is not None:
+                handlers.append(handler)
 
     items = []
     for entry in document.get("items") or []:
@@ -113,6 +119,12 @@ def parse(document):
         if item is not None:
             items.append(item)
     handler_names = {handler.name for handler in handlers}
+    for number, handler in enumerate(handlers):
+        later = {other.name for other in handlers[number + 1 :]}
+        for name in handler.covers:
+            # Two that cover each other would both not run.
+            if name not in later:
+                problems.append("handler `%s` covers `%s`, which is no handler after it" % (handler.name, name))
     for item in items:
         for name in item.validators:
             if name not in validators:
@@ -134,6 +146,16 @@ def _command(kind, name, entry, problems):
         problems.append("%s `%s` has no `argv` list of words" % (kind, name))
         return None
     return Command(name, tuple(argv))
+
+
+def _handler(name, entry, problems):
+    command = _command("handler", name, entry, problems)
+    covers = entry.get("covers", [])
+    if not isinstance(covers, list) or not all(isinstance(word, str) for word in covers):
+        problems.append("handler `%s` has no list of names in `covers`" % name)
+    elif command is not None:
+        command.covers = tuple(covers)
+    return command
 
 
 def _item(entry, problems):
