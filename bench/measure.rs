@@ -143,7 +143,7 @@ fn record(fleet: &Path, state: &Path) -> io::Result<()> {
         .save_revision(&revision, now)
         .map_err(io::Error::other)?;
     let mut changes = Vec::new();
-    for (id, _) in desired.hashes() {
+    for id in desired.ids() {
         let gone = || io::Error::other(format!("`{id}` is gone"));
         let spec = desired.spec(id).map_err(io::Error::other)?;
         changes.push(StateChange::Patch(Box::new(RecordPatch {

@@ -220,8 +220,8 @@ fn record(clone: &Path, state: &Path) -> usize {
     };
     store.save_revision(&revision, now).expect("saved");
     let records: Vec<StateChange> = desired
-        .hashes()
-        .map(|(id, _)| {
+        .ids()
+        .map(|id| {
             let spec = desired.spec(id).expect("read").expect("is there");
             let site = id.site().map(|name| format!("site/{name}"));
             let site = site.and_then(|site| desired.spec(&site.parse().ok()?).ok().flatten());

@@ -262,8 +262,8 @@ fn saved_plan(args: &Args, context: &Context) -> Result<Option<Prepared>, CliErr
 fn show(args: &Args, context: &Context, prepared: &Prepared, fleet: &str) -> Result<(), CliError> {
     let heading = fleet::heading(prepared, fleet);
     if !args.json {
-        return output::stream(|out| {
-            plan_view::text(out, &prepared.plan, &heading, context.verbose)
+        return output::stream(|out, paint| {
+            plan_view::text(out, &prepared.plan, &heading, context.verbose, paint)
         });
     }
     // The summary is that of the run.

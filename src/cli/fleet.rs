@@ -78,7 +78,7 @@ pub(crate) fn load(
                 return Ok(Some(Fleet { desired }));
             }
             if is_json {
-                let documents = desired.hashes().count();
+                let documents = desired.ids().len();
                 output::json_line(&diagnostics_view::summary(documents, &diagnostics))?;
             } else {
                 output::note("nothing was planned, because the fleet is not valid")?;
@@ -182,8 +182,8 @@ impl Fleet {
             let like = |known: &str| strsim::jaro_winkler(known, &id.to_string());
             let near = self
                 .desired
-                .hashes()
-                .map(|(known, _)| known.to_string())
+                .ids()
+                .map(ToString::to_string)
                 .max_by(|a, b| like(a).total_cmp(&like(b)));
             let error = CliError::new(format!("no document has the id `{id}`")).exit(Exit::Usage);
             return Err(match near {

@@ -1,5 +1,6 @@
 //! How results leave the program: tables, JSON, JSON lines, YAML.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -25,10 +26,33 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
     written(anstream::stdout().write_all(text.as_bytes()))
 }
 
-/// Writes a long text as it is made, as [`print()`] does.
-pub(crate) fn stream(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
-    let mut out = BufWriter::new(anstream::stdout().lock());
-    written(write(&mut out).and_then(|()| out.flush()))
+/// Whether a text has colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Always,
+    Never,
+}
+
+impl Paint {
+    /// The style, or none.
+    pub(crate) fn with(self, style: Style) -> Style {
+        match self {
+            Self::Always => style,
+            Self::Never => Style::new(),
+        }
+    }
+}
+
+/// Writes a long text as it is made, as [`print()`] does. To take colours out of it again would be most of the work.
+pub(crate) fn stream(
+    write: impl FnOnce(&mut dyn Write, Paint) -> io::Result<()>,
+) -> Result<(), CliError> {
+    let paint = match anstream::AutoStream::choice(&io::stdout()) {
+        anstream::ColorChoice::Never => Paint::Never,
+        _ => Paint::Always,
+    };
+    let mut out = BufWriter::with_capacity(PIECE, io::stdout().lock());
+    written(write(&mut out, paint).and_then(|()| out.flush()))
 }
 
 /// Writes many lines of JSON as they are made. There is nothing in them that a terminal would obey.
@@ -278,9 +302,9 @@ pub(crate) fn counted(count: usize, word: &str) -> String {
 }
 
 /// `text` with characters replaced that drive the terminal, or make it show something else than it gets.
-pub(crate) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     text.chars()
         .map(|c| {

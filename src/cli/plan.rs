@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     } else if args.markdown {
         output::print(&plan_view::markdown(plan, &heading))?;
     } else {
-        output::stream(|out| plan_view::text(out, plan, &heading, context.verbose))?;
+        output::stream(|out, paint| plan_view::text(out, plan, &heading, context.verbose, paint))?;
         if args.show_files {
             fleet::file_changes(context, &prepared, &mut |changes| {
                 output::print(&plan_view::files_text(&changes))

@@ -217,7 +217,7 @@ fn live(bars: &MultiProgress, running: &mut BTreeMap<JobId, ProgressBar>, progre
         }
         Progress::TaskStarted { job, task } => {
             if let Some(bar) = running.get(&job.id) {
-                bar.set_message(printable(task));
+                bar.set_message(printable(task).into_owned());
             }
         }
         Progress::Task { .. } => {}

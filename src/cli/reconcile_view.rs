@@ -25,7 +25,8 @@ pub(crate) fn text(event: &Reconciled) -> String {
         } else {
             format!(", for the {failures}. time")
         };
-        let error = printable(&chain(error));
+        let error = chain(error);
+        let error = printable(&error);
         out.push_str(&format!("cannot read the fleet repo{times}: {error}\n"));
         if let Some((hint, 1)) = pass
             .fault

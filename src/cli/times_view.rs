@@ -69,7 +69,8 @@ impl Times {
     pub(super) fn text(&self, now: Timestamp, with_names: bool) -> String {
         let mut out = String::new();
         for (recurring, ids) in &self.by_time {
-            let when = printable(&recurring.when.text());
+            let when = recurring.when.text();
+            let when = printable(&when);
             out.push_str(&format!("  {} `{when}`", recurring.field));
             if with_names {
                 out.push_str(&format!(" of {}", names(ids)));

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::desired::plain;
+use super::fast_map::HashMap;
 use super::fingerprint::TEMPLATES;
 use super::id::ResourceKind;
 use super::job::JobType;
@@ -298,7 +299,7 @@ pub fn owners<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> impl Iterator<I
     let mut at = TREES.get(kind as usize);
     path.iter()
         .map_while(move |part| {
-            at = at?.below(part.borrow());
+            at = at?.below.get(part.borrow());
             Some(at?.aspect)
         })
         .flatten()
@@ -308,8 +309,7 @@ pub fn owners<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> impl Iterator<I
 #[derive(Default)]
 struct Entry {
     aspect: Option<Aspect>,
-    /// Sorted by key.
-    below: Vec<(&'static str, Entry)>,
+    below: HashMap<&'static str, Entry>,
 }
 
 impl Entry {
@@ -318,21 +318,11 @@ impl Entry {
         for (name, aspect) in table {
             let mut at = &mut root;
             for key in name.split('.') {
-                let place = at.below.binary_search_by(|(known, _)| (*known).cmp(key));
-                let place = place.unwrap_or_else(|place| {
-                    at.below.insert(place, (key, Self::default()));
-                    place
-                });
-                at = &mut at.below[place].1;
+                at = at.below.entry(key).or_default();
             }
             at.aspect = Some(*aspect);
         }
         root
-    }
-
-    fn below(&self, key: &str) -> Option<&Self> {
-        let place = self.below.binary_search_by(|(known, _)| (*known).cmp(key));
-        Some(&self.below[place.ok()?].1)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The leaves of a spec: what differences, patches and owners of fields are about.
 
 use std::borrow::Borrow;
-use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use super::fast_map::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 /// One scalar or list of a spec with the keys that lead to it. Lists are leaves: their order

@@ -16,6 +16,7 @@ pub mod document;
 pub mod drift;
 pub mod event;
 pub mod facts;
+pub mod fast_map;
 pub mod fingerprint;
 pub mod history;
 pub mod id;

@@ -5,7 +5,7 @@
 //! and what changed is checked together with all that a rule could compare it with.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use crate::core::desired::{
 };
 use crate::core::diagnostic::Diagnostic;
 use crate::core::document::ParsedFile;
+use crate::core::fast_map::HashMap;
 use crate::core::id::ResourceId;
 use crate::core::recorded::Source;
 use crate::core::secret_owner::Reserved;
@@ -94,11 +95,14 @@ pub fn load_desired(
     let Some(desired) = assembled.desired.take() else {
         return Ok(Loaded::Invalid(Box::new(snapshot), Box::new(assembled)));
     };
-    let catalog = catalog(&desired, &snapshot, known.as_ref());
     let catalog = match &path {
         // What was said about a fleet is said again, so it is checked again.
-        Some(path) if assembled.diagnostics.is_empty() => keep(catalog, &snapshot, path, reserved),
-        Some(_) | None => catalog,
+        Some(path) if assembled.diagnostics.is_empty() => {
+            let catalog = catalog(&desired, &snapshot, known.as_ref());
+            keep(catalog, &snapshot, path, reserved)
+        }
+        // Making all hashes takes a while, and it may be that nobody asks for one.
+        Some(_) | None => Catalog::new(&desired, paths(&snapshot), &|_| None),
     };
     let whole = RefCell::new(Some(Arc::new(desired)));
     let state = DesiredState {
@@ -174,7 +178,7 @@ fn catalog(desired: &Desired, snapshot: &Snapshot, known: Option<&Known>) -> Cat
     let known: HashMap<SpecHash, SpecHash> = known
         .into_iter()
         .flat_map(|known| &known.catalog.resources)
-        .map(|listed| (listed.fingerprint, listed.hash))
+        .filter_map(|listed| Some((listed.fingerprint, listed.hash?)))
         .collect();
     fn open<T: desired::HasSpec + Sync>(resource: &Resource<T>) -> Open<'_> {
         Open {
@@ -233,16 +237,27 @@ impl DesiredState {
         }
     }
 
-    /// Every resource with the hash of its spec, sorted by id.
-    pub fn hashes(&self) -> impl Iterator<Item = (&ResourceId, SpecHash)> {
+    /// The ids of all resources, sorted.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = &ResourceId> {
+        self.catalog.resources.iter().map(|listed| &listed.id)
+    }
+
+    /// The same, each with the hash of its spec where that is made already.
+    pub fn listed(&self) -> impl Iterator<Item = (&ResourceId, Option<SpecHash>)> {
         let resources = self.catalog.resources.iter();
         resources.map(|listed| (&listed.id, listed.hash))
     }
 
     /// The hash of the spec of a resource, if a document asks for it.
-    #[must_use]
-    pub fn hash(&self, id: &ResourceId) -> Option<SpecHash> {
-        self.catalog.find(id).map(|listed| listed.hash)
+    ///
+    /// # Errors
+    /// [`GitError`] when its file cannot be read any more.
+    pub fn hash(&self, id: &ResourceId) -> Result<Option<SpecHash>, GitError> {
+        match self.catalog.find(id) {
+            None => Ok(None),
+            Some(listed) if listed.hash.is_some() => Ok(listed.hash),
+            Some(_) => Ok(self.whole()?.hash(id)),
+        }
     }
 
     /// Whether a document asks for the resource.
@@ -339,9 +354,9 @@ impl DesiredState {
         })
     }
 
-    /// The name of a site's production environment.
+    /// The names of all production environments, by their sites'.
     #[must_use]
-    pub fn production_of(&self, site: &str) -> Option<String> {
-        self.catalog.production_of(site).map(str::to_owned)
+    pub fn productions(&self) -> HashMap<&str, &str> {
+        self.catalog.productions()
     }
 }

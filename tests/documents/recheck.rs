@@ -191,7 +191,11 @@ fn catalog(files: &[(String, Vec<u8>)]) -> Option<Catalog> {
         .desired
         .filter(|_| assembled.diagnostics.is_empty())?;
     let paths = files.iter().map(|(path, _)| path.clone()).collect();
-    Some(Catalog::new(&desired, paths, &|_| None))
+    let mut catalog = Catalog::new(&desired, paths, &|_| None);
+    for listed in &mut catalog.resources {
+        listed.hash = desired.hash(&listed.id);
+    }
+    Some(catalog)
 }
 
 /// What a check of only the difference says, and how many files it read besides.

@@ -185,7 +185,7 @@ impl World {
                 fingerprints: std::collections::BTreeMap::new(),
             }))
         };
-        let records: Vec<StateChange> = desired.hashes().map(|(id, _)| record(id)).collect();
+        let records: Vec<StateChange> = desired.ids().map(record).collect();
         store
             .set_recorded(&records, &[], "adopted", "ops", now)
             .expect("recorded");

@@ -5,8 +5,11 @@ mod json;
 mod markdown;
 mod text;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
+use crate::cli::output::Paint;
 use crate::core::change::Change;
 use crate::core::plan::{Action, Counts};
 
@@ -27,9 +30,10 @@ pub(crate) struct Heading {
 
 /// Changes with a line each, before → after.
 pub(crate) fn changes(changes: &[Change]) -> String {
-    let mut out = String::new();
-    text::push_changes(&mut out, changes);
-    out
+    let mut out = Vec::new();
+    // A vector takes all that is written to it.
+    text::push_changes(&mut out, changes, Paint::Always).ok();
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The mark in front of a line.
@@ -49,10 +53,11 @@ fn value(value: &Value) -> String {
         Value::String(text) if text == crate::core::change::SENSITIVE => text.clone(),
         other => other.to_string(),
     };
-    let text = super::output::printable(&text);
-    match text.char_indices().nth(120) {
-        None => text,
-        Some((end, _)) => format!("{}…", &text[..end]),
+    let shown = super::output::printable(&text);
+    match shown.char_indices().nth(120) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None if matches!(shown, Cow::Borrowed(_)) => text,
+        None => shown.into_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::{Heading, mark, sentence, value};
-use crate::cli::output::printable;
+use crate::cli::output::{Paint, printable};
 use crate::core::change::Change;
 use crate::core::id::ResourceId;
 use crate::core::plan::{Action, Plan, PlannedJob, Shown};
@@ -13,116 +13,102 @@ use crate::core::plan::{Action, Plan, PlannedJob, Shown};
 /// How many fields of a new resource are shown where not all are asked for.
 const FIELDS_SHOWN: usize = 8;
 
-/// So much text is gathered before it is written.
-const PIECE: usize = 16 * 1024;
-
-/// Writes the whole plan, piece by piece; `all` shows every field of new resources.
+/// Writes the whole plan; `all` shows every field of new resources.
 pub(crate) fn text(
     to: &mut dyn Write,
     plan: &Plan,
     heading: &Heading,
     all: bool,
+    paint: Paint,
 ) -> io::Result<()> {
-    let bold = Style::new().bold();
-    let dim = Style::new().dimmed();
-    let mut out = header(heading);
+    let bold = paint.with(Style::new().bold());
+    let dim = paint.with(Style::new().dimmed());
+    push_header(to, heading, paint)?;
     if plan.partial {
-        out.push_str(&format!(
-            "{dim}Part of the plan only: --target or --exclude is given{dim:#}\n"
-        ));
+        writeln!(
+            to,
+            "{dim}Part of the plan only: --target or --exclude is given{dim:#}"
+        )?;
     }
     let most = (!all).then_some(FIELDS_SHOWN);
     let mut last = None;
     for job in &plan.jobs {
         if last != Some(&job.resource) {
-            out.push_str(&format!("\n{bold}{}{bold:#}", job.resource));
+            write!(to, "\n{bold}{}{bold:#}", job.resource)?;
             if job.resource.site().is_some() {
-                out.push_str(&format!(" {dim}on {}{dim:#}", job.node));
+                write!(to, " {dim}on {}{dim:#}", job.node)?;
             }
-            out.push('\n');
+            writeln!(to)?;
             last = Some(&job.resource);
         }
-        push_job(&mut out, job, most);
-        write_full(to, &mut out)?;
+        push_job(to, job, most, paint)?;
     }
     if !plan.records.is_empty() {
-        out.push_str(&format!("\n{bold}Recorded without a job{bold:#}\n"));
+        writeln!(to, "\n{bold}Recorded without a job{bold:#}")?;
         for record in &plan.records {
-            out.push_str(&format!("  {}\n", record.resource));
-            push_shown(&mut out, &record.shown(most));
-            write_full(to, &mut out)?;
+            writeln!(to, "  {}", record.resource)?;
+            push_shown(to, &record.shown(most), paint)?;
         }
     }
     push_list(
-        &mut out,
-        "Blocked",
-        AnsiColor::Yellow.on_default(),
-        '!',
+        to,
+        ("Blocked", '!'),
+        (AnsiColor::Yellow.on_default(), paint),
         plan.blocked.iter().map(|b| {
             (
                 b.resource.to_string(),
                 format!("{} ({})", b.message, b.code),
             )
         }),
-    );
+    )?;
     push_list(
-        &mut out,
-        "No longer asked for",
-        AnsiColor::Magenta.on_default(),
-        '-',
+        to,
+        ("No longer asked for", '-'),
+        (AnsiColor::Magenta.on_default(), paint),
         plan.removed
             .iter()
             .map(|r| (r.resource.to_string(), r.message.clone())),
-    );
+    )?;
     if plan.has_changes() {
-        out.push_str(&format!("\n{bold}{}{bold:#}\n", sentence(plan.counts())));
-    } else {
-        let rest = plan.counts();
-        let green = AnsiColor::Green.on_default().bold();
-        out.push_str(&format!(
-            "\n{green}No changes{green:#}: the record is what the documents ask for"
-        ));
-        if rest.blocked + rest.removed > 0 {
-            out.push_str(&format!(
-                "; {} blocked, {} no longer asked for",
-                rest.blocked, rest.removed
-            ));
-        }
-        out.push('\n');
+        return writeln!(to, "\n{bold}{}{bold:#}", sentence(plan.counts()));
     }
-    to.write_all(out.as_bytes())
+    let rest = plan.counts();
+    let green = paint.with(AnsiColor::Green.on_default().bold());
+    write!(
+        to,
+        "\n{green}No changes{green:#}: the record is what the documents ask for"
+    )?;
+    if rest.blocked + rest.removed > 0 {
+        let (blocked, removed) = (rest.blocked, rest.removed);
+        write!(to, "; {blocked} blocked, {removed} no longer asked for")?;
+    }
+    writeln!(to)
 }
 
-/// Writes `out` once it is worth that.
-fn write_full(to: &mut dyn Write, out: &mut String) -> io::Result<()> {
-    if out.len() >= PIECE {
-        to.write_all(out.as_bytes())?;
-        out.clear();
-    }
-    Ok(())
-}
-
-fn header(heading: &Heading) -> String {
-    let bold = Style::new().bold();
-    let yellow = AnsiColor::Yellow.on_default();
-    let mut out = format!("{bold}Plan{bold:#} for `{}`", printable(&heading.fleet));
+fn push_header(out: &mut dyn Write, heading: &Heading, paint: Paint) -> io::Result<()> {
+    let bold = paint.with(Style::new().bold());
+    let yellow = paint.with(AnsiColor::Yellow.on_default());
+    write!(
+        out,
+        "{bold}Plan{bold:#} for `{}`",
+        printable(&heading.fleet)
+    )?;
     match &heading.commit {
         Some(commit) => {
-            let short = commit.get(..12).unwrap_or(commit);
-            out.push_str(&format!(" at {short}"));
+            write!(out, " at {}", commit.get(..12).unwrap_or(commit))?;
             if let Some(subject) = &heading.subject {
-                out.push_str(&format!(" ({})", printable(subject)));
+                write!(out, " ({})", printable(subject))?;
             }
         }
-        None => out.push_str(", which is not in a git repository"),
+        None => write!(out, ", which is not in a git repository")?,
     }
     if heading.dirty && heading.commit.is_some() {
-        out.push_str(&format!(
+        write!(
+            out,
             " {yellow}with changes that are not committed{yellow:#}"
-        ));
+        )?;
     }
-    out.push('\n');
-    out
+    writeln!(out)
 }
 
 fn style(action: Action) -> Style {
@@ -134,55 +120,67 @@ fn style(action: Action) -> Style {
     }
 }
 
-fn push_job(out: &mut String, job: &PlannedJob, most: Option<usize>) {
-    let style = style(job.action);
-    let dim = Style::new().dimmed();
-    out.push_str(&format!(
+fn push_job(
+    out: &mut dyn Write,
+    job: &PlannedJob,
+    most: Option<usize>,
+    paint: Paint,
+) -> io::Result<()> {
+    let style = paint.with(style(job.action));
+    let dim = paint.with(Style::new().dimmed());
+    write!(
+        out,
         "  {style}{}{style:#} {} {} {dim}{}{dim:#}",
         mark(job.action),
         job.id,
         job.job_type,
         job.reason
-    ));
+    )?;
     if !job.after.is_empty() {
-        out.push_str(&format!(" {dim}(after {}){dim:#}", job.after.join(", ")));
+        write!(out, " {dim}(after {}){dim:#}", job.after.join(", "))?;
     }
-    out.push('\n');
+    writeln!(out)?;
     for shown in job.shown(most) {
-        push_shown(out, &shown);
+        push_shown(out, &shown, paint)?;
     }
+    Ok(())
 }
 
-fn push_shown(out: &mut String, shown: &Shown<'_>) {
-    let dim = Style::new().dimmed();
+fn push_shown(out: &mut dyn Write, shown: &Shown<'_>, paint: Paint) -> io::Result<()> {
+    let dim = paint.with(Style::new().dimmed());
     if shown.changes.is_empty() {
-        push_name(out, shown.of);
+        push_name(out, shown.of, paint)?;
     }
-    push_changes(out, &shown.changes);
+    push_changes(out, &shown.changes, paint)?;
     let defaults = match shown.defaults {
         1 => "1 default".to_owned(),
         count => format!("{count} defaults"),
     };
     let left = match (shown.more, shown.defaults) {
-        (0, 0) => return,
+        (0, 0) => return Ok(()),
         (more, 0) => format!("and {more} more"),
         (0, _) if shown.changes.is_empty() => defaults,
         (0, _) => format!("and {defaults}"),
         (more, _) => format!("and {more} more and {defaults}"),
     };
-    out.push_str(&format!("      {dim}{left}, shown with --verbose{dim:#}\n"));
+    writeln!(out, "      {dim}{left}, shown with --verbose{dim:#}")
 }
 
 /// Pushes the name above what is of another resource than the job's.
-fn push_name(out: &mut String, of: Option<&ResourceId>) {
-    let dim = Style::new().dimmed();
-    if let Some(of) = of {
-        out.push_str(&format!("      {dim}{of}{dim:#}\n"));
+fn push_name(out: &mut dyn Write, of: Option<&ResourceId>, paint: Paint) -> io::Result<()> {
+    let dim = paint.with(Style::new().dimmed());
+    match of {
+        Some(of) => writeln!(out, "      {dim}{of}{dim:#}"),
+        None => Ok(()),
     }
 }
 
 /// Pushes a line for each change, below the name of the resource where that is another one than the job's.
-pub(super) fn push_changes(out: &mut String, changes: &[Change]) {
+pub(super) fn push_changes(
+    out: &mut dyn Write,
+    changes: &[Change],
+    paint: Paint,
+) -> io::Result<()> {
     let width = changes
         .iter()
         .map(|change| change.path.chars().count())
@@ -192,7 +190,7 @@ pub(super) fn push_changes(out: &mut String, changes: &[Change]) {
     for change in changes {
         let of = change.resource.as_ref();
         if of != last {
-            push_name(out, of);
+            push_name(out, of, paint)?;
             last = of;
         }
         let (sign, colour) = match (change.before.is_null(), change.after.is_null()) {
@@ -200,36 +198,32 @@ pub(super) fn push_changes(out: &mut String, changes: &[Change]) {
             (_, true) => ('-', AnsiColor::Red),
             _ => ('~', AnsiColor::Yellow),
         };
-        let colour = colour.on_default();
+        let colour = paint.with(colour.on_default());
         let path = printable(&change.path);
-        let what = match sign {
-            '+' => value(&change.after),
-            '-' => value(&change.before),
-            _ => format!("{} → {}", value(&change.before), value(&change.after)),
-        };
-        out.push_str(&format!(
-            "      {colour}{sign}{colour:#} {path:width$}  {what}\n"
-        ));
+        write!(out, "      {colour}{sign}{colour:#} {path:width$}  ")?;
+        match sign {
+            '+' => writeln!(out, "{}", value(&change.after))?,
+            '-' => writeln!(out, "{}", value(&change.before))?,
+            _ => writeln!(out, "{} → {}", value(&change.before), value(&change.after))?,
+        }
     }
+    Ok(())
 }
 
 fn push_list(
-    out: &mut String,
-    title: &str,
-    style: Style,
-    sign: char,
-    rows: impl Iterator<Item = (String, String)>,
-) {
-    let rows: Vec<(String, String)> = rows.collect();
-    if rows.is_empty() {
-        return;
+    out: &mut dyn Write,
+    (title, sign): (&str, char),
+    (style, paint): (Style, Paint),
+    rows: impl ExactSizeIterator<Item = (String, String)>,
+) -> io::Result<()> {
+    if rows.len() == 0 {
+        return Ok(());
     }
-    let bold = Style::new().bold();
-    out.push_str(&format!("\n{bold}{title} ({}){bold:#}\n", rows.len()));
+    let (bold, style) = (paint.with(Style::new().bold()), paint.with(style));
+    writeln!(out, "\n{bold}{title} ({}){bold:#}", rows.len())?;
     for (resource, message) in rows {
-        out.push_str(&format!(
-            "  {style}{sign}{style:#} {resource}: {}\n",
-            printable(&message)
-        ));
+        let message = printable(&message);
+        writeln!(out, "  {style}{sign}{style:#} {resource}: {message}")?;
     }
+    Ok(())
 }

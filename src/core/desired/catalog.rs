@@ -12,6 +12,7 @@ use super::rules::{Mark, marks};
 use super::{Desired, HasSpec, Resource};
 use crate::core::document::environment::EnvironmentType;
 use crate::core::document::{Environment, Fleet, Moved, Node, Site};
+use crate::core::fast_map::HashMap;
 use crate::core::id::ResourceId;
 use crate::core::names::system_name;
 use crate::core::spec::SpecHash;
@@ -26,7 +27,8 @@ pub struct Listed {
     pub line: u32,
     /// See [`Resource::fingerprint`].
     pub fingerprint: SpecHash,
-    pub hash: SpecHash,
+    /// None where nobody has made it yet: a catalog that is kept has all of them.
+    pub hash: Option<SpecHash>,
     /// The node that a site names, or an environment for itself.
     node: Option<String>,
     is_production: bool,
@@ -73,7 +75,7 @@ pub(super) struct Neighbourhood<'a> {
 
 impl Catalog {
     /// The catalog of `desired`, whose documents are in `files`, sorted. `hash` gives the hash
-    /// of a spec by its fingerprint where that is known already.
+    /// of a spec by its fingerprint where that is known.
     #[must_use]
     pub fn new(
         desired: &Desired,
@@ -131,18 +133,16 @@ impl Catalog {
             .map_or("", String::as_str)
     }
 
-    /// The name of a site's production environment, or none.
+    /// The names of all production environments, by their sites'.
     #[must_use]
-    pub fn production_of(&self, site: &str) -> Option<&str> {
-        let first = ResourceId::env(site, "");
-        let at = self.resources.partition_point(|listed| listed.id < first);
-        self.resources[at..]
-            .iter()
-            .map_while(|listed| match &listed.id {
-                ResourceId::Env { site: of, name } if of == site => Some((name, listed)),
-                _ => None,
-            })
-            .find_map(|(name, listed)| listed.is_production.then_some(name.as_str()))
+    pub fn productions(&self) -> HashMap<&str, &str> {
+        let environments = self.resources.iter().filter_map(|listed| match &listed.id {
+            ResourceId::Env { site, name } if listed.is_production => {
+                Some((site.as_str(), name.as_str()))
+            }
+            _ => None,
+        });
+        environments.collect()
     }
 
     /// Whether a resource outside of the files `replaced` has what one of `new` wants for itself.
@@ -239,10 +239,13 @@ impl Catalog {
             });
         }
         let mut next = Self { files, resources };
-        let new = next.list(desired, &|_| None);
+        let new = next.list(desired, &|_| None).into_iter();
+        let new = new.filter(|listed| is_new(next.file_of(listed)));
         let new: Vec<Listed> = new
-            .into_iter()
-            .filter(|listed| is_new(next.file_of(listed)))
+            .map(|listed| Listed {
+                hash: desired.hash(&listed.id),
+                ..listed
+            })
             .collect();
         next.resources.extend(new);
         next.resources.sort_by(|left, right| left.id.cmp(&right.id));
@@ -298,7 +301,7 @@ impl Lister<'_> {
         Some(Listed {
             file: (self.place)(&resource.source.file)?,
             line: u32::try_from(resource.source.line).unwrap_or(u32::MAX),
-            hash: (self.hash)(fingerprint).unwrap_or_else(|| resource.hash()),
+            hash: (self.hash)(fingerprint),
             fingerprint,
             node: value.node().map(str::to_owned),
             is_production: value.is_production(),

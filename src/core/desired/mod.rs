@@ -1,7 +1,6 @@
 //! Desired state: all documents of one commit, with defaults merged and all rules checked.
 
 mod assemble;
-mod canonical;
 mod catalog;
 mod findings;
 mod plain;
@@ -108,6 +107,17 @@ impl Desired {
             ResourceId::Node(name) => self.nodes.get(name)?.spec(),
             ResourceId::Site(name) => self.sites.get(name)?.spec(),
             ResourceId::Env { site, name } => self.environment(site, name)?.spec(),
+        })
+    }
+
+    /// The digest of the spec of a resource, if a document asks for it.
+    #[must_use]
+    pub fn hash(&self, id: &ResourceId) -> Option<SpecHash> {
+        Some(match id {
+            ResourceId::Fleet => self.fleet.hash(),
+            ResourceId::Node(name) => self.nodes.get(name)?.hash(),
+            ResourceId::Site(name) => self.sites.get(name)?.hash(),
+            ResourceId::Env { site, name } => self.environment(site, name)?.hash(),
         })
     }
 

@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::canonical::canonical;
 use super::pruned::pruned;
 use crate::core::document::{
     Environment, EnvironmentDocument, Fleet, FleetDocument, Missing, Node, NodeDocument, Site,
@@ -58,10 +57,7 @@ pub trait HasSpec: Serialize + Sized {
 
     /// The digest of the spec.
     fn spec_hash(&self) -> SpecHash {
-        match canonical(self, &NO_FIELDS) {
-            Some(json) => SpecHash::of_canonical(&json),
-            None => self.spec().hash(),
-        }
+        self.spec().hash()
     }
 }
 

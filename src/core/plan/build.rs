@@ -3,7 +3,7 @@
 mod create;
 mod update;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::order::{self, Draft};
 use super::rails;
@@ -11,6 +11,7 @@ use super::sight::Sight;
 use super::{Action, BlockCode, Blocked, Effect, Plan, PlanInput, Removed, Wanted};
 use crate::core::aspect::{Aspect, asks_for_something, aspect_of};
 use crate::core::change::{Change, SpecPatch};
+use crate::core::fast_map::HashMap;
 use crate::core::fingerprint;
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
@@ -25,7 +26,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
         input,
         sight: Sight::new(input),
         drafts: Vec::new(),
-        index: HashMap::new(),
+        index: HashMap::default(),
         plan: Plan::default(),
         pool: Pool::default(),
     };

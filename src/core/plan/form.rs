@@ -2,10 +2,12 @@
 //!
 //! Not the wanted form: a part of that may be blocked, or the business of a job that comes later or fails.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use super::{Effect, Plan, PlannedJob};
 use crate::core::change::SpecPatch;
+use crate::core::fast_map::HashMap;
 use crate::core::id::ResourceId;
 use crate::core::spec::Spec;
 
@@ -18,12 +20,14 @@ pub struct Forms<'a> {
     records: HashMap<&'a ResourceId, &'a Effect>,
     /// The jobs that have an effect on a resource, in the order of the plan.
     changed_by: HashMap<&'a ResourceId, Vec<usize>>,
+    /// The job that was asked for last, with all that it waits for: each is asked for several times.
+    last: RefCell<(usize, BTreeSet<usize>)>,
 }
 
 impl<'a> Forms<'a> {
     #[must_use]
     pub fn new(plan: &'a Plan) -> Self {
-        let mut changed_by: HashMap<&ResourceId, Vec<usize>> = HashMap::new();
+        let mut changed_by: HashMap<&ResourceId, Vec<usize>> = HashMap::default();
         for (number, job) in plan.jobs.iter().enumerate() {
             for effect in &job.effects {
                 let jobs = changed_by.entry(&effect.resource).or_default();
@@ -43,6 +47,7 @@ impl<'a> Forms<'a> {
                 .map(|record| (&record.resource, &record.effect))
                 .collect(),
             changed_by,
+            last: RefCell::default(),
         }
     }
 
@@ -53,16 +58,23 @@ impl<'a> Forms<'a> {
         let Some(changed_by) = self.changed_by.get(id) else {
             return Vec::new();
         };
-        let done = self.done_with(job);
+        let Some(number) = self.numbers.get(job.id.as_str()).copied() else {
+            return Vec::new();
+        };
+        let mut last = self.last.borrow_mut();
+        // A job waits for itself at least.
+        if last.0 != number || last.1.is_empty() {
+            *last = (number, self.done_with(number));
+        }
         let jobs = changed_by.iter().copied();
-        jobs.filter(|number| done.contains(number)).collect()
+        jobs.filter(|number| last.1.contains(number)).collect()
     }
 
     /// The numbers of the job and of all that it waits for.
-    fn done_with(&self, job: &PlannedJob) -> BTreeSet<usize> {
-        let number = |id: &String| self.numbers.get(id.as_str()).copied();
-        let mut next: Vec<usize> = number(&job.id).into_iter().collect();
+    fn done_with(&self, number: usize) -> BTreeSet<usize> {
+        let mut next = vec![number];
         let mut done = BTreeSet::new();
+        let number = |id: &String| self.numbers.get(id.as_str()).copied();
         while let Some(number_of_next) = next.pop() {
             if done.insert(number_of_next) {
                 let after = self.plan.jobs.get(number_of_next);

@@ -1,11 +1,11 @@
 //! What the planner asks of a resource again and again: where it is, what it is, what keeps it from jobs.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::PlanInput;
 use crate::core::aspect::is_nothing;
+use crate::core::fast_map::HashMap;
 use crate::core::id::ResourceId;
 use crate::core::spec::Spec;
 

@@ -57,14 +57,23 @@ pub fn plan(
     let templates = Templates::fingerprints(&own);
     let unsettled = unsettled(&heads, store)?;
     let specs = Specs::new(desired, store);
-    let mut differing = differing(&specs, &heads, (&known, &templates), choice);
+    let form = |id: &ResourceId, spec: &Spec| wish(id, spec.hash(), spec, (&known, &templates));
+    let specs = match purpose {
+        Purpose::Show => specs,
+        Purpose::Apply => specs.that_note(&form),
+    };
+    let mut differing = differing(&specs, &heads, (&known, &templates), choice)?;
     differing.extend(unsettled.iter().cloned());
     // The settings of a site are carried out in its production environment, whose generation the
     // plan has to know.
+    let known_productions = desired.productions();
     let productions: Vec<ResourceId> = differing
         .iter()
         .filter_map(|id| match id {
-            ResourceId::Site(name) => Some(ResourceId::env(name, &desired.production_of(name)?)),
+            ResourceId::Site(name) => {
+                let production = known_productions.get(name.as_str())?;
+                Some(ResourceId::env(name, production))
+            }
             ResourceId::Fleet | ResourceId::Node(_) | ResourceId::Env { .. } => None,
         })
         .collect();
@@ -91,7 +100,7 @@ pub fn plan(
     let lookup = |id: &ResourceId| specs.wanted(id);
     let recorded_spec = |id: &ResourceId| specs.recorded(id);
     let source = |id: &ResourceId| desired.source(id);
-    let production_of = |site: &str| desired.production_of(site);
+    let production_of = |site: &str| known_productions.get(site).map(|&env| env.to_owned());
     let input = PlanInput {
         wanted: differing,
         recorded,
@@ -102,8 +111,8 @@ pub fn plan(
         has_environments: heads
             .iter()
             .any(|(id, _)| matches!(id, ResourceId::Env { .. })),
-        fingerprints: known,
-        templates,
+        fingerprints: known.clone(),
+        templates: templates.clone(),
         used_tokens,
         followers,
         choice: choice.clone(),
@@ -123,11 +132,7 @@ pub fn plan(
                 // What does not differ is recorded as it is wanted.
                 false => specs.wanted(id),
             };
-            let wish = |id: &ResourceId| {
-                let hash = desired.hash(id)?;
-                let spec = specs.wanted(id)?;
-                Some(fingerprint::form(hash, &input.fingerprints(id, &spec)))
-            };
+            let wish = |id: &ResourceId| specs.form(id);
             let prepared = prepared((plan, own), desired, &before, &production_of, &wish)?;
             // The plan says all of it; what queues it needs the memory.
             desired.release();
@@ -172,13 +177,24 @@ impl<'a> Wishes<'a> {
     /// # Errors
     /// When the fleet repo cannot be read.
     pub(in crate::daemon) fn of(&self, id: &ResourceId) -> Result<Option<SpecHash>, DaemonError> {
-        let Some((hash, spec)) = self.desired.hash(id).zip(self.desired.spec(id)?) else {
+        let Some((hash, spec)) = self.desired.hash(id)?.zip(self.desired.spec(id)?) else {
             return Ok(None);
         };
-        let mut besides = secret::fingerprints(&spec, &self.known);
-        besides.extend(self.templates.of(id.kind()).clone());
-        Ok(Some(fingerprint::form(hash, &besides)))
+        let besides = (&self.known, &self.templates);
+        Ok(Some(wish(id, hash, &spec, besides)))
     }
+}
+
+/// The form of a resource with this spec.
+fn wish(
+    id: &ResourceId,
+    hash: SpecHash,
+    spec: &Spec,
+    (known, templates): (&BTreeMap<String, String>, &TemplateFingerprints),
+) -> SpecHash {
+    let mut besides = secret::fingerprints(spec, known);
+    besides.extend(templates.of(id.kind()).clone());
+    fingerprint::form(hash, &besides)
 }
 
 /// What is done once for each token, where the token that is wanted now was used before.
@@ -316,20 +332,22 @@ fn differing(
     heads: &[(ResourceId, RecordedHead)],
     (known, templates): (&BTreeMap<String, String>, &TemplateFingerprints),
     choice: &Choice,
-) -> BTreeSet<ResourceId> {
+) -> Result<BTreeSet<ResourceId>, DaemonError> {
     let asked = choice.rerun.iter().chain(choice.heal.keys());
     let mut differing: BTreeSet<ResourceId> = asked.cloned().collect();
     differing.insert(ResourceId::Fleet);
     // Both are sorted by id.
     let mut recorded = heads.iter().peekable();
     let desired = specs.desired;
-    for (id, hash) in desired.hashes() {
+    for (id, made) in desired.listed() {
         while recorded.next_if(|(known, _)| known < id).is_some() {}
-        match recorded
-            .next_if(|(known, _)| known == id)
-            .map(|(_, head)| head)
-        {
-            Some(head) if head.spec_hash == hash => {
+        let head = recorded.next_if(|(known, _)| known == id);
+        let hash = match (head, made) {
+            (Some(_), None) => desired.hash(id)?,
+            (_, made) => made,
+        };
+        match head.map(|(_, head)| head) {
+            Some(head) if hash == Some(head.spec_hash) => {
                 let is_replaced = !templates.are_recorded(id.kind(), &head.fingerprints);
                 if is_replaced || is_rotated(specs, id, (known, &head.fingerprints)) {
                     differing.insert(id.clone());
@@ -346,7 +364,7 @@ fn differing(
             .filter(|(id, _)| !desired.contains(id))
             .map(|(id, _)| id.clone()),
     );
-    differing
+    Ok(differing)
 }
 
 /// Whether a secret that the resource refers to is another one than what is recorded.

@@ -4,11 +4,11 @@
 //! it is asked for, and only those are kept that are going to be asked for again.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use super::super::error::DaemonError;
+use crate::core::fast_map::HashMap;
 use crate::core::id::ResourceId;
-use crate::core::spec::Spec;
+use crate::core::spec::{Spec, SpecHash};
 use crate::git::DesiredState;
 use crate::store::Store;
 
@@ -18,6 +18,9 @@ const NODES: usize = 2_048;
 /// How many sites and environments are: those that come one after another.
 const OTHERS: usize = 32;
 
+/// The form of a resource with this spec.
+pub(super) type FormOf<'a> = dyn Fn(&ResourceId, &Spec) -> SpecHash + 'a;
+
 /// The specs of one pass. The planner is pure and asks for them as values, so what cannot be read is
 /// remembered, and is the end of the pass.
 pub(super) struct Specs<'a> {
@@ -26,6 +29,9 @@ pub(super) struct Specs<'a> {
     failure: RefCell<Option<DaemonError>>,
     wanted: RefCell<Recent>,
     recorded: RefCell<Recent>,
+    /// What gives the form of a spec, where those that are made are noted.
+    form: Option<&'a FormOf<'a>>,
+    noted: RefCell<HashMap<ResourceId, SpecHash>>,
 }
 
 impl<'a> Specs<'a> {
@@ -36,12 +42,36 @@ impl<'a> Specs<'a> {
             failure: RefCell::default(),
             wanted: RefCell::default(),
             recorded: RefCell::default(),
+            form: None,
+            noted: RefCell::default(),
+        }
+    }
+
+    /// The same, where the forms of all resources are going to be asked for once their specs are gone.
+    pub(super) fn that_note(self, form: &'a FormOf<'a>) -> Self {
+        Self {
+            form: Some(form),
+            ..self
         }
     }
 
     /// What a document asks for, if there is one and it can be read.
     pub(in crate::daemon) fn wanted(&self, id: &ResourceId) -> Option<Spec> {
-        self.recent(&self.wanted, id, || Ok(self.desired.spec(id)?))
+        self.recent(&self.wanted, id, || {
+            let spec = self.desired.spec(id)?;
+            if let (Some(form), Some(spec)) = (self.form, &spec) {
+                self.noted.borrow_mut().insert(id.clone(), form(id, spec));
+            }
+            Ok(spec)
+        })
+    }
+
+    /// The form that a document asks for.
+    pub(super) fn form(&self, id: &ResourceId) -> Option<SpecHash> {
+        if let Some(noted) = self.noted.borrow().get(id) {
+            return Some(*noted);
+        }
+        Some(self.form?(id, &self.wanted(id)?))
     }
 
     /// What is recorded of a resource.
@@ -57,6 +87,14 @@ impl<'a> Specs<'a> {
         self.failure.into_inner().map_or(Ok(()), Err)
     }
 
+    /// What was found; a failure is the end of the pass.
+    fn kept<T>(&self, found: Result<Option<T>, DaemonError>) -> Option<T> {
+        found.unwrap_or_else(|error| {
+            self.failure.borrow_mut().get_or_insert(error);
+            None
+        })
+    }
+
     fn recent(
         &self,
         recent: &RefCell<Recent>,
@@ -66,10 +104,7 @@ impl<'a> Specs<'a> {
         if let Some(known) = recent.borrow_mut().of(id).0.get(id) {
             return known.clone();
         }
-        let made = make().unwrap_or_else(|error| {
-            self.failure.borrow_mut().get_or_insert(error);
-            None
-        });
+        let made = self.kept(make());
         let mut recent = recent.borrow_mut();
         let (known, most) = recent.of(id);
         if known.len() >= most {

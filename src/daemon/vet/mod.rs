@@ -33,7 +33,7 @@ pub fn vet(
 ) -> Result<Vec<Diagnostic>, DaemonError> {
     let commit = Commit {
         snapshot: &desired.snapshot,
-        ids: desired.hashes().map(|(id, _)| id.clone()).collect(),
+        ids: desired.ids().cloned().collect(),
         // What cannot be read any more ends the pass that plans it.
         spec: &|id| desired.spec(id).ok().flatten(),
     };

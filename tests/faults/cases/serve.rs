@@ -287,9 +287,9 @@ impl Fleet {
             return Err("the last commit has errors".into());
         };
         let mut open: Vec<String> = Vec::new();
-        for (id, hash) in desired.hashes() {
+        for id in desired.ids() {
             let recorded = world.store.recorded(id)?;
-            if recorded.is_none_or(|recorded| recorded.spec_hash != hash) {
+            if recorded.map(|recorded| recorded.spec_hash) != desired.hash(id)? {
                 open.push(id.to_string());
             }
         }

@@ -1,11 +1,12 @@
 //! Packing payloads: what a job concerns, in the form that it brings about.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::{PackedPayload, PartDigest, Parts};
 use crate::core::change::SpecPatch;
 use crate::core::document::fleet::Grant;
+use crate::core::fast_map::HashMap;
 use crate::core::id::ResourceId;
 use crate::core::plan::PlannedJob;
 use crate::core::plan::secret::{self, Need, Use};
@@ -128,7 +129,7 @@ impl<'a> Packer<'a> {
             reserved: None,
             grants: None,
             parts: Some(parts),
-            forms: HashMap::new(),
+            forms: HashMap::default(),
         })
     }
 
@@ -145,7 +146,7 @@ impl<'a> Packer<'a> {
             reserved: Some(reserved),
             grants: None,
             parts: None,
-            forms: HashMap::new(),
+            forms: HashMap::default(),
         }
     }
 

@@ -1,7 +1,6 @@
 //! The lines of a saved plan. What the first effects of a fleet set, most others set as well, so
 //! a leaf is written once and a number from then on.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 
@@ -10,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::core::change::{Change, SpecPatch};
+use crate::core::fast_map::HashMap;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::leaf::Leaf;
@@ -105,7 +105,7 @@ pub(super) fn write(prepared: &Prepared, out: &mut dyn Write) -> io::Result<()> 
     let mut writer = Writer {
         out,
         buffer: Vec::new(),
-        known: HashMap::new(),
+        known: HashMap::default(),
     };
     let plan = &prepared.plan;
     writer.line(&Line::Plan {
