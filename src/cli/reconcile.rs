@@ -13,7 +13,7 @@ use crate::clock;
 use crate::core::document::scalar;
 use crate::core::reconcile::{Cause, Verdict};
 use crate::daemon::role::{self, Post};
-use crate::daemon::{self, Pass, Reconciled, Work};
+use crate::daemon::{self, Pass, PassResult, Reconciled};
 use crate::store::{Sighting, Store};
 
 /// How long a running `serve` may take to answer where nothing else is said.
@@ -59,9 +59,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         output::json_line(&reconcile_view::of_pass(&pass))?;
         return Ok(exit);
     }
-    let queued = match &pass.work {
-        Work::Planned { queued, .. } => queued.jobs,
-        Work::Nothing | Work::Unchanged | Work::Paused(_) => 0,
+    let queued = match &pass.result {
+        PassResult::Planned { queued, .. } => queued.jobs,
+        PassResult::Nothing | PassResult::Unchanged | PassResult::Paused(_) => 0,
     };
     let took = began.elapsed();
     let pass = Box::new(pass);
@@ -163,7 +163,7 @@ fn exit_of(pass: &Pass, store: &Store) -> Result<Exit, CliError> {
         Some(judged) => Some(judged.verdict),
         None => store.last_sighting()?.map(|newest| newest.verdict),
     };
-    let paused = matches!(pass.work, Work::Paused(_));
+    let paused = matches!(pass.result, PassResult::Paused(_));
     Ok(exit(pass.fault.is_some(), verdict, paused))
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::output::printable;
 use crate::core::causes::chain;
 use crate::core::diagnostic::{Diagnostic, Severity, together};
-use crate::daemon::{Judged, Pass, Reconciled, Work};
+use crate::daemon::{Judged, Pass, PassResult, Reconciled};
 
 /// So many problems of a revision are shown; `pressluft validate` has all of them.
 const MOST_PROBLEMS: usize = 20;
@@ -39,13 +39,13 @@ pub(crate) fn text(event: &Reconciled) -> String {
     if let Some(judged) = pass.judged.as_ref().filter(|judged| judged.is_news) {
         push_judged(&mut out, judged);
     }
-    match &pass.work {
-        Work::Nothing | Work::Unchanged => {}
-        Work::Paused(reason) => {
+    match &pass.result {
+        PassResult::Nothing | PassResult::Unchanged => {}
+        PassResult::Paused(reason) => {
             let reason = printable(reason);
             out.push_str(&format!("nothing is planned: paused because {reason}\n"));
         }
-        Work::Planned {
+        PassResult::Planned {
             queued,
             blocked,
             held,
@@ -153,11 +153,11 @@ pub(crate) fn of_pass(pass: &Pass) -> Value {
             "is_news": judged.is_news,
         })),
     });
-    match &pass.work {
-        Work::Nothing => line["work"] = json!("nothing"),
-        Work::Unchanged => line["work"] = json!("unchanged"),
-        Work::Paused(_) => line["work"] = json!("paused"),
-        Work::Planned {
+    match &pass.result {
+        PassResult::Nothing => line["work"] = json!("nothing"),
+        PassResult::Unchanged => line["work"] = json!("unchanged"),
+        PassResult::Paused(_) => line["work"] = json!("paused"),
+        PassResult::Planned {
             queued,
             blocked,
             held,

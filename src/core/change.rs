@@ -444,7 +444,7 @@ mod tests {
         }
 
         #[test]
-        fn patches_of_two_aspects_commute(a in any_spec(), b in any_spec()) {
+        fn patches_of_two_carriers_commute(a in any_spec(), b in any_spec()) {
             let first = SpecPatch::between(&a, &b, |path| path[0] < "b");
             let second = SpecPatch::between(&a, &b, |path| path[0] >= "b");
             prop_assert_eq!(second.apply(&first.apply(&a)), first.apply(&second.apply(&a)));

@@ -153,7 +153,7 @@ impl Standing {
 
 /// What is recorded that the condition of one resource follows from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct ConditionInputs {
     /// What the last successful job left.
     pub recorded: Option<RecordedFact>,
     /// What the last plan of the fleet wanted of it; none where that is what is recorded.
@@ -244,7 +244,7 @@ pub struct EndedJob {
 pub fn standing(
     id: ResourceId,
     node: Option<String>,
-    facts: &Facts,
+    facts: &ConditionInputs,
     looked_at: Timestamp,
 ) -> Standing {
     let (condition, changed_at) = condition(facts, looked_at);
@@ -266,7 +266,7 @@ pub fn standing(
     }
 }
 
-fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
+fn condition(facts: &ConditionInputs, looked_at: Timestamp) -> (Condition, Timestamp) {
     if let Some(open) = &facts.open {
         return under_way(open, facts.away_since);
     }
@@ -322,7 +322,7 @@ fn condition(facts: &Facts, looked_at: Timestamp) -> (Condition, Timestamp) {
 }
 
 /// What the first one would hide.
-fn beside(facts: &Facts, first: &Condition, looked_at: Timestamp) -> Vec<ConditionSince> {
+fn beside(facts: &ConditionInputs, first: &Condition, looked_at: Timestamp) -> Vec<ConditionSince> {
     let blocks = facts.target.iter().flat_map(|target| &target.blocked);
     let mut others: Vec<ConditionSince> = failure(facts)
         .into_iter()
@@ -337,13 +337,13 @@ fn beside(facts: &Facts, first: &Condition, looked_at: Timestamp) -> Vec<Conditi
 }
 
 /// Since when what is known of the resource is so.
-fn known_since(facts: &Facts, looked_at: Timestamp) -> Timestamp {
+fn known_since(facts: &ConditionInputs, looked_at: Timestamp) -> Timestamp {
     let recorded = facts.recorded.as_ref().map(|known| known.updated_at);
     let wanted = facts.target.as_ref().map(|target| target.since);
     recorded.or(wanted).unwrap_or(looked_at)
 }
 
-fn suspended(facts: &Facts, looked_at: Timestamp) -> Option<(Condition, Timestamp)> {
+fn suspended(facts: &ConditionInputs, looked_at: Timestamp) -> Option<(Condition, Timestamp)> {
     let holder = facts.suspended_by.as_ref()?;
     let reason = format!("`{holder}` is suspended");
     Some((
@@ -395,7 +395,7 @@ fn away(since: Timestamp) -> Condition {
 }
 
 /// What the end of the last job means, unless it ended well or was only overtaken.
-fn failure(facts: &Facts) -> Option<(Condition, Timestamp)> {
+fn failure(facts: &ConditionInputs) -> Option<(Condition, Timestamp)> {
     let is_failed = facts
         .recorded
         .as_ref()
@@ -430,12 +430,12 @@ fn failure(facts: &Facts) -> Option<(Condition, Timestamp)> {
 }
 
 /// Whether what is recorded is all that is wanted, and nothing is held back.
-fn is_applied(facts: &Facts) -> bool {
+fn is_applied(facts: &ConditionInputs) -> bool {
     let target = facts.target.as_ref();
     is_recorded_as_wanted(facts) && target.is_none_or(|target| target.blocked.is_empty())
 }
 
-fn is_recorded_as_wanted(facts: &Facts) -> bool {
+fn is_recorded_as_wanted(facts: &ConditionInputs) -> bool {
     match (&facts.recorded, &facts.target) {
         (Some(recorded), Some(target)) => recorded.form == target.wanted,
         (Some(_), None) => true,
@@ -443,7 +443,7 @@ fn is_recorded_as_wanted(facts: &Facts) -> bool {
     }
 }
 
-fn attempted(facts: &Facts) -> Option<String> {
+fn attempted(facts: &ConditionInputs) -> Option<String> {
     let began = |started: Option<Timestamp>, revision: &String| started.map(|_| revision.clone());
     let open = facts.open.as_ref();
     let ended = facts.ended.as_ref().filter(|_| !is_applied(facts));
@@ -453,7 +453,7 @@ fn attempted(facts: &Facts) -> Option<String> {
         .or_else(|| target?.attempted.clone())
 }
 
-fn job(facts: &Facts, condition: &Condition) -> Option<JobId> {
+fn job(facts: &ConditionInputs, condition: &Condition) -> Option<JobId> {
     let open = facts.open.as_ref().map(|job| job.id);
     match condition.kind() {
         ConditionKind::Failed | ConditionKind::Stalled | ConditionKind::Blocked => {

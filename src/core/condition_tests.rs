@@ -8,8 +8,8 @@ fn hash(text: &str) -> SpecHash {
     SpecHash(*blake3::hash(text.as_bytes()).as_bytes())
 }
 
-fn applied(revision: &str, status: ResourceStatus) -> Facts {
-    Facts {
+fn applied(revision: &str, status: ResourceStatus) -> ConditionInputs {
+    ConditionInputs {
         recorded: Some(RecordedFact {
             status,
             form: hash(revision),
@@ -17,7 +17,7 @@ fn applied(revision: &str, status: ResourceStatus) -> Facts {
             revision: revision.to_owned(),
             updated_at: at(10),
         }),
-        ..Facts::default()
+        ..ConditionInputs::default()
     }
 }
 
@@ -65,7 +65,7 @@ fn found(task: &str, by_hand: bool) -> DriftFact {
     }
 }
 
-fn shown(facts: &Facts) -> String {
+fn shown(facts: &ConditionInputs) -> String {
     let standing = standing(ResourceId::env("acme", "production"), None, facts, at(99));
     let revision = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     format!(
@@ -202,7 +202,7 @@ fn none_hides_another() {
         ],
         ..wanted("b")
     });
-    let all = |facts: &Facts| {
+    let all = |facts: &ConditionInputs| {
         let standing = standing(ResourceId::env("acme", "production"), None, facts, at(99));
         let all = standing.conditions();
         assert_eq!(all[0].condition, standing.condition);
@@ -237,9 +237,9 @@ fn none_hides_another() {
 
 #[test]
 fn how_the_last_job_ended() {
-    let mut facts = Facts {
+    let mut facts = ConditionInputs {
         target: Some(wanted("b")),
-        ..Facts::default()
+        ..ConditionInputs::default()
     };
     let mut lines = Vec::new();
     for code in [

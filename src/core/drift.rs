@@ -30,7 +30,7 @@ impl Differences {
 
     /// Whether nothing differs.
     #[must_use]
-    pub fn is_none(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
     }
 
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn what_a_job_puts_back_and_what_it_does_not_are_told_apart() {
         let mut found = Differences::default();
-        assert!(found.is_none());
+        assert!(found.is_empty());
         assert_eq!(found.sentence(), None);
         found.add("Serve the code".to_owned(), true);
         assert_eq!(found.to_heal(), Vec::<&str>::new());

@@ -5,8 +5,8 @@
 
 pub mod address;
 pub mod answer;
-pub mod aspect;
 pub mod audit;
+pub mod carrier;
 pub mod causes;
 pub mod change;
 pub mod condition;

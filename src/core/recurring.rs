@@ -3,7 +3,7 @@
 use jiff::{Timestamp, Zoned};
 use serde_json::Value;
 
-use super::aspect::{Aspect, aspect_of};
+use super::carrier::{Carrier, carrier_of};
 use super::document::scalar::{Scalar, Schedule, Window, time_zone};
 use super::id::ResourceKind;
 use super::spec::Spec;
@@ -51,9 +51,9 @@ pub fn recurring(kind: ResourceKind, spec: &Spec) -> Vec<Recurring> {
     let mut found = Vec::new();
     for (_, field) in FIELDS.iter().filter(|(of, _)| *of == kind) {
         let path: Vec<String> = field.split('.').map(str::to_owned).collect();
-        let missing = match aspect_of(kind, &path) {
-            Aspect::Missing(why) => Some(why),
-            Aspect::Job(_) | Aspect::Record | Aspect::Fixed(_) => None,
+        let missing = match carrier_of(kind, &path) {
+            Carrier::Missing(why) => Some(why),
+            Carrier::Job(_) | Carrier::Record | Carrier::Fixed(_) => None,
         };
         let texts = match spec.get(field) {
             Some(Value::Array(texts)) => texts.iter().collect(),

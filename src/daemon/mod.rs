@@ -31,7 +31,9 @@ pub use reconcile::cycle::{Reconciled, Shared, keep_reconciling, reconcile_once}
 pub use reconcile::readiness::{Hindrance, Readiness, Reason};
 pub use reconcile::waker::{Waker, Woken};
 pub use reconcile::watch::{HOOK_NOTE, Watch, command_note, hook_note, leave_note, take_note};
-pub use reconcile::{Access, FleetSource, Judged, Memory, Pass, Setup, Trust, Work, reconcile};
+pub use reconcile::{
+    Access, FleetSource, Judged, Memory, Pass, PassResult, Setup, Trust, reconcile,
+};
 pub use run::attempt::Runner;
 pub use run::parallel::Parallel;
 pub use run::progress::{JobEnd, JobLabel, Progress, Wait};

@@ -15,7 +15,7 @@ pub struct History {
 
 /// One commit of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct PassedCommit {
     /// 40 hexadecimal digits.
     pub commit: String,
     pub revision: Revision,
@@ -93,7 +93,7 @@ impl History {
         newer: &str,
         older: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Change>, GitError> {
+    ) -> Result<Vec<PassedCommit>, GitError> {
         self.walk(newer, older, limit, false)
     }
 
@@ -102,7 +102,12 @@ impl History {
     ///
     /// # Errors
     /// [`GitError::Repository`] when the history cannot be read.
-    pub fn passed(&self, newer: &str, older: &str, limit: usize) -> Result<Vec<Change>, GitError> {
+    pub fn passed(
+        &self,
+        newer: &str,
+        older: &str,
+        limit: usize,
+    ) -> Result<Vec<PassedCommit>, GitError> {
         let mut passed = self.walk(newer, Some(older), limit.saturating_add(1), true)?;
         passed.pop();
         Ok(passed)
@@ -114,7 +119,7 @@ impl History {
         older: Option<&str>,
         limit: usize,
         first_parents: bool,
-    ) -> Result<Vec<Change>, GitError> {
+    ) -> Result<Vec<PassedCommit>, GitError> {
         let fail = |error: git2::Error| self.failed(&error);
         let mut walk = self.repository.revwalk().map_err(fail)?;
         walk.set_sorting(Sort::TOPOLOGICAL).map_err(fail)?;
@@ -130,7 +135,7 @@ impl History {
             let commit = id
                 .and_then(|id| self.repository.find_commit(id))
                 .map_err(fail)?;
-            changes.push(Change {
+            changes.push(PassedCommit {
                 commit: commit.id().to_string(),
                 revision: Revision::of(&commit),
             });

@@ -35,7 +35,7 @@ pub use desired_state::{DesiredState, Loaded, load_desired};
 pub use error::GitError;
 pub use fetch::{FETCH_TIME, FetchProgress, FetchRequest, fetch, fetch_unless};
 pub use format::Format;
-pub use history::{Change, History, Signature};
+pub use history::{History, PassedCommit, Signature};
 pub use load::load;
 pub use reference::Reference;
 pub use revision::{Author, Revision};

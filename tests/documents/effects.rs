@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use pressluft::core::aspect::{Aspect, aspect_of, comes_with_creation, seen_by_environments};
+use pressluft::core::carrier::{Carrier, carrier_of, comes_with_creation, seen_by_environments};
 use pressluft::core::document::{DocumentKind, schema};
 use pressluft::core::id::ResourceKind;
 
@@ -172,30 +172,30 @@ fn row(kind: ResourceKind, leaf: &[String]) -> String {
     let is_about = |field: &str| name == field || name.starts_with(&format!("{field}."));
     let seen = SEEN.iter().find(|(field, ..)| is_about(field));
     let not_seen = NOT_SEEN.iter().find(|(field, _)| is_about(field));
-    let aspect = aspect_of(kind, leaf);
+    let carrier = carrier_of(kind, leaf);
     let is_followed = seen_by_environments(kind).contains(&leaf.join(".").as_str());
     let shown = || match (seen, not_seen) {
         (Some((_, file, function)), None) => format!("`{file}: {function}`"),
         (None, Some((_, why))) => format!("not here: {why}"),
         _ => panic!("`{name}` has no test, or two answers: add it to this file"),
     };
-    let comes_with_creation = comes_with_creation(kind, aspect, leaf);
-    match aspect {
-        Aspect::Job(job) if job.kind().is_none() && comes_with_creation => {
+    let comes_with_creation = comes_with_creation(kind, carrier, leaf);
+    match carrier {
+        Carrier::Job(job) if job.kind().is_none() && comes_with_creation => {
             format!("its creation; a change is blocked: `{job}` cannot be run yet | ")
         }
-        Aspect::Job(job) if job.kind().is_none() => {
+        Carrier::Job(job) if job.kind().is_none() => {
             format!("blocked: `{job}` cannot be run yet | ")
         }
-        Aspect::Missing(what) => format!("blocked, where it asks for something: {what} | "),
-        Aspect::Record if is_followed => {
+        Carrier::Missing(what) => format!("blocked, where it asks for something: {what} | "),
+        Carrier::Record if is_followed => {
             format!(
                 "recorded, and `env_configure` of those that see it | {}",
                 shown()
             )
         }
-        Aspect::Record => "recorded: the control plane alone acts on it | ".to_owned(),
-        Aspect::Fixed(why) => format!("its creation; fixed then: {why} | "),
-        Aspect::Job(job) => format!("`{job}` | {}", shown()),
+        Carrier::Record => "recorded: the control plane alone acts on it | ".to_owned(),
+        Carrier::Fixed(why) => format!("its creation; fixed then: {why} | "),
+        Carrier::Job(job) => format!("`{job}` | {}", shown()),
     }
 }

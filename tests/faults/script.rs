@@ -645,7 +645,7 @@ fn any(random: &mut Random) -> Step {
 }
 
 fn held(store: &Store, n: usize) -> Result<Option<(JobId, u64)>, StoreError> {
-    let held = store.held_jobs()?;
+    let held = store.leased_jobs()?;
     Ok(match held.len() {
         0 => None,
         length => Some((held[n % length].job.id, held[n % length].token)),

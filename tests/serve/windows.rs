@@ -5,7 +5,7 @@ use pressluft::core::condition::ConditionKind;
 use pressluft::core::reconcile::Cause;
 use pressluft::core::secret_owner::Reserved;
 use pressluft::daemon::{
-    Access, FleetSource, Pass, Setup, SourceSettings, Trust, Work, reconcile_once,
+    Access, FleetSource, Pass, PassResult, Setup, SourceSettings, Trust, reconcile_once,
 };
 use pressluft::git::Credentials;
 use pressluft::store::Store;
@@ -43,8 +43,8 @@ fn pass(world: &World, at: &str) -> Pass {
 }
 
 fn queued(pass: &Pass) -> (usize, usize) {
-    match &pass.work {
-        Work::Planned { queued, .. } => (queued.jobs, queued.superseded),
+    match &pass.result {
+        PassResult::Planned { queued, .. } => (queued.jobs, queued.superseded),
         other => panic!("{other:?}"),
     }
 }

@@ -308,7 +308,7 @@ impl Real {
             );
         }
         let held: BTreeMap<u64, (JobId, Timestamp)> = store
-            .held_jobs()
+            .leased_jobs()
             .expect("read")
             .into_iter()
             .map(|held| (held.token, (held.job.id, held.lease_expires_at)))

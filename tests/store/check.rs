@@ -4,7 +4,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use pressluft::core::job::JobType;
-use pressluft::store::{Part, Problem, Scope, Store};
+use pressluft::store::{CheckedPart, Problem, Scope, Store};
 
 use crate::fixture::{Fixture, at, job, record, succeed};
 
@@ -38,7 +38,7 @@ fn check(path: &Path) -> Vec<Problem> {
 }
 
 /// What a change by hand breaks.
-fn after(statements: &str) -> Vec<Part> {
+fn after(statements: &str) -> Vec<CheckedPart> {
     let mut fixture = Fixture::new();
     let path = sound(&mut fixture);
     let raw = rusqlite::Connection::open(&path).expect("raw");
@@ -48,7 +48,7 @@ fn after(statements: &str) -> Vec<Part> {
     ))
     .expect("broken");
     drop(raw);
-    let mut parts: Vec<Part> = check(&path).iter().map(|problem| problem.part).collect();
+    let mut parts: Vec<CheckedPart> = check(&path).iter().map(|problem| problem.part).collect();
     parts.dedup();
     parts
 }
@@ -57,21 +57,21 @@ fn after(statements: &str) -> Vec<Part> {
 fn what_a_hand_changed_is_found() {
     assert_eq!(
         after("UPDATE jobs SET plan_id = 'nobody'"),
-        [Part::References, Part::Record]
+        [CheckedPart::References, CheckedPart::Record]
     );
     assert_eq!(
         after("UPDATE audit SET actor = 'somebody' WHERE seq = 2"),
-        [Part::Audit]
+        [CheckedPart::Audit]
     );
     assert_eq!(
         after("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)"),
-        [Part::Record],
+        [CheckedPart::Record],
         "a copy has no noted head: what is missing shows in the record"
     );
-    assert_eq!(after("DELETE FROM resources"), [Part::Record]);
+    assert_eq!(after("DELETE FROM resources"), [CheckedPart::Record]);
     assert_eq!(
         after("UPDATE counters SET value = 0 WHERE name = 'fencing_token'"),
-        [Part::Record]
+        [CheckedPart::Record]
     );
 }
 

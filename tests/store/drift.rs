@@ -121,7 +121,7 @@ fn what_only_people_put_back_outlives_a_job_that_succeeds() {
     fixture.found(resource, &[], 20);
     let clean = converge(&mut fixture, 30);
     assert_eq!((clean.since, clean.checked_at), (None, at(31)));
-    assert!(clean.found.is_none());
+    assert!(clean.found.is_empty());
     fixture.assert_sound();
 }
 

@@ -38,7 +38,7 @@ fn a_worker_that_lost_its_lease_writes_nothing() {
         "lane is kept"
     );
 
-    let held = store.held_jobs().expect("read");
+    let held = store.leased_jobs().expect("read");
     assert_eq!(
         (held[0].token, held[0].process.as_ref()),
         (old.token, Some(&process))

@@ -228,7 +228,7 @@ impl World {
                     .store
                     .expire_leases("w", at(self.now))
                     .expect("looked");
-                for held in self.fixture.store.held_jobs().expect("read") {
+                for held in self.fixture.store.leased_jobs().expect("read") {
                     if held.lease_expires_at < at(self.now) {
                         let (id, token) = (held.job.id, held.token);
                         self.held.retain(|claim| claim.token != token);

@@ -106,7 +106,7 @@ fn what_was_recorded_after_the_look_keeps_the_job_from_being_settled() {
     let store = &mut fixture.store;
     let claim = store.claim("a worker", Scope::All, now).expect("claimed");
     let token = claim.expect("a job").token;
-    let before = store.held_jobs().expect("read").remove(0);
+    let before = store.leased_jobs().expect("read").remove(0);
     let process = Process {
         pid: 7,
         start: 9,
@@ -117,7 +117,7 @@ fn what_was_recorded_after_the_look_keeps_the_job_from_being_settled() {
         .expect("recorded");
     let stale = store.settle_interrupted(&before, "it is over", now, "test", now);
     assert!(matches!(stale, Err(StoreError::Stale { .. })), "{stale:?}");
-    let after = store.held_jobs().expect("read").remove(0);
+    let after = store.leased_jobs().expect("read").remove(0);
     assert_eq!(after.process, Some(process));
     let status = store.settle_interrupted(&after, "it is over", now, "test", now);
     assert_eq!(status.expect("settled"), JobStatus::Queued);

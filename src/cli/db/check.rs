@@ -9,7 +9,7 @@ use super::super::error::CliError;
 use super::super::exit::Exit;
 use super::super::output::{self, Format, printable};
 use super::size;
-use crate::store::{Checkup, Part, Store};
+use crate::store::{CheckedPart, Checkup, Store};
 
 /// Reads the whole database and changes nothing; workers may run meanwhile. The exit code is 1
 /// when something is wrong.
@@ -62,27 +62,27 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     .hint(hint))
 }
 
-fn severity(part: Part) -> u8 {
+fn severity(part: CheckedPart) -> u8 {
     match part {
-        Part::Integrity => 0,
-        Part::References => 1,
-        Part::Audit => 2,
-        Part::Record => 3,
+        CheckedPart::Integrity => 0,
+        CheckedPart::References => 1,
+        CheckedPart::Audit => 2,
+        CheckedPart::Record => 3,
     }
 }
 
-fn cure(part: Part) -> &'static str {
+fn cure(part: CheckedPart) -> &'static str {
     match part {
-        Part::Integrity | Part::References => {
+        CheckedPart::Integrity | CheckedPart::References => {
             "the file is damaged: stop what uses it, look at the disk and at `dmesg`, and put the \
              last good backup in its place with `pressluft db restore FILE`; the damaged one is \
              kept"
         }
-        Part::Audit => {
+        CheckedPart::Audit => {
             "somebody changed the record, or put back another file by hand: compare with \
              `pressluft db check BACKUP` of the backups from before and after that entry"
         }
-        Part::Record => {
+        CheckedPart::Record => {
             "the record contradicts itself, which is an error of Pressluft or an edit by hand: \
              keep a copy with `pressluft db backup FILE`, report it, and go back to the last \
              good backup with `pressluft db restore FILE`"
@@ -109,10 +109,10 @@ fn text(checkup: &Checkup) -> String {
         audit.head.seq, audit.head.seq, audit.head.hash
     );
     for (part, name, good) in [
-        (Part::Integrity, "file", "ok"),
-        (Part::References, "references", "ok"),
-        (Part::Audit, "audit", entries.as_str()),
-        (Part::Record, "record", "ok"),
+        (CheckedPart::Integrity, "file", "ok"),
+        (CheckedPart::References, "references", "ok"),
+        (CheckedPart::Audit, "audit", entries.as_str()),
+        (CheckedPart::Record, "record", "ok"),
     ] {
         let found: Vec<&str> = problems
             .iter()

@@ -9,7 +9,7 @@ use super::order::{self, Draft};
 use super::rails;
 use super::sight::Sight;
 use super::{Action, BlockCode, Blocked, Effect, Plan, PlanInput, Removed, Wanted};
-use crate::core::aspect::{Aspect, asks_for_something, aspect_of};
+use crate::core::carrier::{Carrier, asks_for_something, carrier_of};
 use crate::core::change::{Change, SpecPatch};
 use crate::core::fast_map::HashMap;
 use crate::core::fingerprint;
@@ -22,7 +22,7 @@ use crate::core::spec::Spec;
 /// The plan for `input`.
 #[must_use]
 pub fn build(input: &PlanInput<'_>) -> Plan {
-    let mut work = Work {
+    let mut drafting = Drafting {
         input,
         sight: Sight::new(input),
         drafts: Vec::new(),
@@ -36,39 +36,39 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     ids.sort_by_key(|id| id.site());
     for id in ids {
         let is_recorded = input.recorded.contains_key(id);
-        if !is_recorded && work.comes_with_its_site(id) {
+        if !is_recorded && drafting.comes_with_its_site(id) {
             continue;
         }
         match (input.wanted(id), input.recorded.get(id)) {
-            (Some(wanted), Some(recorded)) => work.existing(id, &wanted, recorded),
-            (Some(wanted), None) => work.new_resource(id, &wanted),
-            (None, Some(_)) if (input.lookup)(id).is_none() => work.removed(id),
+            (Some(wanted), Some(recorded)) => drafting.existing(id, &wanted, recorded),
+            (Some(wanted), None) => drafting.new_resource(id, &wanted),
+            (None, Some(_)) if (input.lookup)(id).is_none() => drafting.removed(id),
             (None, _) => {}
         }
     }
     for (id, reason) in &input.followers {
-        work.follow(id, reason);
+        drafting.follow(id, reason);
     }
     for id in &input.choice.rerun {
-        work.rerun(id, "asked for again");
+        drafting.rerun(id, "asked for again");
     }
     for (id, found) in &input.choice.heal {
         // Whatever else is planned for it puts it back as well.
-        if input.wanted.contains(id) && input.recorded.contains_key(id) && !work.has_any(id) {
-            work.rerun(id, &format!("drift: {found}"));
+        if input.wanted.contains(id) && input.recorded.contains_key(id) && !drafting.has_any(id) {
+            drafting.rerun(id, &format!("drift: {found}"));
         }
     }
     for (id, recorded) in &input.recorded {
-        if !recorded.settled && input.wanted.contains(id) && !work.has_any(id) {
-            work.rerun(id, "the last job did not succeed");
+        if !recorded.settled && input.wanted.contains(id) && !drafting.has_any(id) {
+            drafting.rerun(id, "the last job did not succeed");
         }
     }
-    let Work {
+    let Drafting {
         sight,
         mut drafts,
         mut plan,
         ..
-    } = work;
+    } = drafting;
     if order::is_excluded(&ResourceId::Fleet, &input.choice)
         && !input.recorded.contains_key(&ResourceId::Fleet)
     {
@@ -106,7 +106,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     plan
 }
 
-struct Work<'a> {
+struct Drafting<'a> {
     input: &'a PlanInput<'a>,
     sight: Sight<'a>,
     drafts: Vec<Draft>,
@@ -123,7 +123,7 @@ struct Delta {
     changes: Vec<Change>,
 }
 
-impl Work<'_> {
+impl Drafting<'_> {
     fn block(&mut self, resource: &ResourceId, code: BlockCode, message: String) {
         self.plan.blocked.push(Blocked {
             resource: resource.clone(),
@@ -275,18 +275,18 @@ impl Work<'_> {
     }
 }
 
-/// The aspect of a leaf, given every spec that has a say. Settings that ask for nothing in any
+/// The carrier of a leaf, given every spec that has a say. Settings that ask for nothing in any
 /// of them, such as those of a cache that is off, only need to be recorded.
-fn aspect_in(kind: ResourceKind, path: &[&str], specs: &[&Spec]) -> Aspect {
-    match aspect_of(kind, path) {
-        aspect @ (Aspect::Job(_) | Aspect::Missing(_))
+fn carrier_in(kind: ResourceKind, path: &[&str], specs: &[&Spec]) -> Carrier {
+    match carrier_of(kind, path) {
+        carrier @ (Carrier::Job(_) | Carrier::Missing(_))
             if !specs
                 .iter()
-                .any(|spec| asks_for_something(kind, path, aspect, spec)) =>
+                .any(|spec| asks_for_something(kind, path, carrier, spec)) =>
         {
-            Aspect::Record
+            Carrier::Record
         }
-        aspect => aspect,
+        carrier => carrier,
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::PlanInput;
-use crate::core::aspect::is_nothing;
+use crate::core::carrier::is_nothing;
 use crate::core::fast_map::HashMap;
 use crate::core::id::ResourceId;
 use crate::core::spec::Spec;

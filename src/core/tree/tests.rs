@@ -192,7 +192,7 @@ fn the_tree_of_a_node() {
 /// The planner configures environments anew when one of these changes, and for no other field.
 #[test]
 fn what_environments_see_of_their_node_is_known() {
-    let seen = crate::core::aspect::seen_by_environments(ResourceKind::Node);
+    let seen = crate::core::carrier::seen_by_environments(ResourceKind::Node);
     // Of what only some environments see, one sees all.
     let production = || {
         let mut case = Case::production();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::error::DaemonError;
 use super::specs::Specs;
-use crate::core::aspect;
+use crate::core::carrier;
 use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::recorded::RecordedHead;
 use crate::core::spec::Spec;
@@ -28,7 +28,7 @@ pub(super) fn followers(
 ) -> Result<BTreeMap<ResourceId, String>, DaemonError> {
     let mut followers = BTreeMap::new();
     for id in differing {
-        let seen = aspect::seen_by_environments(id.kind());
+        let seen = carrier::seen_by_environments(id.kind());
         if seen.is_empty() {
             continue;
         }

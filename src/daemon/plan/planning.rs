@@ -120,7 +120,7 @@ pub fn plan(
     let plan = plan::build(&input);
     let prepared = match purpose {
         Purpose::Show => Prepared {
-            revision: revision(snapshot),
+            revision: PlannedRevision::of(snapshot),
             plan,
             ..Prepared::default()
         },
@@ -289,7 +289,7 @@ fn prepared(
     let concerned = concerned.chain(plan.blocked.iter().map(|blocked| &blocked.resource));
     let wanted = concerned.filter_map(|id| Some((id.clone(), wish(id)?)));
     Ok(Prepared {
-        revision: revision(snapshot),
+        revision: PlannedRevision::of(snapshot),
         wanted: wanted.collect(),
         before,
         productions,
@@ -318,7 +318,7 @@ fn unsettled(
         .map(|(id, _)| id.clone())
         .collect();
     if let Some(store) = store.filter(|_| !unsettled.is_empty()) {
-        for held in store.held_jobs()? {
+        for held in store.leased_jobs()? {
             unsettled.remove(&held.job.resource);
         }
     }
@@ -427,35 +427,4 @@ pub(in crate::daemon) fn template(
         path.to_owned(),
         plain_text::with_line_feeds(&text).into_owned(),
     ))
-}
-
-/// The state of the fleet repo that a snapshot shows.
-pub(in crate::daemon) fn revision(snapshot: &Snapshot) -> PlannedRevision {
-    let revision = &snapshot.revision;
-    let id = match (&revision.commit, revision.dirty) {
-        (Some(commit), false) => commit.clone(),
-        _ => format!("dirty:{}", digest(snapshot)),
-    };
-    PlannedRevision {
-        id,
-        commit: revision.commit.clone(),
-        author: revision
-            .author
-            .as_ref()
-            .map(|author| format!("{} <{}>", author.name, author.email)),
-        subject: (!revision.subject.is_empty()).then(|| revision.subject.clone()),
-        committed_at: revision.time,
-        dirty: revision.dirty || revision.commit.is_none(),
-    }
-}
-
-/// A digest of the documents and templates, for a state of the fleet repo that no commit names.
-fn digest(snapshot: &Snapshot) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for file in snapshot.files.iter().chain(&snapshot.templates) {
-        hasher.update(file.path.as_bytes());
-        hasher.update(&[0]);
-        hasher.update(&file.blob.0);
-    }
-    hasher.finalize().to_hex()[..32].to_owned()
 }

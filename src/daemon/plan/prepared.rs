@@ -18,6 +18,7 @@ use crate::core::id::ResourceId;
 use crate::core::plan::{Effect, Forms, Plan, PlannedJob};
 use crate::core::secret_owner::Reserved;
 use crate::core::spec::{Spec, SpecHash};
+use crate::git::Snapshot;
 
 /// A plan that can be applied.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +50,39 @@ pub struct PlannedRevision {
     pub subject: Option<String>,
     pub committed_at: Option<Timestamp>,
     pub dirty: bool,
+}
+
+impl PlannedRevision {
+    /// The state of the fleet repo that a snapshot shows.
+    pub(in crate::daemon) fn of(snapshot: &Snapshot) -> Self {
+        let revision = &snapshot.revision;
+        let id = match (&revision.commit, revision.dirty) {
+            (Some(commit), false) => commit.clone(),
+            _ => format!("dirty:{}", digest(snapshot)),
+        };
+        Self {
+            id,
+            commit: revision.commit.clone(),
+            author: revision
+                .author
+                .as_ref()
+                .map(|author| format!("{} <{}>", author.name, author.email)),
+            subject: (!revision.subject.is_empty()).then(|| revision.subject.clone()),
+            committed_at: revision.time,
+            dirty: revision.dirty || revision.commit.is_none(),
+        }
+    }
+}
+
+/// A digest of the documents and templates, for a state of the fleet repo that no commit names.
+fn digest(snapshot: &Snapshot) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for file in snapshot.files.iter().chain(&snapshot.templates) {
+        hasher.update(file.path.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(&file.blob.0);
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
 }
 
 /// Gives the name of a site's production environment.

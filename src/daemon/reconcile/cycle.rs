@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::error::DaemonError;
 use super::super::notify::note_changes;
 use super::super::queue::schedule::{run_due, sync_schedules};
-use super::super::reconcile::{ACTOR, Memory, Pass, Setup, Work, reconcile};
+use super::super::reconcile::{ACTOR, Memory, Pass, PassResult, Setup, reconcile};
 use super::super::run::parallel::Parallel;
 use super::readiness::{Hindrance, Readiness};
 use super::waker::{Waker, Woken};
@@ -174,11 +174,11 @@ fn run_schedules(store: &mut Store, synced: &mut Option<(u64, Instant)>) -> Dura
 
 /// Counts how long a pass took, unless there was nothing to do in it.
 fn measure(store: &mut Store, pass: &Pass, took: Duration) {
-    let result = match &pass.work {
-        Work::Unchanged => return,
-        Work::Nothing => "nothing",
-        Work::Paused(_) => "paused",
-        Work::Planned { .. } => "planned",
+    let result = match &pass.result {
+        PassResult::Unchanged => return,
+        PassResult::Nothing => "nothing",
+        PassResult::Paused(_) => "paused",
+        PassResult::Planned { .. } => "planned",
     };
     if let Err(error) = store.measure(Measure::Reconcile, result, took) {
         tracing::warn!(%error, "cannot count a reconcile");
@@ -226,9 +226,9 @@ fn note(readiness: &Readiness, pass: &Pass) {
         format!("{} ({count}{times})", chain(error))
     });
     readiness.note(Hindrance::RepositoryUnreachable, fault, now);
-    let paused = match &pass.work {
-        Work::Paused(reason) => Some(format!("the database is paused: {reason}")),
-        Work::Nothing | Work::Unchanged | Work::Planned { .. } => None,
+    let paused = match &pass.result {
+        PassResult::Paused(reason) => Some(format!("the database is paused: {reason}")),
+        PassResult::Nothing | PassResult::Unchanged | PassResult::Planned { .. } => None,
     };
     readiness.note(Hindrance::Paused, paused, now);
     if let Some(judged) = &pass.judged {
@@ -250,9 +250,9 @@ impl Reconciled {
             Self::Failed { .. } => true,
             Self::Passed { pass, .. } => {
                 let judged = pass.judged.as_ref().is_some_and(|judged| judged.is_news);
-                let worked = match &pass.work {
-                    Work::Planned { queued, .. } => queued.jobs + queued.recorded > 0,
-                    Work::Nothing | Work::Unchanged | Work::Paused(_) => false,
+                let worked = match &pass.result {
+                    PassResult::Planned { queued, .. } => queued.jobs + queued.recorded > 0,
+                    PassResult::Nothing | PassResult::Unchanged | PassResult::Paused(_) => false,
                 };
                 let fault = pass.fault.as_ref();
                 judged || worked || fault.is_some_and(|(_, failures)| *failures == 1)

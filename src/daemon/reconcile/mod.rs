@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::error::DaemonError;
 use super::notify;
 use super::plan::planning::{self, Purpose};
-use super::plan::prepared::Prepared;
+use super::plan::prepared::{PlannedRevision, Prepared};
 use super::queue::drift;
 use super::queue::enqueue::{self, Queued, recorded_revision};
 use super::sources::SourceSettings;
@@ -32,7 +32,7 @@ use crate::core::plan::rails::Closed;
 use crate::core::plan::{BlockCode, Blocked, Choice};
 use crate::core::reconcile::{Cause, Refusal, Verdict};
 use crate::core::secret_owner::Reserved;
-use crate::git::{self, Change, DesiredState, GitError, Loaded, Snapshot};
+use crate::git::{self, DesiredState, GitError, Loaded, PassedCommit, Snapshot};
 use crate::secrets::FingerprintKey;
 use crate::store::{Joins, Measure, NewSighting, Refused, Revision, Store, StoreError};
 
@@ -90,7 +90,7 @@ pub struct Pass {
     pub judged: Option<Judged>,
     /// The revision in force.
     pub in_force: Option<String>,
-    pub work: Work,
+    pub result: PassResult,
     /// How often the fleet wants to be looked at, when that is known.
     pub interval: Option<Duration>,
     /// How many nodes are worked on at once, when the fleet says so.
@@ -115,7 +115,7 @@ pub struct Judged {
 
 /// What a pass did about what is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum PassResult {
     /// Nothing is in force, or it is not at hand.
     Nothing,
     /// Neither the revision nor the record has moved since the last pass.
@@ -151,7 +151,7 @@ pub fn reconcile(
         fault: None,
         judged: None,
         in_force,
-        work: Work::Nothing,
+        result: PassResult::Nothing,
         interval: None,
         parallel: None,
         next: None,
@@ -183,7 +183,7 @@ pub fn reconcile(
         }
     };
     if let Some(pause) = store.pause()? {
-        pass.work = Work::Paused(pause.reason);
+        pass.result = PassResult::Paused(pause.reason);
         return Ok(pass);
     }
     if let Some(planned) = &memory.planned {
@@ -193,7 +193,7 @@ pub fn reconcile(
         let is_due = planned.next.is_some_and(|next| next <= now);
         let is_same = Some(&planned.revision) == pass.in_force.as_ref();
         if is_same && !is_due && store.audit_head()?.seq == planned.audit {
-            pass.work = Work::Unchanged;
+            pass.result = PassResult::Unchanged;
             return Ok(pass);
         }
     }
@@ -222,7 +222,7 @@ fn take(
     cause: Cause,
     now: Timestamp,
 ) -> Result<Option<Box<DesiredState>>, DaemonError> {
-    let planned = planning::revision(&snapshot);
+    let planned = PlannedRevision::of(&snapshot);
     let is_in_force = Some(&planned.id) == pass.in_force.as_ref();
     let passed = passed(store, &snapshot)?;
     let refused = match is_in_force {
@@ -283,7 +283,7 @@ fn take(
 }
 
 /// The revisions between the one that was seen last and this one.
-fn passed(store: &Store, snapshot: &Snapshot) -> Result<Vec<Change>, DaemonError> {
+fn passed(store: &Store, snapshot: &Snapshot) -> Result<Vec<PassedCommit>, DaemonError> {
     let last = store.last_sighting()?.map(|last| last.revision.id);
     let (Some(last), Some(newest)) = (last, &snapshot.revision.commit) else {
         return Ok(Vec::new());
@@ -299,7 +299,7 @@ fn passed(store: &Store, snapshot: &Snapshot) -> Result<Vec<Change>, DaemonError
     }
 }
 
-fn superseded_by(change: &Change, cause: Cause) -> NewSighting {
+fn superseded_by(change: &PassedCommit, cause: Cause) -> NewSighting {
     let revision = &change.revision;
     let author = revision.author.as_ref();
     NewSighting {
@@ -395,7 +395,7 @@ fn work(
         interval,
         parallel: prepared.max_parallel_nodes,
     });
-    pass.work = Work::Planned {
+    pass.result = PassResult::Planned {
         queued,
         blocked: prepared.plan.blocked.len(),
         held: choice.held.len(),

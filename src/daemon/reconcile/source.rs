@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::daemon::plan::planning;
+use crate::daemon::plan::prepared::PlannedRevision;
 use crate::git::{
     self, Credentials, FETCH_TIME, FetchRequest, GitError, Reference, RepoUrl, Snapshot,
 };
@@ -80,7 +80,7 @@ impl Access {
         match &self.source {
             FleetSource::WorkingTree(path) => {
                 let snapshot = git::open_working_tree(path, self.cache_dir())?;
-                let is_it = planning::revision(&snapshot).id == revision;
+                let is_it = PlannedRevision::of(&snapshot).id == revision;
                 Ok(is_it.then_some(snapshot))
             }
             FleetSource::Remote { .. } => self.fetch(&revision.parse()?, None, None),

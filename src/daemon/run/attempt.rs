@@ -23,7 +23,7 @@ use crate::core::retry::{self, Next};
 use crate::core::secret_owner::Reserved;
 use crate::secrets::Identity;
 use crate::store::{Claim, Finish, Outcome, Store, StoreError};
-use work::Work;
+use work::AttemptContext;
 
 /// What every attempt of this process uses.
 #[expect(missing_debug_implementations, reason = "it holds the identity")]
@@ -65,7 +65,7 @@ pub(super) fn run(
 ) -> Result<Attempted, DaemonError> {
     tracing::debug!(job = %claim.job.id, "claimed");
     let mut store = Store::open(&runner.database)?;
-    let mut work = Work {
+    let mut work = AttemptContext {
         runner,
         claim,
         label,

@@ -15,7 +15,7 @@ use super::worker_id::{Life, WorkerId};
 use crate::ansible;
 use crate::core::job::JobStatus;
 use crate::core::recorded::JobId;
-use crate::store::{HeldJob, Process, Store, StoreError};
+use crate::store::{LeasedJob, Process, Store, StoreError};
 
 /// How long what a dead worker started may take to end: the supervisor's grace, and some more.
 const ENDING: Duration = Duration::from_secs(35);
@@ -43,7 +43,7 @@ pub fn recover(
 ) -> Result<Recovery, DaemonError> {
     store.expire_leases(actor, now)?;
     let mut recovery = Recovery::default();
-    for held in store.held_jobs()? {
+    for held in store.leased_jobs()? {
         match state(&held, timeouts, now)? {
             State::Over(message) => {
                 match store.settle_interrupted(&held, message, now, actor, now) {
@@ -70,7 +70,7 @@ pub fn recover(
 
 /// Whether nothing works on the job any more.
 pub(super) fn is_over(
-    held: &HeldJob,
+    held: &LeasedJob,
     timeouts: &Timeouts,
     now: Timestamp,
 ) -> Result<bool, DaemonError> {
@@ -86,7 +86,7 @@ enum State {
     Over(&'static str),
 }
 
-fn state(held: &HeldJob, timeouts: &Timeouts, now: Timestamp) -> Result<State, DaemonError> {
+fn state(held: &LeasedJob, timeouts: &Timeouts, now: Timestamp) -> Result<State, DaemonError> {
     let Ok(worker) = held.worker.parse::<WorkerId>() else {
         return Ok(State::Held);
     };
@@ -123,7 +123,7 @@ fn state(held: &HeldJob, timeouts: &Timeouts, now: Timestamp) -> Result<State, D
 }
 
 /// Removes the control group of a job that is over, which its supervisor does unless it is killed.
-fn tidy(held: &HeldJob) -> Result<(), DaemonError> {
+fn tidy(held: &LeasedJob) -> Result<(), DaemonError> {
     if let (Some(process), Ok(worker)) = (&held.process, held.worker.parse::<WorkerId>()) {
         let child = supervisor(worker, process);
         if child.is_of_this_boot().map_err(DaemonError::Process)? {
@@ -151,7 +151,7 @@ fn has_left(supervisor: &WorkerId) -> io::Result<bool> {
 }
 
 /// Whether this long has passed since the job was claimed.
-fn has_passed(held: &HeldJob, time: Duration, now: Timestamp) -> bool {
+fn has_passed(held: &LeasedJob, time: Duration, now: Timestamp) -> bool {
     let since = held.job.locked_at.unwrap_or(held.job.updated_at);
     let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
     since.saturating_add(time).is_ok_and(|end| now > end)

@@ -24,7 +24,7 @@ pub fn restore(
 ) -> Result<Restored, DaemonError> {
     let exclusive = Exclusive::take(database)?;
     let mut running: Vec<JobId> = Vec::new();
-    for held in exclusive.held_jobs()? {
+    for held in exclusive.leased_jobs()? {
         if !recovery::is_over(&held, timeouts, now)? {
             running.push(held.job.id);
         }

@@ -57,7 +57,7 @@ pub struct Limits {
 /// When the database fails.
 pub fn left_behind(store: &Store) -> Result<Vec<PlanId>, DaemonError> {
     let held: BTreeSet<PlanId> = store
-        .held_jobs()?
+        .leased_jobs()?
         .iter()
         .map(|held| held.job.plan_id)
         .collect();
@@ -131,7 +131,7 @@ pub fn run(
         disk,
         failure: None,
     };
-    for held in dispatcher.store.held_jobs()? {
+    for held in dispatcher.store.leased_jobs()? {
         dispatcher.began_elsewhere(held.job.id)?;
     }
     dispatcher.run(&messages)?;

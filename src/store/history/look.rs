@@ -87,7 +87,7 @@ pub(in crate::store) fn note(
             && before.found == found
     });
     let is_good =
-        look.status == JobStatus::Succeeded && differences.is_none_or(Differences::is_none);
+        look.status == JobStatus::Succeeded && differences.is_none_or(Differences::is_empty);
     let took = job
         .started_at
         .and_then(|from| Duration::try_from(now.duration_since(from)).ok())

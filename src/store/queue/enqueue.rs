@@ -297,7 +297,7 @@ fn equal_work(
                    AND (status <> 'queued' OR run_after <= ?2)
                  ORDER BY sequence",
             )?
-            .query_and_then(params![work(job), due.as_microsecond()], |row| {
+            .query_and_then(params![work_digest(job), due.as_microsecond()], |row| {
                 parsed(row, "id")
             })?
             .collect::<Result<_>>()?;
@@ -340,7 +340,7 @@ fn queued_needs(tx: &Connection, job: JobId) -> Result<Vec<JobId>> {
 }
 
 /// A digest of what the job does, so that equal work is found by an index.
-pub(super) fn work(job: &NewJob) -> [u8; 32] {
+pub(super) fn work_digest(job: &NewJob) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for text in [
         job.job_type.as_str(),
@@ -407,7 +407,7 @@ pub(super) fn insert_jobs(
             plan.revision,
             job.reason,
             now.as_microsecond(),
-            work(job),
+            work_digest(job),
             job.origin.as_str(),
             job.has_effects,
         ])?;

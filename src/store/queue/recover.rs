@@ -17,7 +17,7 @@ use crate::crash_point::reach;
 
 /// A job that is `running` or `unknown`, with its open attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldJob {
+pub struct LeasedJob {
     pub job: Job,
     pub attempt: u32,
     pub token: u64,
@@ -32,7 +32,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails or holds a job that cannot be read.
-    pub fn held_jobs(&self) -> Result<Vec<HeldJob>> {
+    pub fn leased_jobs(&self) -> Result<Vec<LeasedJob>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT jobs.*, attempts.number, attempts.token AS attempt_token, attempts.worker,
                  attempts.pid, attempts.pid_start, attempts.boot_id
@@ -79,7 +79,7 @@ impl Store {
     /// [`StoreError::Stale`] when it does not, or another attempt holds the job by now.
     pub fn settle_interrupted(
         &mut self,
-        held: &HeldJob,
+        held: &LeasedJob,
         message: &str,
         run_after: Timestamp,
         actor: &str,
@@ -161,7 +161,7 @@ fn interruptions(tx: &Connection, id: JobId) -> Result<u32> {
         .query_row([id.to_string()], |row| row.get(0))?)
 }
 
-fn held(row: &Row<'_>) -> Result<HeldJob> {
+fn held(row: &Row<'_>) -> Result<LeasedJob> {
     let process = match get::<Option<i32>>(row, "pid")? {
         None => None,
         Some(pid) => Some(Process {
@@ -170,7 +170,7 @@ fn held(row: &Row<'_>) -> Result<HeldJob> {
             boot_id: get(row, "boot_id")?,
         }),
     };
-    Ok(HeldJob {
+    Ok(LeasedJob {
         job: read(row)?,
         attempt: get(row, "number")?,
         token: unsigned(row, "attempt_token")?,

@@ -14,7 +14,7 @@ use super::super::error::Result;
 use super::drift::{IS_LOOKED_AT, differences};
 use super::target::blocks;
 use crate::core::condition::{
-    Block, DriftFact, EndedJob, Facts, OpenJob, RecordedFact, Standing, Target, standing,
+    Block, ConditionInputs, DriftFact, EndedJob, OpenJob, RecordedFact, Standing, Target, standing,
 };
 use crate::core::fingerprint::{self, Fingerprints};
 use crate::core::id::ResourceId;
@@ -74,7 +74,7 @@ fn narrowed(column: &str, only: Option<&str>) -> String {
 /// The facts of some resources, before what they belong to is looked at.
 #[derive(Default)]
 struct Collected {
-    facts: BTreeMap<ResourceId, Facts>,
+    facts: BTreeMap<ResourceId, ConditionInputs>,
     suspended: BTreeSet<ResourceId>,
     away: BTreeMap<String, Timestamp>,
     /// The nodes of jobs that have not ended, and of the last one where nothing is recorded.
@@ -225,7 +225,7 @@ impl Collected {
         Ok(())
     }
 
-    fn of(&mut self, id: ResourceId) -> &mut Facts {
+    fn of(&mut self, id: ResourceId) -> &mut ConditionInputs {
         self.facts.entry(id).or_default()
     }
 
@@ -262,7 +262,7 @@ impl Collected {
 
     fn standings(mut self, now: Timestamp) -> Vec<Standing> {
         let facts = std::mem::take(&mut self.facts);
-        let node_of = |id: &ResourceId, facts: Option<&Facts>| match id {
+        let node_of = |id: &ResourceId, facts: Option<&ConditionInputs>| match id {
             ResourceId::Node(name) => Some(name.clone()),
             ResourceId::Fleet | ResourceId::Site(_) | ResourceId::Env { .. } => {
                 let recorded = || facts?.recorded.as_ref()?.node.clone();
@@ -295,7 +295,7 @@ impl Collected {
 }
 
 /// A node that jobs wait for does not answer, whatever a job made of it before.
-fn away(facts: &mut Facts) {
+fn away(facts: &mut ConditionInputs) {
     if let Some(recorded) = &mut facts.recorded {
         recorded.status = ResourceStatus::Unreachable;
     }

@@ -108,7 +108,7 @@ pub(in crate::store) fn found(
         resource.to_string(),
         job.map(|job| job.to_string()),
         at,
-        (!found.is_none()).then_some(at),
+        (!found.is_empty()).then_some(at),
         json!(found.tasks).to_string(),
         json!(found.by_hand).to_string(),
     ])?;

@@ -15,7 +15,7 @@ use crate::core::audit::EMPTY;
 /// What of a database was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum CheckedPart {
     /// The file itself: pages, indexes, constraints.
     Integrity,
     /// Rows that name others.
@@ -29,7 +29,7 @@ pub enum Part {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    pub part: Part,
+    pub part: CheckedPart,
     pub message: String,
 }
 
@@ -55,14 +55,14 @@ impl Store {
         let audit = match self.verify_audit(None) {
             Ok(audit) => {
                 let broken = audit.broken.as_ref().map(|broken| Problem {
-                    part: Part::Audit,
+                    part: CheckedPart::Audit,
                     message: broken.to_string(),
                 });
                 problems.extend(broken);
                 audit
             }
             Err(error) => {
-                problems.push(unreadable(Part::Audit, error)?);
+                problems.push(unreadable(CheckedPart::Audit, error)?);
                 Verification {
                     head: EMPTY,
                     closed: 0,
@@ -79,7 +79,7 @@ impl Store {
                     .map(|message| format!("{invariant}: {message}"))
                     .collect()
             });
-            problems.extend(gather(Part::Record, named)?);
+            problems.extend(gather(CheckedPart::Record, named)?);
         }
         let bytes: i64 = connection.query_row(
             "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
@@ -99,8 +99,11 @@ impl Store {
 
 /// What is wrong with the file: what makes it useless whatever it says.
 pub(super) fn damage(connection: &Connection) -> Result<Vec<Problem>> {
-    let mut problems = gather(Part::Integrity, texts(connection, INTEGRITY))?;
-    problems.extend(gather(Part::References, texts(connection, REFERENCES))?);
+    let mut problems = gather(CheckedPart::Integrity, texts(connection, INTEGRITY))?;
+    problems.extend(gather(
+        CheckedPart::References,
+        texts(connection, REFERENCES),
+    )?);
     Ok(problems)
 }
 
@@ -127,7 +130,7 @@ pub(super) fn require_sound(connection: &Connection, path: &Path) -> Result<()> 
     }
 }
 
-fn gather(part: Part, found: Result<Vec<String>>) -> Result<Vec<Problem>> {
+fn gather(part: CheckedPart, found: Result<Vec<String>>) -> Result<Vec<Problem>> {
     match found {
         Ok(messages) => Ok(messages
             .into_iter()
@@ -138,7 +141,7 @@ fn gather(part: Part, found: Result<Vec<String>>) -> Result<Vec<Problem>> {
 }
 
 /// Damage that keeps the rest from being looked at.
-fn unreadable(part: Part, error: StoreError) -> Result<Problem> {
+fn unreadable(part: CheckedPart, error: StoreError) -> Result<Problem> {
     match error {
         StoreError::Corrupt(why) => Ok(Problem {
             part,

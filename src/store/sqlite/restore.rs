@@ -22,7 +22,7 @@ use super::super::error::{Result, StoreError};
 use super::super::history::close::{Closed, segments};
 use super::super::history::segment::directory_of;
 use super::super::queue::pause;
-use super::super::{HeldJob, SCHEMA, Store, audit};
+use super::super::{LeasedJob, SCHEMA, Store, audit};
 use super::backup::keep_segments;
 use super::copy::{copy, make_single, sync, sync_directory_of};
 use super::open::{self, Access, beside};
@@ -94,10 +94,10 @@ impl Exclusive {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn held_jobs(&self) -> Result<Vec<HeldJob>> {
+    pub fn leased_jobs(&self) -> Result<Vec<LeasedJob>> {
         let read = || {
             let connection = open::connect_to_read(&self.path)?;
-            Store::new(connection, &self.path, None).held_jobs()
+            Store::new(connection, &self.path, None).leased_jobs()
         };
         if !self.path.exists() {
             return Ok(Vec::new());
@@ -269,7 +269,7 @@ fn prepare(
     let backup = store.audit_head()?;
     let last_at = audit::last_at(&store.connection)?;
     let mut interrupted = Vec::new();
-    for held in store.held_jobs()? {
+    for held in store.leased_jobs()? {
         let message = "it was running when the backup was made that was restored";
         store.mark_interrupted(held.job.id, held.token, message, now, actor, now)?;
         interrupted.push(held.job.id);

@@ -13,7 +13,9 @@ pub(super) fn check(index: &Index<'_>, findings: &mut Findings) {
     for environment in &index.draft.environments {
         origin(index, environment, findings);
         name_and_type(environment, findings);
-        one_shots(index, environment, findings);
+        one_shots(environment, findings);
+        passwords(environment, findings);
+        backups(index, environment, findings);
     }
 }
 
@@ -146,7 +148,7 @@ fn name_and_type(resource: &Resource<Environment>, findings: &mut Findings) {
 }
 
 /// Content goes from production to copies by `sync` and back by `promote`.
-fn one_shots(index: &Index<'_>, resource: &Resource<Environment>, findings: &mut Findings) {
+fn one_shots(resource: &Resource<Environment>, findings: &mut Findings) {
     let (value, source) = (&resource.value, &resource.source);
     let is_production = value.r#type == EnvironmentType::Production;
     if let Some(promote) = &value.promote {
@@ -200,25 +202,34 @@ fn one_shots(index: &Index<'_>, resource: &Resource<Environment>, findings: &mut
                 .hint("leave `db` or `files` true");
         }
     }
+}
+
+/// A page asks for one password at most.
+fn passwords(resource: &Resource<Environment>, findings: &mut Findings) {
+    let value = &resource.value;
     if value.http.basic_auth.is_some() && value.safety.basic_auth.is_some() {
         findings
             .error(
-                source,
+                &resource.source,
                 fields(["http", "basic_auth"]),
                 "second-basic-auth",
                 "both `http.basic_auth` and `safety.basic_auth` ask for a password",
             )
             .hint("keep one of them");
     }
+}
+
+/// Regular backups go somewhere.
+fn backups(index: &Index<'_>, resource: &Resource<Environment>, findings: &mut Findings) {
     let fits = index.draft.fleet.as_ref().is_none_or(|fleet| {
         fleet.source.lost("backups")
             || fleet.value.backups.repository.is_some()
-            || value.backups.schedule.is_none()
+            || resource.value.backups.schedule.is_none()
     });
     if !fits {
         findings
             .error(
-                source,
+                &resource.source,
                 fields(["backups", "schedule"]),
                 "backup-repository-needed",
                 "regular backups need a repository",

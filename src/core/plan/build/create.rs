@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Delta, Work, aspect_in};
-use crate::core::aspect::{Aspect, comes_with_creation, is_nothing};
+use super::{Delta, Drafting, carrier_in};
+use crate::core::carrier::{Carrier, comes_with_creation, is_nothing};
 use crate::core::change::SpecPatch;
 use crate::core::id::ResourceId;
 use crate::core::job::JobType;
 use crate::core::leaf::leaves;
 use crate::core::plan::{Action, BlockCode, Effect, Wanted, changes_of_new};
 
-impl Work<'_> {
+impl Drafting<'_> {
     pub(super) fn new_resource(&mut self, id: &ResourceId, wanted: &Wanted) {
         match id {
             ResourceId::Fleet => {
@@ -113,28 +113,28 @@ impl Work<'_> {
 
     /// What creating `id` records; fields that need a job type of their own are blocked.
     fn creation(&mut self, id: &ResourceId, wanted: &Wanted) -> Effect {
-        let aspect = |path: &[&str]| aspect_in(id.kind(), path, &[&wanted.spec]);
-        let carries = |path: &[&str]| comes_with_creation(id.kind(), aspect(path), path);
+        let carrier = |path: &[&str]| carrier_in(id.kind(), path, &[&wanted.spec]);
+        let carries = |path: &[&str]| comes_with_creation(id.kind(), carrier(path), path);
         let mut patch = SpecPatch::default();
         let mut later: BTreeMap<JobType, BTreeSet<String>> = BTreeMap::new();
         let mut missing: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
         for (path, value) in leaves(wanted.spec.fields()) {
-            let aspect = aspect(&path);
-            if comes_with_creation(id.kind(), aspect, &path) {
+            let carrier = carrier(&path);
+            if comes_with_creation(id.kind(), carrier, &path) {
                 patch.set.push(self.pool.leaf(&path, value));
                 continue;
             }
             if is_nothing(value) {
                 continue;
             }
-            match aspect {
-                Aspect::Job(job_type) => {
+            match carrier {
+                Carrier::Job(job_type) => {
                     later.entry(job_type).or_default().insert(path.join("."));
                 }
-                Aspect::Missing(what) => {
+                Carrier::Missing(what) => {
                     missing.entry(what).or_default().insert(path.join("."));
                 }
-                Aspect::Record | Aspect::Fixed(_) => {}
+                Carrier::Record | Carrier::Fixed(_) => {}
             }
         }
         for (job_type, fields) in later {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Delta, Work, aspect_in, fields_of};
-use crate::core::aspect::{Aspect, aspect_of};
+use super::{Delta, Drafting, carrier_in, fields_of};
+use crate::core::carrier::{Carrier, carrier_of};
 use crate::core::change::{Change, SpecPatch};
 use crate::core::fingerprint::{self, Fingerprints};
 use crate::core::id::ResourceId;
@@ -21,30 +21,30 @@ fn replaced(name: &str, before: Option<&String>, after: Option<&String>) -> Chan
     Change::new(name, shown(before), shown(after))
 }
 
-impl Work<'_> {
+impl Drafting<'_> {
     pub(super) fn existing(&mut self, id: &ResourceId, wanted: &Wanted, recorded: &Recorded) {
         let Some(before) = self.input.recorded_spec(id) else {
             return;
         };
-        let mut by_aspect = self.deltas(id, wanted, (&before, &recorded.fingerprints));
-        if let Some(delta) = by_aspect.remove(&Aspect::Record) {
+        let mut by_carrier = self.deltas(id, wanted, (&before, &recorded.fingerprints));
+        if let Some(delta) = by_carrier.remove(&Carrier::Record) {
             self.record_only(id, wanted, delta);
         }
-        for (aspect, delta) in by_aspect {
-            match aspect {
-                Aspect::Record => {}
-                Aspect::Fixed(_) if *id == ResourceId::Fleet && !self.input.has_environments => {
+        for (carrier, delta) in by_carrier {
+            match carrier {
+                Carrier::Record => {}
+                Carrier::Fixed(_) if *id == ResourceId::Fleet && !self.input.has_environments => {
                     self.record_only(id, wanted, delta);
                 }
-                Aspect::Fixed(why) => {
+                Carrier::Fixed(why) => {
                     let message = format!("{}: {why}", fields_of(&delta.changes));
                     self.block(id, BlockCode::FixedField, message);
                 }
-                Aspect::Missing(what) => {
+                Carrier::Missing(what) => {
                     let paths = delta.changes.into_iter().map(|change| change.path);
                     self.missing(id, what, &paths.collect());
                 }
-                Aspect::Job(job_type) if job_type.kind().is_none() => {
+                Carrier::Job(job_type) if job_type.kind().is_none() => {
                     let paths = delta
                         .changes
                         .into_iter()
@@ -52,29 +52,29 @@ impl Work<'_> {
                         .collect();
                     self.not_supported(id, job_type, &paths);
                 }
-                Aspect::Job(job_type) => self.update(id, job_type, wanted, delta),
+                Carrier::Job(job_type) => self.update(id, job_type, wanted, delta),
             }
         }
     }
 
-    /// The differences between the two specs, rotated secrets and replaced templates, each under its aspect.
+    /// The differences between the two specs, rotated secrets and replaced templates, each under its carrier.
     fn deltas(
         &self,
         id: &ResourceId,
         wanted: &Wanted,
         (before, fingerprints): (&Spec, &Fingerprints),
-    ) -> BTreeMap<Aspect, Delta> {
+    ) -> BTreeMap<Carrier, Delta> {
         let whole = SpecPatch::between(before, &wanted.spec, |_| true);
         let paths = whole.set.iter().map(|leaf| &leaf.0).chain(&whole.unset);
         let specs = [&wanted.spec, before];
-        let aspect_of = |path: &[&str]| match aspect_in(id.kind(), path, &specs) {
-            Aspect::Job(job_type) if !self.asks_for(job_type, id, &whole) => Aspect::Record,
-            aspect => aspect,
+        let carrier_of = |path: &[&str]| match carrier_in(id.kind(), path, &specs) {
+            Carrier::Job(job_type) if !self.asks_for(job_type, id, &whole) => Carrier::Record,
+            carrier => carrier,
         };
-        let mut aspects: BTreeSet<Aspect> = paths
-            .map(|path| aspect_of(&path.iter().map(String::as_str).collect::<Vec<_>>()))
+        let mut carriers: BTreeSet<Carrier> = paths
+            .map(|path| carrier_of(&path.iter().map(String::as_str).collect::<Vec<_>>()))
             .collect();
-        let mut rotated: BTreeMap<Aspect, Vec<Change>> = BTreeMap::new();
+        let mut rotated: BTreeMap<Carrier, Vec<Change>> = BTreeMap::new();
         let present = self.input.fingerprints(id, &wanted.spec);
         let gone = self.input.templates_gone(id).map(|name| (name, None));
         let present = present.iter().map(|(name, now)| (name.as_str(), Some(now)));
@@ -83,28 +83,28 @@ impl Work<'_> {
             let changed_anyway = whole.set.iter().any(|leaf| leaf.0 == path);
             let recorded = fingerprints.get(name);
             if recorded != now && !changed_anyway {
-                let aspect = aspect_of(&path);
-                aspects.insert(aspect);
+                let carrier = carrier_of(&path);
+                carriers.insert(carrier);
                 let change = match fingerprint::is_template(name) {
                     true => replaced(name, recorded, now),
                     false => secret::rotated(name),
                 };
-                rotated.entry(aspect).or_default().push(change);
+                rotated.entry(carrier).or_default().push(change);
             }
         }
-        aspects
+        carriers
             .into_iter()
-            .map(|aspect| {
+            .map(|carrier| {
                 let patch =
-                    SpecPatch::between(before, &wanted.spec, |path| aspect_of(path) == aspect);
+                    SpecPatch::between(before, &wanted.spec, |path| carrier_of(path) == carrier);
                 let mut changes: Vec<Change> = patch
                     .changes(before)
                     .into_iter()
                     .map(secret::masked)
                     .collect();
-                changes.extend(rotated.remove(&aspect).unwrap_or_default());
+                changes.extend(rotated.remove(&carrier).unwrap_or_default());
                 changes.sort_by(|a, b| a.path.cmp(&b.path));
-                (aspect, Delta { patch, changes })
+                (carrier, Delta { patch, changes })
             })
             .collect()
     }
@@ -138,7 +138,7 @@ impl Work<'_> {
                 change.resource = Some(id.clone());
             }
         }
-        let carries = |path: &[&str]| aspect_of(id.kind(), path) == Aspect::Job(job_type);
+        let carries = |path: &[&str]| carrier_of(id.kind(), path) == Carrier::Job(job_type);
         let effect = self.effect(id, wanted, delta.patch, carries);
         if let Some(index) = self.index.get(&(resource.clone(), job_type)) {
             let draft = &mut self.drafts[*index];
@@ -169,7 +169,8 @@ impl Work<'_> {
     pub(super) fn record_only(&mut self, id: &ResourceId, wanted: &Wanted, delta: Delta) {
         let recorded = self.input.recorded_spec(id);
         let specs: Vec<&Spec> = recorded.iter().chain([&wanted.spec]).collect();
-        let carries = |path: &[&str]| !matches!(aspect_in(id.kind(), path, &specs), Aspect::Job(_));
+        let carries =
+            |path: &[&str]| !matches!(carrier_in(id.kind(), path, &specs), Carrier::Job(_));
         let effect = self.effect(id, wanted, delta.patch, carries);
         self.plan.records.push(RecordOnly {
             resource: id.clone(),

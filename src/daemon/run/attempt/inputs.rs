@@ -5,7 +5,7 @@ use std::error::Error;
 
 use serde_json::{Map, Value, json};
 
-use super::work::Work;
+use super::work::AttemptContext;
 use crate::ansible::Host;
 use crate::clock;
 use crate::core::causes::chain;
@@ -39,7 +39,7 @@ impl Revealed {
     }
 }
 
-impl Work<'_> {
+impl AttemptContext<'_> {
     /// The values that the job's documents refer to, and may.
     pub(super) fn revealed(&self, payload: &JobPayload) -> Result<Revealed, Failure> {
         let job = &self.claim.job;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::work::Work;
+use super::work::AttemptContext;
 use crate::ansible::Invocation;
 use crate::clock;
 use crate::core::answer::{Answer, WrongAnswer};
@@ -17,7 +17,7 @@ use crate::daemon::run::worker_id::WorkerId;
 use crate::secrets::Redactor;
 use crate::store::{NewTaskEvent, Process, Store};
 
-impl Work<'_> {
+impl AttemptContext<'_> {
     /// Runs one playbook; its tasks go into the database as they end.
     pub(super) fn play(
         &mut self,

@@ -31,7 +31,7 @@ use crate::secrets::Redactor;
 use crate::store::{AttemptEnd, Claim, NewTaskEvent, Release, ReleaseHealth, StateChange, Store};
 
 /// What an attempt works with.
-pub(super) struct Work<'a> {
+pub(super) struct AttemptContext<'a> {
     pub(super) runner: &'a Runner,
     pub(super) claim: &'a Claim,
     pub(super) label: &'a JobLabel,
@@ -43,7 +43,7 @@ pub(super) struct Work<'a> {
     pub(super) address: Option<(String, u16)>,
 }
 
-impl Work<'_> {
+impl AttemptContext<'_> {
     /// The changes of the record that the job's success brings, or its failure.
     pub(super) fn carry_out(&mut self) -> Result<Result<Vec<StateChange>, Failure>, DaemonError> {
         let Some(kind) = self.claim.job.job_type.kind() else {
@@ -284,7 +284,7 @@ impl Work<'_> {
             }
         })?;
         Ok(match outcome.failure {
-            Some(failure) if found.is_none() || failure.code != ErrorCode::AnsibleHostFailed => {
+            Some(failure) if found.is_empty() || failure.code != ErrorCode::AnsibleHostFailed => {
                 Err(failure)
             }
             Some(_) | None => Ok(StateChange::Looked {

@@ -16,11 +16,11 @@ use super::job::JobType;
 use super::job_kind::maker_of;
 use super::spec::Spec;
 
-use Aspect::{Fixed, Job, Missing, Record};
+use Carrier::{Fixed, Job, Missing, Record};
 
-/// What a change of a field asks for.
+/// Who carries out a change of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Aspect {
+pub enum Carrier {
     /// Carried out by a job of this type.
     Job(JobType),
     /// Only the control plane acts on it, so recording it is all there is to do.
@@ -32,32 +32,32 @@ pub enum Aspect {
     Missing(&'static str),
 }
 
-const IDENTITY: Aspect = Fixed("the name is the identity; use `moved`");
-const PROVISION: Aspect = Job(JobType::NodeProvision);
-const CONFIGURE: Aspect = Job(JobType::EnvConfigure);
-const DEPLOY: Aspect = Job(JobType::EnvDeploy);
-const UPDATE: Aspect = Job(JobType::EnvUpdate);
-const IMPORT: Aspect = Job(JobType::SiteImport);
-const CACHE: Aspect = Job(JobType::EnvCacheToggle);
-const PROMOTE: Aspect = Job(JobType::EnvPromote);
-const SYNC: Aspect = Job(JobType::EnvSync);
-const RESTORE: Aspect = Job(JobType::EnvRestore);
+const IDENTITY: Carrier = Fixed("the name is the identity; use `moved`");
+const PROVISION: Carrier = Job(JobType::NodeProvision);
+const CONFIGURE: Carrier = Job(JobType::EnvConfigure);
+const DEPLOY: Carrier = Job(JobType::EnvDeploy);
+const UPDATE: Carrier = Job(JobType::EnvUpdate);
+const IMPORT: Carrier = Job(JobType::SiteImport);
+const CACHE: Carrier = Job(JobType::EnvCacheToggle);
+const PROMOTE: Carrier = Job(JobType::EnvPromote);
+const SYNC: Carrier = Job(JobType::EnvSync);
+const RESTORE: Carrier = Job(JobType::EnvRestore);
 
-const NO_CERTIFICATES: Aspect = Missing("certificates are not obtained");
-const NO_BACKUPS: Aspect = Missing("backups are not made");
-const NO_HOOKS: Aspect = Missing("playbooks of the fleet repo are not run");
-const NO_REMOVAL: Aspect = Missing("nothing is destroyed");
-const NO_ROLLOUT: Aspect = Missing("changes are not spread over steps");
-const NO_MIRROR: Aspect = Missing("plugins are not installed");
-const NO_UPDATES: Aspect = Missing("WordPress is not updated on its own");
-const NO_EXPIRY: Aspect = Missing("environments are not ended on their own");
-const NO_PROMOTION: Aspect = Missing("nothing is promoted");
-const NO_SFTP: Aspect = Missing("users for SFTP are not made");
-const NO_FIREWALL: Aspect = Missing("the web application firewall is not set up");
-const NO_TLS: Aspect = Missing("sites are not served over TLS");
+const NO_CERTIFICATES: Carrier = Missing("certificates are not obtained");
+const NO_BACKUPS: Carrier = Missing("backups are not made");
+const NO_HOOKS: Carrier = Missing("playbooks of the fleet repo are not run");
+const NO_REMOVAL: Carrier = Missing("nothing is destroyed");
+const NO_ROLLOUT: Carrier = Missing("changes are not spread over steps");
+const NO_MIRROR: Carrier = Missing("plugins are not installed");
+const NO_UPDATES: Carrier = Missing("WordPress is not updated on its own");
+const NO_EXPIRY: Carrier = Missing("environments are not ended on their own");
+const NO_PROMOTION: Carrier = Missing("nothing is promoted");
+const NO_SFTP: Carrier = Missing("users for SFTP are not made");
+const NO_FIREWALL: Carrier = Missing("the web application firewall is not set up");
+const NO_TLS: Carrier = Missing("sites are not served over TLS");
 
 /// The leaves of a kind. What stands for a map of the operator's own names, or for a list, is one leaf.
-type Table = &'static [(&'static str, Aspect)];
+type Table = &'static [(&'static str, Carrier)];
 
 const FLEET: Table = &[
     ("acme.directory", NO_CERTIFICATES),
@@ -136,7 +136,7 @@ const NODE: Table = &[
     ("swap", PROVISION),
 ];
 
-const FIRST_ADMINISTRATOR: Aspect =
+const FIRST_ADMINISTRATOR: Carrier =
     Fixed("the first administrator is made with the site; change the account in WordPress");
 
 const SITE: Table = &[
@@ -269,9 +269,9 @@ fn table(kind: ResourceKind) -> Table {
     }
 }
 
-/// The aspect of the leaf at `path` of a resource of `kind`.
+/// The carrier of the leaf at `path` of a resource of `kind`.
 #[must_use]
-pub fn aspect_of<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> Aspect {
+pub fn carrier_of<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> Carrier {
     if path
         .first()
         .is_some_and(|first| first.borrow() == TEMPLATES)
@@ -287,8 +287,8 @@ pub fn aspect_of<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> Aspect {
     owners(kind, path).last().unwrap_or(Record)
 }
 
-/// The aspects of the entries that are about a leaf: the map that it is in, and then the one of its own name.
-pub fn owners<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> impl Iterator<Item = Aspect> {
+/// The carriers of the entries that are about a leaf: the map that it is in, and then the one of its own name.
+pub fn owners<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> impl Iterator<Item = Carrier> {
     // In the order of the kinds.
     static TREES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         ResourceKind::ALL
@@ -300,7 +300,7 @@ pub fn owners<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> impl Iterator<I
     path.iter()
         .map_while(move |part| {
             at = at?.below.get(part.borrow());
-            Some(at?.aspect)
+            Some(at?.carrier)
         })
         .flatten()
 }
@@ -308,19 +308,19 @@ pub fn owners<S: Borrow<str>>(kind: ResourceKind, path: &[S]) -> impl Iterator<I
 /// A table by the keys of its names: a plan of a large fleet asks a million times.
 #[derive(Default)]
 struct Entry {
-    aspect: Option<Aspect>,
+    carrier: Option<Carrier>,
     below: HashMap<&'static str, Entry>,
 }
 
 impl Entry {
     fn of(table: Table) -> Self {
         let mut root = Self::default();
-        for (name, aspect) in table {
+        for (name, carrier) in table {
             let mut at = &mut root;
             for key in name.split('.') {
                 at = at.below.entry(key).or_default();
             }
-            at.aspect = Some(*aspect);
+            at.carrier = Some(*carrier);
         }
         root
     }
@@ -332,7 +332,7 @@ impl Entry {
 pub fn asks_for_something<S: Borrow<str>>(
     kind: ResourceKind,
     path: &[S],
-    aspect: Aspect,
+    carrier: Carrier,
     spec: &Spec,
 ) -> bool {
     let key = |at: usize| path.get(at).map(|key| -> &str { key.borrow() });
@@ -355,7 +355,7 @@ pub fn asks_for_something<S: Borrow<str>>(
         (ResourceKind::Site, (Some("code"), ..)) => &["code.git"],
         _ => &[],
     };
-    match (switches, aspect) {
+    match (switches, carrier) {
         ([], Missing(_)) => differs(&path.join(".").as_str()),
         ([], _) => true,
         (switches, _) => switches.iter().any(differs),
@@ -373,11 +373,15 @@ pub fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Whether the creation of a resource carries out this aspect too, so that no job of its own
+/// Whether the creation of a resource carries out this carrier too, so that no job of its own
 /// is needed.
 #[must_use]
-pub fn comes_with_creation<S: Borrow<str>>(kind: ResourceKind, aspect: Aspect, path: &[S]) -> bool {
-    match aspect {
+pub fn comes_with_creation<S: Borrow<str>>(
+    kind: ResourceKind,
+    carrier: Carrier,
+    path: &[S],
+) -> bool {
+    match carrier {
         Record | Fixed(_) => true,
         // What is done once to a resource has nothing to do for one that is new.
         Job(job_type) if job_type.token_field().is_some() => true,
@@ -426,10 +430,10 @@ mod tests {
             let spec = plain(*kind);
             assert!(spec.fields().len() > 1, "{kind:?}: {spec:?}");
             for (leaf, _) in crate::core::leaf::leaves(spec.fields()) {
-                let aspect = aspect_of(*kind, &leaf);
-                let is_missing = matches!(aspect, Missing(_));
+                let carrier = carrier_of(*kind, &leaf);
+                let is_missing = matches!(carrier, Missing(_));
                 assert!(
-                    !is_missing || !asks_for_something(*kind, &leaf, aspect, spec),
+                    !is_missing || !asks_for_something(*kind, &leaf, carrier, spec),
                     "{leaf:?}"
                 );
             }
@@ -439,8 +443,8 @@ mod tests {
     #[test]
     fn what_is_in_a_map_of_its_own_names_belongs_to_the_map() {
         let path = ["php", "ini", "session.gc"].map(str::to_owned);
-        assert_eq!(aspect_of(ResourceKind::Env, &path), CONFIGURE);
+        assert_eq!(carrier_of(ResourceKind::Env, &path), CONFIGURE);
         let old = ["sources", "wordpress"].map(str::to_owned);
-        assert_eq!(aspect_of(ResourceKind::Fleet, &old), Record);
+        assert_eq!(carrier_of(ResourceKind::Fleet, &old), Record);
     }
 }
