@@ -243,12 +243,20 @@ fn timeouts(settings: &Settings) -> Result<Timeouts, CliError> {
     Ok(timeouts)
 }
 
+/// The longest that a job may take: whoever waits longer than that waits for nothing.
+const LONGEST: u64 = 30 * 24 * 60 * 60;
+
 /// No job could end within no time.
 fn positive(what: &str, limit: Duration) -> Result<std::time::Duration, CliError> {
     match limit.as_secs() {
         0 => Err(CliError::new(format!("{what} is no time at all"))
             .exit(Exit::Usage)
             .hint("write a span such as `30m`")),
+        seconds if seconds > LONGEST => {
+            Err(CliError::new(format!("{what} is longer than 30 days"))
+                .exit(Exit::Usage)
+                .hint("write a span such as `30m`"))
+        }
         seconds => Ok(std::time::Duration::from_secs(seconds)),
     }
 }

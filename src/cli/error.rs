@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 use super::exit::Exit;
+use super::printable::printable;
 use crate::core::causes::chain;
 use crate::store::StoreError;
 
@@ -45,9 +46,10 @@ impl CliError {
         let cyan = anstyle::AnsiColor::Cyan.on_default();
         let mut stderr = anstream::stderr();
         // Nothing is left to tell a person whose standard error is gone.
-        let mut text = format!("{red}error{red:#}: {}\n", self.message);
+        // What other programs said is in it: the other side of a fetch, an editor, git.
+        let mut text = format!("{red}error{red:#}: {}\n", printable(&self.message));
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("{cyan}hint{cyan:#}: {hint}\n"));
+            text.push_str(&format!("{cyan}hint{cyan:#}: {}\n", printable(hint)));
         }
         drop(stderr.write_all(text.as_bytes()));
     }

@@ -129,8 +129,22 @@ fn beside(hooks: &Path, script: &str) -> Result<Exit, CliError> {
     let own = hooks.join("post-receive.pressluft");
     write(&own, script, "is written")?;
     let hook = hooks.join("post-receive");
-    let called = fs::read_to_string(&hook)?.contains("post-receive.pressluft");
+    let text = fs::read_to_string(&hook)?;
+    let mut lines = text.lines().map(str::trim_start);
+    let called =
+        lines.any(|line| !line.starts_with('#') && line.contains("post-receive.pressluft"));
+    let runs = fs::metadata(&hook)?.permissions().mode() & 0o111 != 0;
+    if called && !runs {
+        return Err(CliError::new(format!(
+            "git does not run `{}`: it is not executable",
+            hook.display()
+        ))
+        .exit(Exit::Blocked)
+        .hint(format!("chmod +x {}", hook.display())));
+    }
     if called {
+        // To run a hook of somebody else could deploy something.
+        output::note("your own hook calls it, which is not tried: push once to see that it works")?;
         return Ok(Exit::Done);
     }
     Err(CliError::new(format!(
@@ -150,11 +164,22 @@ fn write(path: &Path, script: &str, done: &str) -> Result<(), CliError> {
 
 fn git_directory(repository: &Path) -> Result<PathBuf, CliError> {
     let inner = repository.join(".git");
-    if git_settings::is_bare(repository) {
-        return Ok(std::path::absolute(repository)?);
+    for place in [repository, &inner] {
+        if git_settings::is_bare(place) {
+            return Ok(std::path::absolute(place)?);
+        }
     }
-    if git_settings::is_bare(&inner) {
-        return Ok(std::path::absolute(inner)?);
+    // A worktree, or a git directory elsewhere: pushes arrive where the branches are.
+    let output = process::command("git")
+        .args(["rev-parse", "--path-format=absolute", "--git-common-dir"])
+        .current_dir(repository)
+        .output();
+    if let Ok(output) = output
+        && inner.is_file()
+        && output.status.success()
+    {
+        let path = String::from_utf8_lossy(&output.stdout);
+        return Ok(PathBuf::from(path.trim_end_matches('\n')));
     }
     Err(
         CliError::new(format!("`{}` is no git repository", repository.display()))

@@ -29,6 +29,7 @@ mod output;
 mod ownership;
 mod plan;
 mod plan_view;
+mod printable;
 mod progress_view;
 mod purge;
 mod reconcile;

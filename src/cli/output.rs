@@ -1,6 +1,5 @@
 //! How results leave the program: tables, JSON, JSON lines, YAML.
 
-use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -8,7 +7,7 @@ use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::error::CliError;
-use crate::core::document::scalar::is_hidden;
+pub(crate) use super::printable::printable;
 
 /// The form of a command's result.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -299,22 +298,6 @@ pub(crate) fn lasting(seconds: f64) -> String {
 pub(crate) fn counted(count: usize, word: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} {word}{ending}")
-}
-
-/// `text` with characters replaced that drive the terminal, or make it show something else than it gets.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Cow::Borrowed(text);
-    }
-    text.chars()
-        .map(|c| {
-            if is_hidden(c) && c != '\n' && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
 }
 
 /// One line of a unified diff, fit to be printed, in the colour of what it does.

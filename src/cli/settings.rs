@@ -110,7 +110,7 @@ pub(crate) struct HistoryTable {
 #[serde(deny_unknown_fields, default)]
 struct KeepTable {
     age: Option<Duration>,
-    count: Option<u64>,
+    count: Option<scalar::Amount>,
 }
 
 impl HistoryTable {
@@ -133,7 +133,7 @@ impl HistoryTable {
             let known = policy.of(*kind);
             let table = self.of(*kind);
             let age = table.age.map_or(known.age, span);
-            let count = table.count.unwrap_or(known.count);
+            let count = table.count.map_or(known.count, scalar::Amount::get);
             if age < SHORTEST_AGE || count < SMALLEST_COUNT {
                 return Err(CliError::new(format!(
                     "`history.{kind}` of `pressluft.toml` keeps too little"

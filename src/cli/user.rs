@@ -115,6 +115,11 @@ fn token(args: &TokenArgs, context: &Context) -> Result<(), CliError> {
         store.revoke_api_token(&args.name, &actor(), now)?;
         return output::note(&format!("the token `{}` opens nothing any more", args.name));
     }
+    if args.expires.is_some_and(|span| span.as_secs() == 0) {
+        return Err(CliError::new("`--expires` is no time at all")
+            .exit(Exit::Usage)
+            .hint("write a span such as `90d`, or leave it out for a token that does not expire"));
+    }
     let expires_at = args.expires.map(|span| {
         let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
         now.saturating_add(SignedDuration::from_secs(seconds))

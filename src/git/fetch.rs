@@ -12,7 +12,6 @@ use git2::{Oid, Repository};
 
 use super::credentials::Credentials;
 use super::error::GitError;
-use super::limits;
 use super::mirror::{self, Mirror};
 use super::objects;
 use super::reference::{Head, Reference};
@@ -20,6 +19,7 @@ use super::revision::Revision;
 use super::snapshot::{Snapshot, Source};
 use super::transfer::{Shared, Transfer};
 use super::url::RepoUrl;
+use super::{format, limits};
 
 /// What to fetch, and with what.
 #[derive(Clone, Debug)]
@@ -232,7 +232,7 @@ fn open_local(path: &Path, url: &RepoUrl) -> Result<Repository, GitError> {
             url: url.to_string(),
             message: "there is no repository".to_owned(),
         },
-        _ => GitError::repository(path.display().to_string(), &error),
+        _ => format::unreadable(path, &error),
     })
 }
 

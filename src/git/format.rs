@@ -45,8 +45,11 @@ const SPARSE: Format = Format {
 
 /// The error of a repository around `root` that could not be read, for the reason in `error`.
 pub(super) fn unreadable(root: &Path, error: &git2::Error) -> GitError {
-    let place = root.display().to_string();
     let is_foreign = matches!(error.code(), git2::ErrorCode::Owner);
+    // Whom it trusts, git wants to know by the top of the repository.
+    let top = root.ancestors().find(|dir| dir.join(".git").exists());
+    let place = top.filter(|_| is_foreign).unwrap_or(root);
+    let place = place.display().to_string();
     match git_dir(root).and_then(|dir| format_of(&dir)) {
         Some(format) if !is_foreign => GitError::Format { place, format },
         Some(_) | None => GitError::repository(place, error),
@@ -56,7 +59,10 @@ pub(super) fn unreadable(root: &Path, error: &git2::Error) -> GitError {
 /// The directory that git keeps the repository of `root` in.
 fn git_dir(root: &Path) -> Option<PathBuf> {
     let mut places = root.ancestors().map(|dir| dir.join(".git"));
-    let dot_git = places.find(|path| path.exists())?;
+    let Some(dot_git) = places.find(|path| path.exists()) else {
+        // A bare one is its own.
+        return root.join("objects").is_dir().then(|| root.to_owned());
+    };
     if dot_git.is_dir() {
         return Some(dot_git);
     }

@@ -9,6 +9,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::limits;
 use crate::core::diagnostic::{Diagnostic, Severity};
+use crate::core::document::read::hidden_characters;
 use crate::core::plain_text;
 
 /// Where the patterns of what is left out stand, at the fleet root.
@@ -95,7 +96,8 @@ impl<T> Selection<T> {
     /// An empty selection that leaves out what `rules`, the text of `.pressluftignore`, names.
     pub(super) fn new(rules: &str) -> Self {
         let mut builder = GitignoreBuilder::new("");
-        let mut diagnostics = Vec::new();
+        // What it leaves out is what nobody reviews.
+        let mut diagnostics = hidden_characters(IGNORE_FILE, rules);
         for (index, line) in plain_text::unmarked(rules).lines().enumerate() {
             if let Err(error) = builder.add_line(None, line) {
                 let mut diagnostic = refused(

@@ -140,7 +140,7 @@ impl Committed {
     /// Reads the commit of the repository that `root` is in, by a handle of its own, so that
     /// it can be read while the files are looked at. Without a repository or a commit, it has
     /// no file and no id.
-    pub(super) fn read(root: &Path, rules: &str) -> Result<Self, GitError> {
+    pub(super) fn read(root: &Path) -> Result<Self, GitError> {
         let Some(Place { repository, prefix }) = Place::find(root)? else {
             return Ok(Self::default());
         };
@@ -158,7 +158,11 @@ impl Committed {
             Err(error) => return Err(fail(error)),
         };
         let files = match objects::subtree(&repository, &commit, &prefix).map_err(fail)? {
-            Some(tree) => objects::listing(&repository, &tree, rules).map_err(fail)?,
+            // By the rules of the commit: what other rules leave out is a change as well.
+            Some(tree) => {
+                let rules = objects::ignore_rules(&repository, &tree).map_err(fail)?;
+                objects::listing(&repository, &tree, &rules).map_err(fail)?
+            }
             None => Vec::new(),
         };
         let revision = Revision::of(&commit);

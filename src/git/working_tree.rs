@@ -33,7 +33,7 @@ pub fn open_working_tree(path: &Path, cache_dir: Option<&Path>) -> Result<Snapsh
     let started = clock::now();
     // What the commit has and what is known of the files take as long to read as the directory.
     let (found, index, committed) = thread::scope(|scope| {
-        let committed = scope.spawn(|| Committed::read(&directory.path, &rules));
+        let committed = scope.spawn(|| Committed::read(&directory.path));
         let index = scope.spawn(|| StatIndex::load(cache_dir, &identity, started));
         let found = Found::look(&directory, &rules);
         (found, parallel::join(index), parallel::join(committed))

@@ -58,6 +58,25 @@ class Packages(Scratch):
         self.assertEqual(self.held, {"nginx": "install", "redis": "install", "kernel": "hold"})
         self.assertEqual(os.listdir(self.path("state")), ["held"])
 
+    def test_whoever_has_another_lock_is_waited_for_and_named(self):
+        archives = "E: Could not get lock /var/cache/apt/archives/lock. It is held by process 815 (apt-get)\n"
+        dpkg = "dpkg: error: dpkg database lock was locked by another process with pid 816\n"
+        told = []
+        self.answers = [(100, archives), (100, archives), (0, "")]
+        done, _ = packages.patiently(packages.APT + ["install", "--", "nginx"], told.append)
+        self.assertEqual((done.returncode, len(self.ran)), (0, 3))
+        self.answers = [(1, dpkg), (0, "")]
+        packages.required(["apt-mark", "hold", "--", "nginx"], told.append)
+        self.assertEqual(told, ["`apt-get --yes` waits for process 815 (apt-get)", "`apt-mark hold` waits for process 816"])
+        self.answers = [(1, dpkg)]
+        with mock.patch.object(packages, "LOCK_SECONDS", -1), self.assertRaisesRegex(Failed, "pid 816"):
+            packages.required(["apt-mark", "hold", "--", "nginx"], told.append)
+        # dpkg's own lock has been waited for by then.
+        frontend = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 817 (dpkg)\n"
+        self.answers = [(100, frontend)]
+        with self.assertRaisesRegex(Failed, "817"):
+            packages.required(packages.APT + ["install", "--", "nginx"], told.append)
+
     def test_whoever_fetches_the_lists_is_waited_for(self):
         self.answers = [(100, BUSY), (100, BUSY), (0, "")]
         packages.update(lambda text: None)

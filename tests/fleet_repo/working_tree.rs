@@ -196,6 +196,16 @@ fn patterns_from_other_systems_mean_the_same() {
 }
 
 #[test]
+fn what_other_patterns_leave_out_is_a_change() {
+    let repository = Repository::with(&[("first.yaml", "a"), ("second.yaml", "a")]);
+    assert!(!open(&repository).revision.dirty);
+    repository.write(".pressluftignore", "second.yaml\n");
+    let snapshot = open(&repository);
+    assert_eq!(paths(&snapshot), ["first.yaml"]);
+    assert_eq!(snapshot.revision.dirty_paths, ["second.yaml"]);
+}
+
+#[test]
 fn unchanged_files_are_not_read_again_and_changed_ones_are() {
     let repository = Repository::with(&[("a.yaml", "one"), ("b.yaml", "two")]);
     let cache = tempfile::tempdir().expect("temporary directory");

@@ -135,6 +135,8 @@ fn a_restored_database_runs_nothing_until_it_is_resumed() {
         .expect(0);
     assert_eq!(count(&program, "queued"), 6);
 
+    let database = program.state().join("pressluft.db");
+    fs::set_permissions(&database, Permissions::from_mode(0o644)).expect("set");
     let ran = program.run(&["db", "restore", "copy.db"]).expect(0);
     for part in [
         "pressluft resume",

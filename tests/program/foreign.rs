@@ -39,6 +39,13 @@ fn settings_and_documents_mean_the_same() {
         assert!(ran.stderr.contains(said), "{wrong}: {}", ran.stderr);
         assert!(!ran.stderr.contains("u16"), "{wrong}: {}", ran.stderr);
     }
+    fs::write(&settings, "[history.jobs]\ncount = -1\n").expect("written");
+    let ran = program.run(&["validate", &path]).expect(64);
+    assert!(
+        ran.stderr.contains("a whole number from 0 to"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -478,6 +478,15 @@ fn completions_and_man_pages_are_written() {
 }
 
 #[test]
+fn no_error_drives_the_terminal() {
+    let program = Program::new();
+    let ran = program.run(&["validate", "\u{1b}[2J\u{202E}fleet"]).expect(1);
+    assert!(ran.stderr.contains("fleet"), "{}", ran.stderr);
+    let drives = |c: char| matches!(c, '\u{1b}' | '\u{202E}');
+    assert!(!ran.stderr.contains(drives), "{:?}", ran.stderr);
+}
+
+#[test]
 fn only_the_repository_that_is_named_is_asked() {
     let program = Program::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -131,6 +131,30 @@ fn a_job_that_brings_about_what_is_not_wanted_any_more_is_not_repeated() {
 }
 
 #[test]
+fn a_job_that_would_also_make_what_nobody_asks_for_is_not_repeated() {
+    let (program, repo) = Program::queued();
+    let jobs = program.jobs();
+    let made = jobs
+        .iter()
+        .find(|job| job["job_type"] == "site_create")
+        .expect("a site is made");
+    program.run(&["jobs", "cancel", id(made)]).expect(0);
+    // The site is asked for as before, its production environment by another name.
+    let site = Path::new(&repo).join("sites/bakery.yaml");
+    let text = fs::read_to_string(&site).expect("read");
+    let other = text
+        .replace("name: production", "name: live")
+        .replace("from: production", "from: live");
+    assert_ne!(text, other);
+    fs::write(&site, other).expect("written");
+    program
+        .run(&["apply", "--no-wait", "--auto-approve", &repo])
+        .expect(0);
+    let ran = program.run(&["jobs", "retry", id(made)]).expect(5);
+    assert!(ran.stderr.contains("not wanted"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_second_worker_is_told_who_the_first_one_is() {
     let program = Program::new();
     fs::create_dir_all(program.state()).expect("a directory");

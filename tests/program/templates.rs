@@ -130,6 +130,24 @@ fn nothing_hides_in_templates_and_hooks() {
         assert!(found.starts_with(begins), "{found}");
     }
     assert_eq!(said.len(), 2, "{said:?}");
+    // As they stand in the repository: what is read of them has neither a second mark nor two returns.
+    let hook = b"# caf\xE9\r- hosts: all\n";
+    fs::write(repo.join("hooks/after.yml"), hook).expect("written");
+    for text in ["\u{FEFF}\u{FEFF}<?php\n", "<?php // well\r\r\nexit;\n"] {
+        write(&repo, "templates/wordpress/pressluft.php", text);
+        let said = program.said(&repo);
+        let hidden = said
+            .iter()
+            .filter(|found| found.starts_with("hidden-character"));
+        assert_eq!(hidden.count(), 2, "{text:?}: {said:?}");
+    }
+    // What is left out is what nobody reviews.
+    write(&repo, ".pressluftignore", "# well\rtemplates/\nhooks/\n");
+    let said = program.said(&repo);
+    assert!(
+        said[0].starts_with("hidden-character .pressluftignore 1 "),
+        "{said:?}"
+    );
 }
 
 #[test]

@@ -50,12 +50,34 @@ fn a_hook_of_somebody_else_stays_and_is_told_what_to_call() {
         .lines()
         .find_map(|line| line.split_once("add this line to it: "))
         .expect("a line to add");
+    // To speak of it is not to call it.
+    fs::write(&hook, format!("{own}# {}\n", line.1)).expect("written");
+    world.run(&["hook", "install", &bare]).expect(4);
     fs::write(&hook, format!("{own}{}\n", line.1)).expect("written");
-    world.run(&["hook", "install", &bare]).expect(0);
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o644)).expect("set");
+    let ran = world.run(&["hook", "install", &bare]).expect(4);
+    assert!(ran.stderr.contains("not executable"), "{}", ran.stderr);
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("set");
+    let ran = world.run(&["hook", "install", &bare]).expect(0);
+    assert!(ran.stderr.contains("is not tried"), "{}", ran.stderr);
     world.push("Through both");
     assert!(world.bare().join("pressluft.wake").exists());
     let elsewhere = world.path().display().to_string();
     world.run(&["hook", "install", &elsewhere]).expect(1);
+}
+
+#[test]
+fn a_hook_of_a_worktree_is_where_its_pushes_arrive() {
+    let world = World::new();
+    let bare = world.bare().display().to_string();
+    let tree = world.path().join("linked").display().to_string();
+    crate::world::git(
+        world.path(),
+        ["-C", &bare, "worktree", "add", "--detach", &tree],
+    );
+    let ran = world.run(&["hook", "install", &tree]).expect(0);
+    assert!(ran.stdout.contains("git runs it"), "{}", ran.stdout);
+    assert!(world.bare().join("hooks/post-receive").exists());
 }
 
 #[test]

@@ -58,6 +58,11 @@ pub(super) fn in_editor(
     if bytes.last() == Some(&b'\n') && !before.expose().ends_with('\n') {
         plain_text::trim_value(&mut bytes);
     }
+    // Some editors put it in front of what they save.
+    let unmarked = plain_text::unmarked_bytes(&bytes).len();
+    if plain_text::unmarked_bytes(before.expose().as_bytes()).len() == before.expose().len() {
+        bytes.drain(..bytes.len() - unmarked);
+    }
     directory.close()?;
     if bytes.is_empty() {
         return Err(CliError::new(format!(

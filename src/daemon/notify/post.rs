@@ -69,6 +69,8 @@ fn config() -> Config {
         .http_status_as_error(false)
         // Whoever is sent elsewhere is not whom the operator named.
         .max_redirects(0)
+        // A proxy of the environment would be asked instead of the address, which then nobody looks at.
+        .proxy(None)
         .user_agent(concat!("pressluft/", env!("CARGO_PKG_VERSION")))
         .build()
 }

@@ -91,7 +91,9 @@ fn is_wanted(store: &Store, job: &Job, effects: &[QueuedEffect]) -> Result<bool,
             Some(since) if since > job.created_at => return Ok(false),
             Some(_) => is_wanted = true,
             // As it is wanted by now, by another job perhaps.
-            None => {}
+            None if store.is_recorded(&effect.resource)? => {}
+            // Nobody asks for it any more.
+            None => return Ok(false),
         }
     }
     Ok(is_wanted)

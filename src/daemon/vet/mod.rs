@@ -75,7 +75,10 @@ fn problems(
         }
         match planning::template(commit.snapshot, file) {
             Ok((path, text)) => {
-                problems.extend(hidden_characters(&file.path, &text));
+                // As it stands in the repository, where it is read.
+                let written = commit.snapshot.read(file)?;
+                let written = String::from_utf8_lossy(&written);
+                problems.extend(hidden_characters(&file.path, &written));
                 overrides.insert(path, text);
             }
             Err(DaemonError::NotText(_)) => problems.push(error(
@@ -91,9 +94,8 @@ fn problems(
     let reader = commit.snapshot.reader()?;
     for file in &commit.snapshot.hooks {
         let content = reader.read(file)?;
-        if let Ok(text) = std::str::from_utf8(&content) {
-            problems.extend(hidden_characters(&file.path, text));
-        }
+        let text = String::from_utf8_lossy(&content);
+        problems.extend(hidden_characters(&file.path, &text));
     }
     templates::check(commit, overrides, &mut problems);
     problems.sort();

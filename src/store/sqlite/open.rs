@@ -110,16 +110,32 @@ impl Store {
     }
 }
 
-/// Those files of a database that others may read or write: itself, its write-ahead log and the log's index.
+/// Those files of a database that others may read or write: itself, its write-ahead log, the log's index, and what a
+/// restore has kept of the one before.
 #[must_use]
 pub fn files_open_to_others(path: &Path) -> Vec<PathBuf> {
-    ["", "-wal", "-shm"]
-        .iter()
-        .map(|suffix| beside(path, suffix))
+    let own = ["", "-wal", "-shm"].map(|suffix| beside(path, suffix));
+    own.into_iter()
+        .chain(replaced(path))
         .filter(|file| {
             let metadata = fs::symlink_metadata(file);
             metadata.is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o077 != 0)
         })
+        .collect()
+}
+
+/// What restores have kept of the databases that were here.
+fn replaced(path: &Path) -> Vec<PathBuf> {
+    let Some((directory, name)) = path.parent().zip(path.file_name()) else {
+        return Vec::new();
+    };
+    let mut begin = name.to_owned();
+    begin.push(".replaced-");
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name());
+    names
+        .filter(|name| name.as_bytes().starts_with(begin.as_bytes()))
+        .map(|name| directory.join(name))
         .collect()
 }
 

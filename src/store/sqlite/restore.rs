@@ -5,9 +5,9 @@
 //! Then one rename puts it in place, so that a death at any moment leaves one of the two
 //! databases, whole. See `docs/decisions/0009-backup-and-restore.md`.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -216,6 +216,8 @@ impl Exclusive {
         reach("restore: log settled");
         let name = format!(".replaced-{}", now.strftime("%Y%m%dT%H%M%SZ"));
         let kept = second_name(&self.path, &beside(&self.path, &name)).map_err(wrong)?;
+        // It may be from a time when others could read it.
+        fs::set_permissions(&kept, Permissions::from_mode(0o600)).map_err(wrong)?;
         reach("restore: old one kept");
         // Only beside a database that is too broken to take its log in: a log must never meet a
         // database that it is not of.

@@ -28,7 +28,7 @@ pub use hook::HookPoint;
 pub use name::{Email, Host, HostName, LabelKey, Locale, Slug, UnixUser, Version};
 pub use net::{AcmeDirectory, Cidr, IpAddress, OpenPort, RedirectTarget};
 pub use number::{
-    Count, HttpStatus, Keep, Parallel, Percent, Port, RedirectStatus, Releases, Workers,
+    Amount, Count, HttpStatus, Keep, Parallel, Percent, Port, RedirectStatus, Releases, Workers,
 };
 pub(crate) use path::decoded;
 pub use path::{RelativePath, UrlPath};

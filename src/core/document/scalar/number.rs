@@ -127,8 +127,13 @@ bounded! {
 }
 
 bounded! {
-    /// The status code of an HTTP answer.
-    HttpStatus(u16), 100..=599, 100, 599, 200
+    /// How many entries of the past are kept.
+    Amount(u64), 0..=1_000_000_000, 0, 1_000_000_000, 10_000
+}
+
+bounded! {
+    /// The status code of an HTTP answer: of the last one to a request.
+    HttpStatus(u16), 200..=599, 200, 599, 200
 }
 
 impl Port {

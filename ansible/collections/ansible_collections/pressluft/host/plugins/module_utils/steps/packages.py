@@ -30,8 +30,12 @@ APT = [
     "-o=Dpkg::Options::=--force-confold",
     "-o=APT::Get::Assume-Yes=true",
 ]
-# The lock of the lists is another one than dpkg's, and `apt-get` does not wait for it: the system's own timers take it.
-BUSY = re.compile(r"Could not get lock \S+/lists/lock\S*(?: It is held by process (\d+ \([^)]*\)))?")
+# Locks that `apt-get` and `apt-mark` do not wait for, whatever `DPkg::Lock::Timeout` says: those of the lists and of the
+# archives, which the system's own timers take, and dpkg's own where only a selection changes.
+BUSY = re.compile(
+    r"Could not get lock \S+/(?:lists|archives)/lock\S*(?: It is held by process (\d+ \([^)]*\)))?"
+    r"|dpkg database lock was locked by another process with pid (\d+)|dpkg database is locked by another process"
+)
 LOCK_SECONDS = 300
 LOOK_SECONDS = 3
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "a", "APT_LISTCHANGES_FRONTEND": "none"}
@@ -52,20 +56,33 @@ def lists_are_old():
     return not files or max(os.stat(LISTS).st_mtime, *files) < time.time() - DAY
 
 
-def update(warn):
-    """Fetches the lists, once whoever does so already has ended."""
-    begin = time.monotonic()
+def patiently(argv, warn, timeout=600):
+    """The completed program, once whoever has one of its locks has ended; in bounds."""
+    begin, told = time.monotonic(), False
     while True:
-        done = run(["apt-get", "--quiet", "update"], timeout=600, check=False, env=ENVIRONMENT)
-        if done.returncode == 0:
-            return
-        busy = BUSY.search(done.stderr)
-        waited = int(time.monotonic() - begin)
-        if busy is None or waited > LOCK_SECONDS:
-            raise Failed("`apt-get update` failed with rc %d after %d s: %s" % (done.returncode, waited, tail(done)))
-        if waited < LOOK_SECONDS:
-            warn("apt's lists are being fetched by process %s; waiting" % (busy.group(1) or "that apt does not name"))
+        done = run(argv, timeout=timeout, check=False, env=ENVIRONMENT)
+        busy = BUSY.search(done.stderr) if done.returncode != 0 else None
+        if busy is None or time.monotonic() - begin > LOCK_SECONDS:
+            return done, int(time.monotonic() - begin)
+        if not told:
+            holder = busy.group(1) or busy.group(2) or "that is not named"
+            warn("`%s` waits for process %s" % (" ".join(argv[:2]), holder))
+            told = True
         time.sleep(LOOK_SECONDS)
+
+
+def required(argv, warn, timeout=600):
+    """The same, and it has to succeed."""
+    done, waited = patiently(argv, warn, timeout)
+    if done.returncode != 0:
+        raise Failed(
+            "`%s` failed with rc %d after %d s: %s" % (" ".join(argv[:8]), done.returncode, waited, tail(done))
+        )
+
+
+def update(warn):
+    """Fetches the lists."""
+    required(["apt-get", "--quiet", "update"], warn)
 
 
 def remembered():
@@ -87,11 +104,11 @@ def remember(names):
 def install(missing, warn):
     if lists_are_old():
         update(warn)
-    done = run(APT + ["install", "--"] + missing, timeout=1500, check=False, env=ENVIRONMENT)
+    done, _ = patiently(APT + ["install", "--"] + missing, warn, timeout=1500)
     if done.returncode != 0:
         # The lists may be younger than a day and older than the mirror.
         update(warn)
-        run(APT + ["install", "--"] + missing, timeout=1500, env=ENVIRONMENT)
+        required(APT + ["install", "--"] + missing, warn, timeout=1500)
 
 
 def carry_out(options, node):
@@ -113,9 +130,9 @@ def carry_out(options, node):
         if unheld or now_ours != ours:
             remember(sorted(set(now_ours) | set(released)))
         if unheld:
-            run(["apt-mark", "hold", "--"] + unheld)
+            required(["apt-mark", "hold", "--"] + unheld, node.warn)
         if released:
-            run(["apt-mark", "unhold", "--"] + released)
+            required(["apt-mark", "unhold", "--"] + released, node.warn)
             remember(now_ours)
     changed = bool(missing or unheld or released)
     result = {"changed": changed, "installed": missing, "held": unheld, "released": released}
