@@ -54,6 +54,16 @@ class Addresses(unittest.TestCase):
         ]:
             self.becomes(text, expected)
 
+    def test_a_name_in_another_script_has_several_spellings(self):
+        for old in ("https://bücher.example", "https://xn--bcher-kva.example"):
+            rules = Rules([old], NEW)
+            for name in ("bücher.example", "xn--bcher-kva.example", "XN--Bcher-KVA.example", "b\\u00fccher.example"):
+                self.becomes("https://%s/a" % name, NEW + "/a", rules)
+            self.same("https://mehrbücher.example", rules)
+            self.same("https://bucher.example", rules)
+            # What a server looks for is the same in each of its character sets.
+            self.assertEqual({rewriting.plain_part(host) for host in rules.hosts if b"\xc3" in host}, {b"cher.example"})
+
     def test_what_only_looks_like_it_stays(self):
         for text in [
             "https://shop.example.org/",

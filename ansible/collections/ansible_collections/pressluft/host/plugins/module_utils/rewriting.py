@@ -53,13 +53,25 @@ TOO_LARGE = "too large"
 UNREADABLE = "the table cannot be read"
 
 
-class Address:
-    """Where a site is."""
+def spellings(host):
+    """A name and the other ways to write it: as DNS has it, as people read it, as JSON may have it."""
+    found = [host]
+    for codec in (lambda: host.encode("idna").decode("ascii"), lambda: host.encode("ascii").decode("idna")):
+        try:
+            found.append(codec())
+        except UnicodeError:
+            continue
+    found += [json.dumps(name)[1:-1].lower() for name in found]
+    return list(dict.fromkeys(found))
 
-    def __init__(self, url):
+
+class Address:
+    """Where a site is; `host` is another spelling of its name than the one in the address."""
+
+    def __init__(self, url, host=None):
         parts = urlsplit(url)
         self.protocol = parts.scheme.lower()
-        host = (parts.hostname or "").encode("utf-8")
+        host = (parts.hostname or "" if host is None else host).encode("utf-8")
         self.host = b"[%s]" % host if b":" in host else host
         usual = USUAL.get(self.protocol)
         self.port = None if parts.port == usual else parts.port
@@ -80,8 +92,8 @@ class Rules:
     def __init__(self, old_urls, new_url):
         self.new = Address(new_url)
         found = {}
-        for url in old_urls:
-            old = Address(url)
+        written = [(url, host) for url in old_urls for host in spellings(urlsplit(url).hostname or "")]
+        for old in (Address(url, host) for url, host in written):
             same = (old.host, old.port, old.path) == (self.new.host, self.new.port, self.new.path)
             if old.host and not same:
                 found.setdefault((old.host, old.port, tuple(old.path)), old)
@@ -345,15 +357,20 @@ class Table:
         """The condition that is true where one of the columns may hold an address."""
         tests = []
         for column in columns:
-            for host in hosts:
+            for part in sorted({plain_part(host) for host in hosts}):
                 text = "LOWER(CONVERT(%s USING latin1))" % quoted(column)
-                tests.append("LOCATE(X'%s', %s) > 0" % (host.hex(), text))
+                tests.append("LOCATE(X'%s', %s) > 0" % (part.hex(), text))
         return " OR ".join(tests)
 
     def assigned(self, columns):
         """The part of a statement that sets columns to variables, and nothing else with them."""
         sets = ["%s = @v%d" % (quoted(column), index) for index, column in enumerate(columns)]
         return ", ".join(sets + ["%s = %s" % (quoted(column), quoted(column)) for column in self.kept])
+
+
+def plain_part(host):
+    """The longest part of a name that is the same in every character set: where it is not, neither is the name."""
+    return max(re.split(rb"[^\x00-\x7f]+", host), key=len)
 
 
 def value_of(table, column, data):
