@@ -14,7 +14,7 @@ use super::log::Transcript;
 use super::spawner::Spawner;
 use super::stream::{Line, read_lines};
 use crate::core::event::Event;
-use crate::core::outcome::End;
+use crate::core::outcome::ProcessEnd;
 
 /// Events that wait for a slow reader; with it full the play waits.
 const WAITING_EVENTS: usize = 64;
@@ -35,7 +35,7 @@ pub(super) struct Run<'a> {
 
 /// What came of it.
 pub(super) struct Followed {
-    pub(super) end: End,
+    pub(super) end: ProcessEnd,
     pub(super) output: String,
     /// What `ssh` said when it could not connect and the run was stopped for it.
     pub(super) refused: Option<String>,
@@ -102,7 +102,7 @@ pub(super) fn follow(
             Ok(Message::EventsEnd | Message::OutputEnd) => open_streams -= 1,
             Ok(Message::Refused(said)) if !state.task_seen && state.stopped.is_none() => {
                 state.refused = Some(said);
-                state.stop(&mut process, End::Cancelled, grace);
+                state.stop(&mut process, ProcessEnd::Cancelled, grace);
             }
             Ok(Message::Refused(_)) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -121,9 +121,9 @@ pub(super) fn follow(
     }
     let end = match (state.stopped, status) {
         (Some(end), _) => end,
-        (None, Some(Ok(code))) => End::Exited(code),
-        (None, Some(Err(signal))) => End::Signalled(signal),
-        (None, None) => End::Signalled(9),
+        (None, Some(Ok(code))) => ProcessEnd::Exited(code),
+        (None, Some(Err(signal))) => ProcessEnd::Signalled(signal),
+        (None, None) => ProcessEnd::Signalled(9),
     };
     let output = transcript
         .lock()
@@ -150,7 +150,7 @@ fn end_leftovers_within(limit: Duration, supervisor: i32, start: u64) {
 }
 
 struct State {
-    stopped: Option<End>,
+    stopped: Option<ProcessEnd>,
     refused: Option<String>,
     /// When to stop waiting for streams that something unknown keeps open.
     give_up: Option<Instant>,
@@ -158,7 +158,7 @@ struct State {
 }
 
 impl State {
-    fn stop(&mut self, process: &mut Guardian<'_>, end: End, grace: Duration) {
+    fn stop(&mut self, process: &mut Guardian<'_>, end: ProcessEnd, grace: Duration) {
         self.stopped = Some(end);
         self.give_up = Some(Instant::now() + grace + SLACK);
         process.stop();
@@ -174,9 +174,9 @@ impl State {
     ) -> io::Result<bool> {
         let now = Instant::now();
         if self.stopped.is_none() && cancel.is_cancelled() {
-            self.stop(process, End::Cancelled, grace);
+            self.stop(process, ProcessEnd::Cancelled, grace);
         } else if self.stopped.is_none() && now >= deadline {
-            self.stop(process, End::TimedOut, grace);
+            self.stop(process, ProcessEnd::TimedOut, grace);
         }
         match self.give_up {
             Some(at) if now >= at => {

@@ -22,7 +22,7 @@ pub struct AttemptOutcome {
     /// Counts of the host, when the play came to its end.
     pub stats: Option<HostStats>,
     /// How the process ended; none when none was started.
-    pub end: Option<End>,
+    pub end: Option<ProcessEnd>,
     /// The host's public key (`ssh-ed25519 AAAA…`), learned on first contact; to be recorded
     /// also when the attempt failed later.
     pub enrolled_host_key: Option<String>,
@@ -69,7 +69,7 @@ impl Failure {
 
 /// How the process of an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ProcessEnd {
     /// 128 and more: Ansible died of the signal 128 less.
     Exited(i32),
     /// The process that watches over Ansible died of this signal.
@@ -161,14 +161,16 @@ fn sum(total: HostStats, host: &HostStats) -> HostStats {
 ///
 /// # Errors
 /// The [`Failure`] when anything but the final statistics of an unharmed host came.
-pub fn classify(observed: &Observed, end: End, output: &str) -> Result<(), Failure> {
+pub fn classify(observed: &Observed, end: ProcessEnd, output: &str) -> Result<(), Failure> {
     let clean = observed
         .stats
         .filter(|stats| observed.hosts == 1 && stats.failures == 0 && stats.unreachable == 0);
     match (clean, end) {
         // An attempt that was stopped after its last event has still done all its work.
-        (Some(_), End::Exited(0) | End::TimedOut | End::Cancelled) => return Ok(()),
-        (Some(_), End::Exited(_) | End::Signalled(_)) | (None, _) => {}
+        (Some(_), ProcessEnd::Exited(0) | ProcessEnd::TimedOut | ProcessEnd::Cancelled) => {
+            return Ok(());
+        }
+        (Some(_), ProcessEnd::Exited(_) | ProcessEnd::Signalled(_)) | (None, _) => {}
     }
     let during = observed
         .current
@@ -176,15 +178,15 @@ pub fn classify(observed: &Observed, end: End, output: &str) -> Result<(), Failu
         .map(|task| format!(" during `{task}`"));
     let during = during.as_deref().unwrap_or_default();
     match end {
-        End::TimedOut => {
+        ProcessEnd::TimedOut => {
             let message = format!("the job did not end before its deadline{during}\n{output}");
             return Err(Failure::new(ErrorCode::JobTimeout, &message));
         }
-        End::Cancelled => {
+        ProcessEnd::Cancelled => {
             let message = format!("the job was stopped{during}");
             return Err(Failure::new(ErrorCode::JobInterrupted, &message));
         }
-        End::Exited(_) | End::Signalled(_) => {}
+        ProcessEnd::Exited(_) | ProcessEnd::Signalled(_) => {}
     }
     if clean.is_none()
         && let Some(failed) = observed.failures.last()
@@ -316,48 +318,50 @@ pub fn ssh_code(said: &str) -> ErrorCode {
     }
 }
 
-fn exit_failure(observed: &Observed, end: End, during: &str, output: &str) -> Failure {
+fn exit_failure(observed: &Observed, end: ProcessEnd, during: &str, output: &str) -> Failure {
     let (code, what) = match end {
-        End::Exited(0) if observed.stats.is_some() => (
+        ProcessEnd::Exited(0) if observed.stats.is_some() => (
             ErrorCode::AnsiblePlayError,
             match observed.hosts {
                 0 => "no host took part in the play".to_owned(),
                 hosts => format!("{hosts} hosts took part in the play of one"),
             },
         ),
-        End::Exited(0) => (
+        ProcessEnd::Exited(0) => (
             ErrorCode::AnsibleUnexpectedError,
             format!("ansible ended without its final statistics{during}"),
         ),
-        End::Exited(4) if observed.stats.is_none() => (
+        ProcessEnd::Exited(4) if observed.stats.is_none() => (
             ErrorCode::AnsibleSyntaxError,
             "ansible cannot read the playbook".to_owned(),
         ),
-        End::Exited(code @ (1 | 2)) if observed.started => (
+        ProcessEnd::Exited(code @ (1 | 2)) if observed.started => (
             ErrorCode::AnsiblePlayError,
             format!("the play ended with exit code {code}{during}"),
         ),
-        End::Exited(code @ (1 | 2 | 5 | 127 | 250)) => (
+        ProcessEnd::Exited(code @ (1 | 2 | 5 | 127 | 250)) => (
             ErrorCode::AnsibleUnexpectedError,
             format!("ansible ended with exit code {code}{during}"),
         ),
-        End::Exited(99) => (
+        ProcessEnd::Exited(99) => (
             ErrorCode::JobInterrupted,
             format!("ansible was interrupted{during}"),
         ),
-        End::Exited(code @ 129..=192) => (
+        ProcessEnd::Exited(code @ 129..=192) => (
             ErrorCode::JobInterrupted,
             format!("ansible was ended by signal {}{during}", code - 128),
         ),
-        End::Exited(code) => (
+        ProcessEnd::Exited(code) => (
             ErrorCode::AnsibleUnknownExit,
             format!("ansible ended with exit code {code}{during}"),
         ),
-        End::Signalled(signal) => (
+        ProcessEnd::Signalled(signal) => (
             ErrorCode::JobInterrupted,
             format!("the supervisor was ended by signal {signal}{during}"),
         ),
-        End::TimedOut | End::Cancelled => (ErrorCode::JobInterrupted, "stopped".to_owned()),
+        ProcessEnd::TimedOut | ProcessEnd::Cancelled => {
+            (ErrorCode::JobInterrupted, "stopped".to_owned())
+        }
     };
     let room = LONGEST_MESSAGE.saturating_sub(what.len() + 2 * 1024);
     let warnings = observed.warnings.join("\n");

@@ -36,7 +36,7 @@ fn play() -> Event {
     }
 }
 
-fn outcome(events: &[Event], end: End, output: &str) -> Result<(), ErrorCode> {
+fn outcome(events: &[Event], end: ProcessEnd, output: &str) -> Result<(), ErrorCode> {
     let mut observed = Observed::default();
     events.iter().for_each(|event| observed.observe(event));
     classify(&observed, end, output).map_err(|failure| {
@@ -51,30 +51,38 @@ fn success_needs_the_final_statistics() {
     use TaskStatus as S;
     let rescued = task("command", S::Failed, Some(1), "boom");
     let table = [
-        (vec![play(), stats(0, 0)], End::Exited(0), Ok(())),
+        (vec![play(), stats(0, 0)], ProcessEnd::Exited(0), Ok(())),
         (
             vec![play(), rescued.clone(), stats(0, 0)],
-            End::Exited(0),
+            ProcessEnd::Exited(0),
             Ok(()),
         ),
-        (vec![play(), stats(0, 0)], End::TimedOut, Ok(())),
+        (vec![play(), stats(0, 0)], ProcessEnd::TimedOut, Ok(())),
         (
             vec![play(), stats(0, 0)],
-            End::Exited(1),
+            ProcessEnd::Exited(1),
             Err(C::AnsiblePlayError),
         ),
         (
             vec![play(), rescued.clone(), stats(0, 0)],
-            End::Exited(9),
+            ProcessEnd::Exited(9),
             Err(C::AnsibleUnknownExit),
         ),
-        (vec![play()], End::Exited(0), Err(C::AnsibleUnexpectedError)),
-        (vec![], End::Exited(0), Err(C::AnsibleUnexpectedError)),
+        (
+            vec![play()],
+            ProcessEnd::Exited(0),
+            Err(C::AnsibleUnexpectedError),
+        ),
+        (
+            vec![],
+            ProcessEnd::Exited(0),
+            Err(C::AnsibleUnexpectedError),
+        ),
         (
             vec![Event::Stats {
                 hosts: BTreeMap::new(),
             }],
-            End::Exited(0),
+            ProcessEnd::Exited(0),
             Err(C::AnsiblePlayError),
         ),
         (
@@ -83,21 +91,25 @@ fn success_needs_the_final_statistics() {
                     ["web-1", "owned"].map(|name| (name.to_owned(), HostStats::default())),
                 ),
             }],
-            End::Exited(0),
+            ProcessEnd::Exited(0),
             Err(C::AnsiblePlayError),
         ),
         (
             vec![play(), rescued.clone(), stats(1, 0)],
-            End::Exited(2),
+            ProcessEnd::Exited(2),
             Err(C::AnsibleHostFailed),
         ),
         (
             vec![play(), rescued.clone()],
-            End::Exited(0),
+            ProcessEnd::Exited(0),
             Err(C::AnsibleHostFailed),
         ),
-        (vec![play(), rescued], End::TimedOut, Err(C::JobTimeout)),
-        (vec![play()], End::Cancelled, Err(C::JobInterrupted)),
+        (
+            vec![play(), rescued],
+            ProcessEnd::TimedOut,
+            Err(C::JobTimeout),
+        ),
+        (vec![play()], ProcessEnd::Cancelled, Err(C::JobInterrupted)),
     ];
     for (events, end, expected) in table {
         assert_eq!(outcome(&events, end, ""), expected, "{events:?} {end:?}");
@@ -121,12 +133,15 @@ fn the_exit_code_decides_only_without_events() {
     ];
     for (events, code, expected) in table {
         assert_eq!(
-            outcome(&events, End::Exited(code), "x"),
+            outcome(&events, ProcessEnd::Exited(code), "x"),
             Err(expected),
             "{code}"
         );
     }
-    assert_eq!(outcome(&[], End::Signalled(9), ""), Err(C::JobInterrupted));
+    assert_eq!(
+        outcome(&[], ProcessEnd::Signalled(9), ""),
+        Err(C::JobInterrupted)
+    );
 }
 
 #[test]
@@ -221,7 +236,11 @@ fn a_failed_task_names_its_cause() {
     ];
     for (action, status, rc, msg, expected) in table {
         let events = [play(), task(action, status, rc, msg), stats(1, 0)];
-        assert_eq!(outcome(&events, End::Exited(2), ""), Err(expected), "{msg}");
+        assert_eq!(
+            outcome(&events, ProcessEnd::Exited(2), ""),
+            Err(expected),
+            "{msg}"
+        );
     }
 }
 
@@ -321,7 +340,7 @@ fn a_program_of_ours_says_why_it_failed() {
         }
         let events = [play(), event, stats(1, 0)];
         assert_eq!(
-            outcome(&events, End::Exited(2), ""),
+            outcome(&events, ProcessEnd::Exited(2), ""),
             Err(expected),
             "{action} {msg}"
         );

@@ -11,7 +11,7 @@ use pressluft::ansible::{Cancel, Engine};
 use pressluft::core::document::fleet::AnsibleEngine;
 use pressluft::core::event::Event;
 use pressluft::core::job::ErrorCode;
-use pressluft::core::outcome::End;
+use pressluft::core::outcome::ProcessEnd;
 
 /// How long a play may take to begin while others do on the same node.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ fn a_job_that_outlasts_its_deadline_is_stopped_and_its_events_kept(engine: Ansib
     let shown = bench.run(&invocation);
     assert_eq!(
         (shown.code(), shown.outcome.end),
-        (Some(ErrorCode::JobTimeout), Some(End::TimedOut))
+        (Some(ErrorCode::JobTimeout), Some(ProcessEnd::TimedOut))
     );
     assert_eq!(shown.tasks().len(), 1, "{:?}", shown.events);
     let message = shown.outcome.failure.expect("a failure").message;

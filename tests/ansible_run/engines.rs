@@ -11,7 +11,7 @@ use pressluft::ansible::{Cancel, Invocation, Playbook};
 use pressluft::core::document::fleet::AnsibleEngine;
 use pressluft::core::event::Event;
 use pressluft::core::job::ErrorCode;
-use pressluft::core::outcome::End;
+use pressluft::core::outcome::ProcessEnd;
 use serde_json::json;
 
 use crate::support::{Bench, Node, node, within};
@@ -119,7 +119,7 @@ fn seen(engine: AnsibleEngine, node: &Node, (_, tasks, change): &Case) -> String
         }
     }
     // How far Ansible has come when the node refuses the connection is a matter of time.
-    if shown.outcome.end == Some(End::Cancelled) {
+    if shown.outcome.end == Some(ProcessEnd::Cancelled) {
         shown.events.retain(|event| matches!(event, Event::Task(_)));
     }
     let log = shown
@@ -127,7 +127,7 @@ fn seen(engine: AnsibleEngine, node: &Node, (_, tasks, change): &Case) -> String
         .log
         .take()
         // What Ansible writes when it is stopped is a matter of time too.
-        .filter(|_| shown.outcome.end != Some(End::Cancelled))
+        .filter(|_| shown.outcome.end != Some(ProcessEnd::Cancelled))
         .map(|path| fs::read_to_string(path).expect("text"));
     shown.outcome.duration = Duration::ZERO;
     let text = format!(

@@ -480,7 +480,9 @@ fn completions_and_man_pages_are_written() {
 #[test]
 fn no_error_drives_the_terminal() {
     let program = Program::new();
-    let ran = program.run(&["validate", "\u{1b}[2J\u{202E}fleet"]).expect(1);
+    let ran = program
+        .run(&["validate", "\u{1b}[2J\u{202E}fleet"])
+        .expect(1);
     assert!(ran.stderr.contains("fleet"), "{}", ran.stderr);
     let drives = |c: char| matches!(c, '\u{1b}' | '\u{202E}');
     assert!(!ran.stderr.contains(drives), "{:?}", ran.stderr);
