@@ -252,6 +252,11 @@ impl From<DaemonError> for CliError {
             error @ (DaemonError::Moved(_) | DaemonError::Outdated(..)) => Self::new(chain(&error))
                 .exit(Exit::StalePlan)
                 .hint("`pressluft plan` shows what is wanted now; apply that"),
+            DaemonError::LeftBehind { ref env, .. } => Self::new(chain(&error))
+                .exit(Exit::Usage)
+                .hint(format!(
+                    "add `--target {env}`, or ask for the whole plan: nobody would know later that it is behind"
+                )),
             other => Self::new(chain(&other)),
         }
     }

@@ -51,6 +51,8 @@ pub enum DaemonError {
     NotEnded(JobId, JobStatus),
     #[error("job `{0}` needs job `{1}`, which is {2}; wait for that one")]
     Needs(JobId, JobId, JobStatus),
+    #[error("{why}, which `{env}` sees as well, and that is left out")]
+    LeftBehind { env: ResourceId, why: String },
     #[error("`reconcile.windows` of the fleet: {0}; nothing is queued until that is mended")]
     Window(String),
     #[error("the plan cannot be written as JSON: {0}")]

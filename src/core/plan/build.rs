@@ -46,8 +46,8 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
             (None, _) => {}
         }
     }
-    for (id, reason) in &input.followers {
-        drafting.follow(id, reason);
+    for (id, followed) in &input.followers {
+        drafting.follow(id, &followed.why);
     }
     for id in &input.choice.rerun {
         drafting.rerun(id, "asked for again");

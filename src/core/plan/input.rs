@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::follow::Followed;
 use super::secret;
 use crate::core::fingerprint::{self, Fingerprints, TemplateFingerprints};
 use crate::core::id::ResourceId;
@@ -68,7 +69,7 @@ pub struct PlanInput<'a> {
     pub used_tokens: BTreeSet<(ResourceId, JobType)>,
     /// Recorded environments that are configured anew because something that they see of their node or site changes,
     /// each with what it is.
-    pub followers: BTreeMap<ResourceId, String>,
+    pub followers: BTreeMap<ResourceId, Followed>,
     pub choice: Choice,
 }
 

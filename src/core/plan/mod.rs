@@ -5,6 +5,7 @@
 
 mod block;
 mod build;
+mod follow;
 mod form;
 mod input;
 mod order;
@@ -27,6 +28,7 @@ use super::job::JobType;
 use super::recorded::Source;
 pub use block::BlockCode;
 pub use build::build;
+pub use follow::{Followed, left_behind};
 pub use form::Forms;
 pub use input::{Choice, PlanInput, Recorded, Wanted};
 pub use shown::{Shown, changes_of_new};

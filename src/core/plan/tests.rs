@@ -17,7 +17,7 @@ struct Fleet {
     recorded_fingerprints: BTreeMap<String, String>,
     choice: Choice,
     used_tokens: BTreeSet<(ResourceId, JobType)>,
-    followers: BTreeMap<ResourceId, String>,
+    followers: BTreeMap<ResourceId, Followed>,
     unsettled: Vec<ResourceId>,
 }
 
@@ -64,10 +64,18 @@ impl Fleet {
     }
 
     fn plan(&self) -> Plan {
+        self.with(build)
+    }
+
+    fn left_behind(&self) -> Option<ResourceId> {
+        self.with(|input| left_behind(&build(input), input).map(|(env, _)| env.clone()))
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&PlanInput<'_>) -> T) -> T {
         let lookup = |id: &ResourceId| self.wanted.get(id).cloned();
         let recorded_spec = |id: &ResourceId| self.recorded.get(id).cloned();
         let production_of = |_: &str| Some("production".to_owned());
-        build(&PlanInput {
+        look(&PlanInput {
             wanted: self.wanted.keys().cloned().collect(),
             recorded: self
                 .recorded
@@ -416,13 +424,45 @@ fn what_nobody_carries_out_is_recorded_nowhere_as_done() {
     assert_eq!(fleet.outline(), records.map(|of| format!("record {of}")));
 }
 
+fn followed(of: &str, why: &str) -> Followed {
+    Followed {
+        of: id(of),
+        why: why.to_owned(),
+    }
+}
+
+#[test]
+fn a_part_of_a_plan_leaves_no_environment_behind() {
+    let mut fleet = Fleet::new().applied();
+    fleet.set("node/web-1", "php", json!({"opcache": "128MiB"}));
+    let all = ["env/acme/production", "env/acme/staging"];
+    fleet.followers = all.map(|of| (id(of), followed("node/web-1", "why"))).into();
+    let behind = |fleet: &Fleet| fleet.left_behind().map(|env| env.to_string());
+    assert_eq!(behind(&fleet), None);
+    // The node is a need of what is asked for.
+    for (targets, expected) in [
+        (&["node/web-1"][..], Some("env/acme/production")),
+        (&["env/acme/production"], Some("env/acme/staging")),
+        (&["site/acme"], None),
+    ] {
+        fleet.choice.targets = targets.iter().map(|of| id(of)).collect();
+        assert_eq!(behind(&fleet).as_deref(), expected, "{targets:?}");
+    }
+    fleet.choice.targets = Vec::new();
+    fleet.choice.excludes = vec![id("env/acme/staging")];
+    assert_eq!(behind(&fleet).as_deref(), Some("env/acme/staging"));
+    // What it would follow does not happen either.
+    fleet.choice.excludes.push(id("node/web-1"));
+    assert_eq!(behind(&fleet), None);
+}
+
 #[test]
 fn what_an_environment_sees_of_its_node_configures_it_anew() {
     let mut fleet = Fleet::new().applied();
     fleet.set("node/web-1", "php", json!({"opcache": "128MiB"}));
     let why = "`php.opcache` of `node/web-1` changed".to_owned();
     let all = ["env/acme/production", "env/acme/staging"];
-    fleet.followers = all.map(|of| (id(of), why.clone())).into();
+    fleet.followers = all.map(|of| (id(of), followed("node/web-1", &why))).into();
     fleet.set("env/acme/staging", "suspend", json!(true));
     assert_eq!(
         fleet.outline(),
@@ -446,7 +486,7 @@ fn the_environments_of_a_site_wait_for_what_changes_it() {
     fleet.set("site/acme", "locale", json!("de_DE"));
     let why = "`locale` of `site/acme` changed".to_owned();
     let all = ["env/acme/production", "env/acme/a"];
-    fleet.followers = all.map(|of| (id(of), why.clone())).into();
+    fleet.followers = all.map(|of| (id(of), followed("site/acme", &why))).into();
     assert_eq!(
         fleet.outline(),
         [

@@ -118,6 +118,12 @@ pub fn plan(
         choice: choice.clone(),
     };
     let plan = plan::build(&input);
+    if let Some((env, followed)) = plan::left_behind(&plan, &input) {
+        return Err(DaemonError::LeftBehind {
+            env: env.clone(),
+            why: followed.why.clone(),
+        });
+    }
     let prepared = match purpose {
         Purpose::Show => Prepared {
             revision: PlannedRevision::of(snapshot),
