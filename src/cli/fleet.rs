@@ -255,7 +255,7 @@ impl From<DaemonError> for CliError {
             DaemonError::LeftBehind { ref env, .. } => Self::new(chain(&error))
                 .exit(Exit::Usage)
                 .hint(format!(
-                    "add `--target {env}`, or ask for the whole plan: nobody would know later that it is behind"
+                    "let `{env}` be a part of it as well, or ask for all: nobody would know later that it is behind"
                 )),
             other => Self::new(chain(&other)),
         }
