@@ -45,12 +45,12 @@ impl CliError {
         let red = anstyle::AnsiColor::Red.on_default().bold();
         let cyan = anstyle::AnsiColor::Cyan.on_default();
         let mut stderr = anstream::stderr();
-        // Nothing is left to tell a person whose standard error is gone.
         // What other programs said is in it: the other side of a fetch, an editor, git.
         let mut text = format!("{red}error{red:#}: {}\n", printable(&self.message));
         if let Some(hint) = &self.hint {
             text.push_str(&format!("{cyan}hint{cyan:#}: {}\n", printable(hint)));
         }
+        // Nothing is left to tell a person whose standard error is gone.
         drop(stderr.write_all(text.as_bytes()));
     }
 }

@@ -170,16 +170,16 @@ fn git_directory(repository: &Path) -> Result<PathBuf, CliError> {
         }
     }
     // A worktree, or a git directory elsewhere: pushes arrive where the branches are.
-    let output = process::command("git")
-        .args(["rev-parse", "--path-format=absolute", "--git-common-dir"])
-        .current_dir(repository)
-        .output();
-    if let Ok(output) = output
-        && inner.is_file()
-        && output.status.success()
-    {
-        let path = String::from_utf8_lossy(&output.stdout);
-        return Ok(PathBuf::from(path.trim_end_matches('\n')));
+    if inner.is_file() {
+        let output = process::command("git")
+            .args(["rev-parse", "--path-format=absolute", "--git-common-dir"])
+            .current_dir(repository)
+            .output()
+            .map_err(|error| CliError::new(format!("cannot run `git`: {error}")))?;
+        if output.status.success() {
+            let path = String::from_utf8_lossy(&output.stdout);
+            return Ok(PathBuf::from(path.trim_end_matches('\n')));
+        }
     }
     Err(
         CliError::new(format!("`{}` is no git repository", repository.display()))

@@ -253,11 +253,17 @@ impl DesiredState {
     /// # Errors
     /// [`GitError`] when its file cannot be read any more.
     pub fn hash(&self, id: &ResourceId) -> Result<Option<SpecHash>, GitError> {
-        match self.catalog.find(id) {
+        match self.made_hash(id) {
+            Some(made) => Ok(Some(made)),
+            None if self.contains(id) => Ok(self.whole()?.hash(id)),
             None => Ok(None),
-            Some(listed) if listed.hash.is_some() => Ok(listed.hash),
-            Some(_) => Ok(self.whole()?.hash(id)),
         }
+    }
+
+    /// The same where it is made already.
+    #[must_use]
+    pub fn made_hash(&self, id: &ResourceId) -> Option<SpecHash> {
+        self.catalog.find(id)?.hash
     }
 
     /// Whether a document asks for the resource.

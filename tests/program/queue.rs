@@ -187,6 +187,7 @@ fn limits_are_spans_of_time_and_job_types() {
         ("[timeouts]\nnode_provison = \"40m\"\n", "no job type"),
         ("[timeouts]\ndefault = \"soon\"\n", "not a span of time"),
         ("[timeouts]\ndefault = \"0s\"\n", "no time at all"),
+        ("[timeouts]\ndefault = \"31d\"\n", "longer than 30 days"),
     ] {
         fs::write(&settings, text).expect("a file");
         let ran = program.run(&["jobs", "list"]).expect(64);

@@ -28,7 +28,7 @@ use super::job::JobType;
 use super::recorded::Source;
 pub use block::BlockCode;
 pub use build::build;
-pub use follow::{Followed, left_behind};
+pub use follow::{Followed, left_behind, let_go};
 pub use form::Forms;
 pub use input::{Choice, PlanInput, Recorded, Wanted};
 pub use shown::{Shown, changes_of_new};

@@ -478,6 +478,24 @@ fn what_an_environment_sees_of_its_node_configures_it_anew() {
 }
 
 #[test]
+fn an_environment_that_is_let_go_is_configured_anew() {
+    let mut fleet = Fleet::new();
+    fleet.set("env/acme/staging", "suspend", json!(true));
+    let mut fleet = fleet.applied();
+    fleet.set("env/acme/staging", "suspend", json!(false));
+    assert_eq!(
+        fleet.outline(),
+        [
+            "j0 env_configure env/acme/staging ",
+            "j1 health_check env/acme/staging j0",
+            "record env/acme/staging",
+        ]
+    );
+    let why = "`suspend` of `env/acme/staging` is over";
+    assert_eq!(fleet.plan().jobs[0].reason, why);
+}
+
+#[test]
 fn the_environments_of_a_site_wait_for_what_changes_it() {
     let mut fleet = Fleet::new();
     // Whatever its name is.

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::super::error::DaemonError;
 use super::specs::Specs;
-use crate::core::carrier::{self, is_nothing};
+use crate::core::carrier;
 use crate::core::id::{ResourceId, ResourceKind};
-use crate::core::plan::Followed;
+use crate::core::plan::{Followed, let_go};
 use crate::core::recorded::RecordedHead;
 use crate::core::spec::Spec;
 use crate::store::Store;
@@ -30,6 +30,9 @@ pub(super) fn followers(
     let mut followers = BTreeMap::new();
     for id in differing {
         let seen = carrier::seen_by_environments(id.kind());
+        if seen.is_empty() {
+            continue;
+        }
         let Some(recorded) = specs.recorded(id) else {
             continue;
         };
@@ -39,12 +42,11 @@ pub(super) fn followers(
         let changes = |field: &&&str| wanted.get(field) != recorded.get(field);
         let field = seen.iter().find(changes);
         let why = match (let_go(&recorded, &wanted), field) {
-            (Some(let_go), _) => format!("`{let_go}` of `{id}` is over"),
+            (Some(held_by), _) => format!("`{held_by}` of `{id}` is over"),
             (None, Some(field)) => format!("`{field}` of `{id}` changed"),
             (None, None) => continue,
         };
         let environments: Vec<ResourceId> = match (id, store) {
-            (ResourceId::Env { .. }, _) => vec![id.clone()],
             (ResourceId::Site(site), _) => heads
                 .iter()
                 .filter(|(id, _)| id.site() == Some(site.as_str()))
@@ -73,16 +75,6 @@ pub(super) fn followers(
         }
     }
     Ok(followers)
-}
-
-/// What held a resource back, and does not any more.
-fn let_go(recorded: &Spec, wanted: &Spec) -> Option<&'static str> {
-    let is_suspended = |spec: &Spec| spec.get("suspend").is_some_and(|value| !is_nothing(value));
-    let is_drained = |spec: &Spec| spec.str("state") == Some("drained");
-    if is_suspended(recorded) && !is_suspended(wanted) {
-        return Some("suspend");
-    }
-    (is_drained(recorded) && !is_drained(wanted)).then_some("state: drained")
 }
 
 /// The environments in a language whose packs are others than before.
@@ -131,24 +123,6 @@ mod tests {
 
     fn spec(value: Value) -> Spec {
         serde_json::from_value(value).expect("a spec")
-    }
-
-    #[test]
-    fn what_is_let_go_is_known_by_what_held_it() {
-        let free = spec(json!({"state": "present"}));
-        let suspended = spec(json!({"suspend": true}));
-        let drained = spec(json!({"state": "drained"}));
-        assert_eq!(let_go(&suspended, &free), Some("suspend"));
-        assert_eq!(let_go(&drained, &free), Some("state: drained"));
-        for (before, after) in [
-            (&free, &suspended),
-            (&free, &drained),
-            (&suspended, &suspended),
-            (&drained, &drained),
-            (&free, &free),
-        ] {
-            assert_eq!(let_go(before, after), None, "{before:?} {after:?}");
-        }
     }
 
     #[test]

@@ -57,7 +57,10 @@ pub fn plan(
     let templates = Templates::fingerprints(&own);
     let unsettled = unsettled(&heads, store)?;
     let specs = Specs::new(desired, store);
-    let form = |id: &ResourceId, spec: &Spec| wish(id, spec.hash(), spec, (&known, &templates));
+    let form = |id: &ResourceId, spec: &Spec| {
+        let hash = desired.made_hash(id).unwrap_or_else(|| spec.hash());
+        wish(id, hash, spec, (&known, &templates))
+    };
     let specs = match purpose {
         Purpose::Show => specs,
         Purpose::Apply => specs.that_note(&form),

@@ -8,10 +8,10 @@ use super::{Delta, Drafting, carrier_in, fields_of};
 use crate::core::carrier::{Carrier, carrier_of};
 use crate::core::change::{Change, SpecPatch};
 use crate::core::fingerprint::{self, Fingerprints};
-use crate::core::id::ResourceId;
+use crate::core::id::{ResourceId, ResourceKind};
 use crate::core::job::JobType;
 use crate::core::plan::order::Draft;
-use crate::core::plan::{Action, BlockCode, RecordOnly, Recorded, Wanted, secret};
+use crate::core::plan::{Action, BlockCode, RecordOnly, Recorded, Wanted, let_go, secret};
 use crate::core::spec::Spec;
 
 /// A template of the fleet repo that is another one than before, by its digest.
@@ -54,6 +54,10 @@ impl Drafting<'_> {
                 }
                 Carrier::Job(job_type) => self.update(id, job_type, wanted, delta),
             }
+        }
+        if let (ResourceKind::Env, Some(held_by)) = (id.kind(), let_go(&before, &wanted.spec)) {
+            // What it sees may have changed meanwhile.
+            self.follow(id, &format!("`{held_by}` of `{id}` is over"));
         }
     }
 
